@@ -1,0 +1,21 @@
+"""The root of the error tree and the errors of the model side. `realtime/errors.py` draws the tree."""
+
+from __future__ import annotations
+
+
+class AvelError(Exception):
+    """Something went wrong that a user can be told in one line: what, expected and got, the fix."""
+
+    exit_code = 70
+
+
+class ModelFileError(AvelError, ValueError):
+    """A model, weight, calibration, engine or data file is missing, damaged, or made for another use."""
+
+    exit_code = 4
+
+
+class BackendError(AvelError, RuntimeError):
+    """A backend can't run here; the message says what to install or choose instead."""
+
+    exit_code = 6

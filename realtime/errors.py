@@ -1,0 +1,36 @@
+"""Every error a user can cause, and the exit code the commands turn it into.
+
+    AvelError                 70  a bug of ours, when nothing narrower fits
+    ├── UsageError (ValueError)        2  options that contradict each other or make no sense
+    ├── SourceError (OSError)          3  a camera, microphone, file or stream can't be opened or is lost for good
+    ├── OutputError (OSError)          5  an output can't be written
+    └── (model side, defined in avel_live.model.errors)
+        ├── ModelFileError (ValueError)   4  a model, weight, calibration or engine file is missing or wrong
+        └── BackendError (RuntimeError)   6  a backend can't run here
+
+A message says what happened, what was expected and got, and how to mend it, on one line.
+"""
+
+from __future__ import annotations
+
+from ..model.errors import AvelError, BackendError, ModelFileError
+
+__all__ = ["AvelError", "BackendError", "ModelFileError", "OutputError", "SourceError", "UsageError"]
+
+
+class UsageError(AvelError, ValueError):
+    """Options that contradict each other, or a value out of range."""
+
+    exit_code = 2
+
+
+class SourceError(AvelError, OSError):
+    """A camera, microphone, file or stream can't be opened, or is lost for good."""
+
+    exit_code = 3
+
+
+class OutputError(AvelError, OSError):
+    """An output (file, socket, directory) can't be written."""
+
+    exit_code = 5

@@ -1,0 +1,204 @@
+"""What travels between the stages: frozen values, instants in nanoseconds on one monotonic axis.
+
+    VideoFrame, AudioBlock ──timeline──▶ Segment ──features──▶ SegmentFeatures ──localizer──▶ Scores
+    Scores ──decoder──▶ Settled, Event;   Status: anything that changes state
+
+Stream time starts at 0 with the first segment; a stage that needs the wall clock adds
+`StreamStart.wall_clock`. Arrays inside messages are never written to after they were sent.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+SAMPLE_RATE = 16_000
+"""Samples per second of all sound after capture, mono float32 in [-1, 1)."""
+
+FRAME_SIZE = 224
+"""Side of the square RGB picture that the visual backbones see, in pixels."""
+
+
+@dataclass(frozen=True, slots=True)
+class VideoFrame:
+    """One picture as it left a source.
+
+    `t_ns` is the instant of capture on the *source's* time axis: `Clock.now_ns` right after `grab()`
+    for a live camera, the presentation time for a file. `image` is [H, W, 3] uint8 RGB at the
+    source's own size.
+    """
+
+    t_ns: int
+    image: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class AudioBlock:
+    """Consecutive samples as they left a source, at the source's own rate, already mono.
+
+    `first_sample` counts samples since the device was opened: a jump beyond `first_sample + len`
+    is a gap (an overflow), never silence to be guessed. `t_ns` is the instant at which the *last*
+    sample of the block was available (callback time for a microphone; presentation time of the end
+    of the block for a file).
+    """
+
+    t_ns: int
+    first_sample: int
+    rate: int
+    samples: NDArray[np.float32]
+    epoch: int = 0
+    """Counts how often the device was reopened; sample counters start anew with each epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One second of the stream: sixteen (or fewer) pictures evenly spaced by time, and its sound.
+
+    `frames` is [N, 224, 224, 3] uint8 RGB, the *distinct* pictures chosen; `frame_weights` [N]
+    float32 sums to 1 and says how many of the slots each picture fills (a 5-fps camera fills three
+    slots with one picture). N is 0 when the video is missing. `audio` is [16000] float32; where
+    samples are missing it holds zeros and `audio_fraction` says so.
+    """
+
+    index: int
+    start_ns: int
+    end_ns: int
+    frames: NDArray[np.uint8]
+    frame_weights: NDArray[np.float32]
+    audio: NDArray[np.float32]
+    audio_fraction: float
+    """Share of the 16,000 samples that were really received, 0..1."""
+    video: bool
+    """Whether there is a picture of this very second."""
+    sound: bool
+    """Whether there is enough sound of this very second to judge it."""
+    frames_dropped: int = 0
+    frames_late: int = 0
+    audio_dropped: int = 0
+    preview: NDArray[np.uint8] | None = None
+    """The newest picture at a size fit for a screen, [h, w, 3] RGB, true proportions."""
+    partial: bool = False
+    """The remainder at the end of a file, shorter than a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentFeatures:
+    """What the backbones made of one segment; computed once, used by up to ten windows.
+
+    `visual` is [7, 7, Dv] and `audio` [Da], float32. Where `has_video`/`has_audio` is False the array
+    is zeros and the network is told by its mask.
+    """
+
+    index: int
+    visual: NDArray[np.float32]
+    audio: NDArray[np.float32]
+    has_video: bool
+    has_audio: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """One look of the network at a window of up to ten segments.
+
+    `probabilities` is [T, 29] float32 (calibrated softmax), `attention` [T, 7, 7] float32 summing to 1
+    per segment: where in the picture the sound was found. `first_index` is the segment index of row
+    0; the last row is the newest segment. `valid` [T] bool: segments that had picture or sound.
+    `logits` [T, 29] are the raw network outputs before temperature.
+    """
+
+    hop: int
+    first_index: int
+    logits: NDArray[np.float32]
+    probabilities: NDArray[np.float32]
+    attention: NDArray[np.float32]
+    valid: NDArray[np.bool_]
+    ood: float = 0.0
+    """Out-of-distribution score of the newest segment; higher is stranger."""
+
+    @property
+    def newest_index(self) -> int:
+        """Index of the newest segment in the window."""
+        return self.first_index + len(self.probabilities) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """The final answer for one second, after every look it was going to get."""
+
+    index: int
+    start_s: float
+    end_s: float
+    label: int
+    confidence: float
+    looks: int
+    probabilities: NDArray[np.float32]
+
+
+EventKind = Literal["start", "update", "end", "retract"]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A change in the life of one event. `end_s` is None while it is open."""
+
+    kind: EventKind
+    id: int
+    label: int
+    start_s: float
+    end_s: float | None
+    confidence: float
+
+
+DeviceState = Literal["opening", "running", "stalled", "lost", "recovering", "failed", "ended"]
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A device or the machine changed state, or has something to say.
+
+    `device` is `camera`, `microphone`, `stream`, `machine`, or the name of a sink.
+    """
+
+    device: str
+    state: str
+    reason: str
+    t_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class SourceInfo:
+    """What a source turned out to be, once open; for the screen and the `start` record."""
+
+    name: str
+    kind: Literal["file", "camera", "microphone", "live", "network"]
+    video: str = ""
+    audio: str = ""
+    duration_s: float | None = None
+    live: bool = False
+    details: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class HopRecord:
+    """Everything the screens and logs may want to know about one hop."""
+
+    hop: int
+    segment: Segment
+    scores: Scores
+    label: int
+    confidence: float
+    latency_ms: float
+    """Segment end → this record, on the clock of the stream."""
+    skipped: int
+    """Hops skipped so far because the machine was late."""
+    dropped: int
+    """Frames and blocks dropped so far."""
+    skew_ms: float | None
+    """Camera time minus microphone time, where two clocks are in play."""
+    frames_per_segment: int
+    settled: tuple[Settled, ...] = ()
+    events: tuple[Event, ...] = ()
+    audio_level_dbfs: float = -120.0

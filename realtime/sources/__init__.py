@@ -1,0 +1,1 @@
+"""Where frames and sound come from: cameras, microphones, files, network streams."""
