@@ -69,6 +69,7 @@ def label_index(name: str, labels: Sequence[str] = LABELS) -> int:
 
     Raises:
         ValueError: no such class; the message names the nearest ones.
+
     """
 
     def fold(text: str) -> str:

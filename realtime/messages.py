@@ -54,6 +54,34 @@ class AudioBlock:
 
 
 @dataclass(frozen=True, slots=True)
+class TimedFrame:
+    """A picture on the common timeline: `t_ns` counts from the start of the stream."""
+
+    t_ns: int
+    image: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class TimedAudio:
+    """Sound on the common timeline: `samples` [n] float32 at 16 kHz, the first at `position`.
+
+    `position` counts 16 kHz samples from the start of the stream (position 16000·k opens segment k).
+    Successive blocks never overlap; a jump in `position` is sound that was never received.
+    """
+
+    position: int
+    samples: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class EndOfStream:
+    """Nothing more will come; `t_ns` is the stream time at which the stream ended."""
+
+    t_ns: int
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Segment:
     """One second of the stream: sixteen (or fewer) pictures evenly spaced by time, and its sound.
 

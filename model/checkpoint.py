@@ -1,0 +1,168 @@
+"""Checkpoints of the DIIA head: one safetensors file that says what it is.
+
+The header's metadata (strings, as safetensors wants) holds `format`, `profile`, `config` (JSON of
+`DIIAConfig`), `labels` (JSON list), and anything the trainer adds under `info` (JSON). No pickle is
+ever read. Weights may be stored in float16; they are computed with in float32.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .errors import ModelFileError
+from .labels import LABELS
+
+if TYPE_CHECKING:
+    from .diia import DIIA, DIIAConfig
+
+FORMAT = "avel-diia-1"
+
+
+@dataclass(frozen=True)
+class CheckpointInfo:
+    """What a checkpoint says about itself, read without loading its weights."""
+
+    path: Path
+    profile: str
+    config: DIIAConfig
+    labels: tuple[str, ...]
+    sha256: str
+    info: dict[str, Any] = field(default_factory=dict)
+
+
+def file_sha256(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def save_checkpoint(
+    path: Path,
+    model: DIIA,
+    *,
+    profile: str,
+    labels: tuple[str, ...] = LABELS,
+    info: dict[str, Any] | None = None,
+    half: bool = False,
+) -> None:
+    """Write atomically: a reader sees the old file or the whole new one.
+
+    Args:
+        path: target `.safetensors`.
+        model: the network.
+        profile: name of the feature profile it was trained on.
+        labels: class names, background last; their number must be `config.classes`.
+        info: anything else worth keeping (metrics, data, seed), JSON-serialisable.
+        half: store weights as float16.
+
+    """
+    import torch
+    from safetensors.torch import save_file
+
+    tensors = {
+        name: (value.to(torch.float16) if half and value.is_floating_point() else value).contiguous()
+        for name, value in model.state_dict().items()
+    }
+    metadata = {
+        "format": FORMAT,
+        "profile": profile,
+        "config": json.dumps(model.config.to_dict()),
+        "labels": json.dumps(list(labels)),
+        "info": json.dumps(info or {}),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        save_file(tensors, temporary, metadata)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_info(path: Path) -> CheckpointInfo:
+    """Read and check the header.
+
+    Raises:
+        ModelFileError: missing, damaged, or not a DIIA checkpoint.
+
+    """
+    from safetensors import SafetensorError, safe_open
+
+    from .diia import DIIAConfig
+
+    if not path.is_file():
+        raise ModelFileError(f"checkpoint {path}: no such file; give --checkpoint a .safetensors file")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise ModelFileError(
+            f"checkpoint {path}: damaged or not a safetensors file ({error}); copy or train it again"
+        ) from error
+    if metadata.get("format") != FORMAT:
+        raise ModelFileError(
+            f"checkpoint {path}: expected format {FORMAT!r}, got {metadata.get('format')!r}; "
+            "it was not written by `avel train`"
+        )
+    try:
+        known = {f.name for f in fields(DIIAConfig)}
+        raw = json.loads(metadata["config"])
+        if unknown := set(raw) - known:
+            raise ValueError(f"unknown config keys {sorted(unknown)}")
+        config = DIIAConfig(**raw)
+        labels = tuple(str(name) for name in json.loads(metadata["labels"]))
+        info = json.loads(metadata.get("info", "{}"))
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelFileError(
+            f"checkpoint {path}: damaged header ({error}); copy or train it again"
+        ) from error
+    if len(labels) != config.classes:
+        raise ModelFileError(f"checkpoint {path}: {config.classes} classes but {len(labels)} labels")
+    return CheckpointInfo(
+        path,
+        metadata.get("profile", ""),
+        config,
+        labels,
+        file_sha256(path),
+        info if isinstance(info, dict) else {},
+    )
+
+
+def load_checkpoint(path: Path, *, profile: str | None = None) -> tuple[DIIA, CheckpointInfo]:
+    """The network in eval mode, float32, on the CPU.
+
+    Args:
+        path: a file written by `save_checkpoint`.
+        profile: refuse a checkpoint trained on the features of another profile.
+
+    Raises:
+        ModelFileError: missing, damaged, for another profile, or tensors that do not fit its config.
+
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    from .diia import DIIA
+
+    info = read_info(path)
+    if profile is not None and info.profile != profile:
+        raise ModelFileError(
+            f"checkpoint {path}: trained on {info.profile!r} features, but the profile is {profile!r}; "
+            f"use --profile {info.profile} or another checkpoint"
+        )
+    model = DIIA(info.config)
+    try:
+        tensors = {name: value.float() for name, value in load_file(path).items()}
+        model.load_state_dict(tensors)
+    except (SafetensorError, RuntimeError) as error:
+        first_line = str(error).splitlines()[0]
+        raise ModelFileError(f"checkpoint {path}: weights do not fit its config ({first_line})") from error
+    return model.eval(), info

@@ -1,0 +1,51 @@
+"""From a profile's specification to its torch modules and files: the one place that knows which is which."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import ModelFileError
+from ..profiles import Profile
+
+if TYPE_CHECKING:
+    from torch import nn
+
+WEIGHTS = Path(__file__).parent.parent / "weights"
+
+
+def head_path(profile: Profile, checkpoint: Path | None) -> Path:
+    """The head to load: the one given, or the one that ships with the profile.
+
+    Raises:
+        ModelFileError: none was given and the profile ships none.
+
+    """
+    if checkpoint is not None:
+        return checkpoint
+    if profile.head is None:
+        raise ModelFileError(
+            f"profile {profile.name!r} ships no trained head; give one with --checkpoint "
+            "(train it with `avel train`)"
+        )
+    return WEIGHTS / profile.head
+
+
+def build_visual(profile: Profile, weights: Path | None = None) -> nn.Module:
+    """The visual backbone with its weights, in eval mode: [N, 224, 224, 3] → [N, 7, 7, Dv]."""
+    if profile.visual.name == "efficientnet-lite0":
+        from ..backbones.efficientnet_lite import load_efficientnet_lite0
+
+        return load_efficientnet_lite0(weights)
+    raise ModelFileError(
+        f"profile {profile.name!r}: visual backbone {profile.visual.name!r} is not available"
+    )
+
+
+def build_audio(profile: Profile, weights: Path | None = None) -> nn.Module:
+    """The audio backbone with its weights, in eval mode: [N, 96, 64] → [N, Da]."""
+    if profile.audio.name == "audio-cnn":
+        from ..backbones.audio_cnn import load_audio_cnn
+
+        return load_audio_cnn(weights)
+    raise ModelFileError(f"profile {profile.name!r}: audio backbone {profile.audio.name!r} is not available")
