@@ -135,7 +135,8 @@ class MultiHeadAttention(nn.Module):
         self.out = nn.Linear(width, width)
 
     def _split(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.heads, self.head_dim)).transpose(1, 2)  # [B, H, T, d/H]
+        split: Tensor = x.unflatten(-1, (self.heads, self.head_dim)).transpose(1, 2)
+        return split  # [B, H, T, d/H]
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor, bias: Tensor) -> Tensor:
         """[B, T, d] ×3 and an additive bias broadcastable to [B, H, T, T] → [B, T, d]."""
@@ -148,7 +149,8 @@ class MultiHeadAttention(nn.Module):
             mixed = F.scaled_dot_product_attention(
                 q, k, v, attn_mask=bias, dropout_p=self.dropout if self.training else 0.0
             )
-        return self.out(mixed.transpose(1, 2).flatten(2))
+        out: Tensor = self.out(mixed.transpose(1, 2).flatten(2))
+        return out
 
 
 class AttentionBlock(nn.Module):
@@ -170,7 +172,8 @@ class AttentionBlock(nn.Module):
         attended = self.attention(query, key, value, bias) * any_key
         x = self.norm_attention(residual + self.dropout(attended))
         inner = self.dropout(F.relu(self.ffn_in(x)))  # Eq. (2)
-        return self.norm_ffn(x + self.dropout(self.ffn_out(inner)))
+        out: Tensor = self.norm_ffn(x + self.dropout(self.ffn_out(inner)))
+        return out
 
 
 class Masks(NamedTuple):
@@ -211,7 +214,7 @@ class DIIALayer(nn.Module):
             self.inter_a = AttentionBlock(c.width, c.heads, c.ffn, c.dropout)
 
     def _average(self, x: Tensor, masks: Masks) -> Tensor:
-        """Avg_pool of Eq. (7) (8) over the present segments: [B, 1, d], or [B, T, d] up to each when causal."""
+        """Avg_pool of Eq. (7) (8) over present segments: [B, 1, d]; causal: [B, T, d], each over its past."""
         if self.causal:
             total = (x * masks.valid).cumsum(dim=1)
             return total / masks.valid.cumsum(dim=1).clamp(min=1.0)
@@ -240,7 +243,7 @@ class DIIALayer(nn.Module):
 
 
 class DIIA(nn.Module):
-    """Audio-guided attention, DIIA and the per-segment classifier: features of a window → 29 logits a segment."""
+    """Audio-guided attention, DIIA, classifier: features of a window → C logits for each segment."""
 
     def __init__(self, config: DIIAConfig | None = None) -> None:
         super().__init__()

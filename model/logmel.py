@@ -68,7 +68,8 @@ def log_mel(samples: NDArray[np.float32]) -> NDArray[np.float32]:
         raise ValueError(f"log_mel needs at least {WINDOW} samples, got {samples.shape[-1]}")
     windows = np.lib.stride_tricks.sliding_window_view(samples, WINDOW, axis=-1)[..., ::HOP, :]
     magnitude = np.abs(np.fft.rfft(windows * hann_window(), n=FFT, axis=-1)).astype(np.float32)
-    return np.log(magnitude @ mel_matrix() + np.float32(LOG_OFFSET)).astype(np.float32)
+    spectrogram: NDArray[np.float32] = np.log(magnitude @ mel_matrix() + np.float32(LOG_OFFSET))
+    return spectrogram
 
 
 def patch(samples: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -2,7 +2,7 @@
 
     AvelError                 70  a bug of ours, when nothing narrower fits
     ├── UsageError (ValueError)        2  options that contradict each other or make no sense
-    ├── SourceError (OSError)          3  a camera, microphone, file or stream can't be opened or is lost for good
+    ├── SourceError (OSError)          3  a camera, microphone, file or stream can't be opened, or is lost
     ├── OutputError (OSError)          5  an output can't be written
     └── (model side, defined in avel_live.model.errors)
         ├── ModelFileError (ValueError)   4  a model, weight, calibration or engine file is missing or wrong

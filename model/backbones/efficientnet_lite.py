@@ -85,7 +85,8 @@ class InvertedResidual(nn.Module):
         y = F.relu6(self._bn0(self._expand_conv(x))) if self.expands else x
         y = F.relu6(self._bn1(self._depthwise_conv(y)))
         y = self._bn2(self._project_conv(y))
-        return x + y if self.shortcut else y
+        out: Tensor = x + y if self.shortcut else y
+        return out
 
 
 class EfficientNetLite0(nn.Module):

@@ -47,7 +47,7 @@ class Engine(Protocol):
     profile: Profile
 
     def visual(self, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """[N, 224, 224, 3] uint8 RGB, N ≥ 1 → [N, 7, 7, Dv]. Each frame's answer is independent of the others."""
+        """[N, 224, 224, 3] uint8 RGB, N ≥ 1 → [N, 7, 7, Dv]; each frame by itself."""
 
     def audio(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
         """[16000] float32 at 16 kHz → [Da]."""

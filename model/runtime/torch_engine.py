@@ -44,11 +44,7 @@ class TorchEngine:
             head_path(self.profile, options.checkpoint), profile=self.profile.name
         )
         self._head = head.to(self._device)
-        self._visual = (
-            build_visual(self.profile, options.visual_weights)
-            .to(self._device, self._dtype)
-            .to(memory_format=torch.channels_last)
-        )
+        self._visual = build_visual(self.profile, options.visual_weights).to(self._device, self._dtype)
         self._audio = build_audio(self.profile, options.audio_weights).to(self._device)
         self.info = _info(self.profile, precision, device, checkpoint)
 
