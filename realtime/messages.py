@@ -55,10 +55,18 @@ class AudioBlock:
 
 @dataclass(frozen=True, slots=True)
 class TimedFrame:
-    """A picture on the common timeline: `t_ns` counts from the start of the stream."""
+    """A picture on the common timeline: `t_ns` counts from the start of the stream.
+
+    Sources make it with `realtime.sources.picture.timed_frame`: the resizing happens once, at capture.
+    """
 
     t_ns: int
     image: NDArray[np.uint8]
+    """[224, 224, 3] RGB, the whole picture squeezed to what the networks see."""
+    preview: NDArray[np.uint8] | None = None
+    """[h, w, 3] RGB for screens, true proportions, at most 160 wide."""
+    original: NDArray[np.uint8] | None = None
+    """[H, W, 3] RGB at the source's own size; only where something asked for it (`--record`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +215,54 @@ class SourceInfo:
     duration_s: float | None = None
     live: bool = False
     details: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class StreamStart:
+    """The stream is open and the networks are loaded: what every later record is to be read with."""
+
+    version: str
+    profile: str
+    backend: str
+    precision: str
+    source: SourceInfo
+    labels: tuple[str, ...]
+    """Class names, background last."""
+    hop_s: float
+    window: int = 10
+    segment_s: float = 1.0
+    settle: int = 2
+    """Seconds after which an answer is settled (0..9)."""
+    device: str = "cpu"
+    note: str = ""
+    """Why this backend was chosen, or what it fell back from."""
+    calibration: str = ""
+    """Name of the calibration in use; empty when confidences are raw."""
+    wall_clock: float | None = None
+    """Unix time of stream time 0; None for a file."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamEnd:
+    """The stream is over; the last settled seconds and events travel here, with the totals."""
+
+    seconds: float
+    hops: int
+    skipped: int
+    dropped: int
+    events: int
+    """Events started and not retracted."""
+    real_time_factor: float
+    """Processor-bound share: time spent working on a second of stream, per second."""
+    latency_ms: dict[str, float]
+    """`p50`, `p95`, `p99` of segment end → record; empty when there was no hop."""
+    skew_ms: float | None
+    reason: str = ""
+    """Why it ended: `end of file`, `stopped`, or what was lost."""
+    last_settled: tuple[Settled, ...] = ()
+    """Seconds settled only because the stream ended; in order, after those of all hops."""
+    last_events: tuple[Event, ...] = ()
+    """Events ended (or retracted) because the stream ended."""
 
 
 @dataclass(frozen=True, slots=True)
