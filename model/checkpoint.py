@@ -18,7 +18,8 @@ from .errors import ModelFileError
 from .labels import LABELS
 
 if TYPE_CHECKING:
-    from .diia import DIIA, DIIAConfig
+    from .diia import DIIA
+    from .diia_config import DIIAConfig
 
 FORMAT = "avel-diia-1"
 
@@ -96,7 +97,7 @@ def read_info(path: Path) -> CheckpointInfo:
     """
     from safetensors import SafetensorError, safe_open
 
-    from .diia import DIIAConfig
+    from .diia_config import DIIAConfig
 
     if not path.is_file():
         raise ModelFileError(f"checkpoint {path}: no such file; give --checkpoint a .safetensors file")
