@@ -51,6 +51,8 @@ class AudioBlock:
     samples: NDArray[np.float32]
     epoch: int = 0
     """Counts how often the device was reopened; sample counters start anew with each epoch."""
+    overflow: bool = False
+    """Samples were lost right before this block, nobody knows how many (an input overflow)."""
 
 
 @dataclass(frozen=True, slots=True)
