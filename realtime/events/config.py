@@ -1,0 +1,132 @@
+"""Every number of the decoder in one frozen, validated place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...model.labels import LABELS, NUM_CLASSES, label_index
+from ..errors import UsageError
+
+PerClass = float | tuple[float, ...]
+"""One value for all event classes, or one per class (a value for *background* may follow, unused)."""
+
+MAX_SETTLE = 9
+"""The last look at a second comes nine seconds after it: the window has ten segments."""
+
+
+@dataclass(frozen=True)
+class DecoderConfig:
+    """How looks are fused, when a second is settled, and what makes an event.
+
+    The defaults suit calibrated softmax probabilities over 29 classes: a class enters when it is
+    clearly ahead (0.40 is more than ten times chance) and stays while it is still a good guess.
+    Calibration replaces `enter`, `leave` and `min_duration_s` with one value per class.
+    """
+
+    settle: int = 2
+    """Seconds of future a second is given before its answer is final, 0..9."""
+
+    pool: Literal["log", "linear"] = "log"
+    """Space of the weighted mean of the looks: `log` is the logarithmic opinion pool (a mean of logits,
+    so that calibration by temperature carries over), `linear` the mean of probabilities."""
+    context_floor: float = 0.3
+    """Weight of a look without any context, relative to one with all it can use; 1 weighs all alike."""
+    past_full: int = 4
+    """Valid seconds before a second beyond which more past adds no weight to a look."""
+    future_full: int = 3
+    """Valid seconds after a second beyond which more future adds no weight to a look."""
+
+    enter: PerClass = 0.40
+    """Probability from which a class may take a second."""
+    leave: PerClass = 0.25
+    """Probability below which the class that holds loses the next second."""
+    margin: float = 0.10
+    """A rival must beat the class that holds by more than this to take a second from it."""
+    background_competes: bool = True
+    """Whether an event class must also be more probable than *background*. Calibrated thresholds that
+    were chosen with background in view may switch it off."""
+
+    min_duration_s: PerClass = 1.0
+    """Events that turn out shorter than this are retracted (or never announced)."""
+    hold_s: PerClass = 1.0
+    """Gaps up to this long are bridged: one event, not two."""
+    cool_down_s: PerClass = 0.0
+    """After an event of a class ended, none of that class starts for this long."""
+    classes: frozenset[int] | None = None
+    """Only these classes make events; None for all."""
+    ignore: frozenset[int] = frozenset()
+    """These classes never make events."""
+
+    early: bool = True
+    """Announce an event as soon as a provisional answer says so, and retract it if the settled answer
+    disagrees. False: announce only what is settled and long enough; nothing is ever retracted."""
+    update_step: float = 0.10
+    """An open event is reported again when its confidence moved by this much."""
+
+    segment_s: float = 1.0
+    """Length of a segment: second k of the stream is [k, k + 1) × `segment_s`."""
+    num_classes: int = NUM_CLASSES
+    """Classes including *background*, which is the last."""
+
+    def __post_init__(self) -> None:
+        """Refuse what makes no sense, saying which option and what it may be."""
+        if not 0 <= self.settle <= MAX_SETTLE:
+            raise UsageError(f"settle must be 0 to {MAX_SETTLE} seconds, got {self.settle}")
+        if not 0 < self.context_floor <= 1:
+            raise UsageError(f"context_floor must be in (0, 1], got {self.context_floor}")
+        if self.past_full < 1 or self.future_full < 1:
+            raise UsageError("past_full and future_full must be at least 1 second")
+        if self.segment_s <= 0:
+            raise UsageError(f"segment_s must be positive, got {self.segment_s}")
+        enter, leave = self.per_class("enter"), self.per_class("leave")
+        if ((enter < 0) | (enter > 1) | (leave < 0)).any():
+            raise UsageError("enter and leave thresholds must be probabilities, 0 to 1")
+        if (leave > enter).any():
+            worst = int(np.argmax(leave - enter))
+            raise UsageError(
+                f"the leave threshold must not exceed the enter threshold; class {worst} has "
+                f"enter {enter[worst]:.2f} and leave {leave[worst]:.2f}"
+            )
+        for name in ("min_duration_s", "hold_s", "cool_down_s"):
+            if (self.per_class(name) < 0).any():
+                raise UsageError(f"{name} must not be negative")
+        if self.margin < 0 or self.update_step < 0:
+            raise UsageError("margin and update_step must not be negative")
+
+    @property
+    def background(self) -> int:
+        """Index of *background*."""
+        return self.num_classes - 1
+
+    def per_class(self, name: str) -> NDArray[np.float64]:
+        """The option `name` as one value per event class, [num_classes - 1]."""
+        value: PerClass = getattr(self, name)
+        events = self.num_classes - 1
+        if isinstance(value, (int, float)):
+            return np.full(events, float(value))
+        if len(value) not in (events, self.num_classes):
+            raise UsageError(f"{name} must be one number or {events}, got {len(value)}")
+        return np.asarray(value[:events], dtype=np.float64)
+
+    def wanted(self) -> NDArray[np.bool_]:
+        """Which event classes may make events, [num_classes - 1]."""
+        chosen = range(self.num_classes - 1) if self.classes is None else self.classes
+        return np.asarray([k in chosen and k not in self.ignore for k in range(self.num_classes - 1)])
+
+
+def class_set(names: Iterable[str], labels: Sequence[str] = LABELS) -> frozenset[int]:
+    """Indices of classes given by name, as on the command line.
+
+    Raises:
+        UsageError: an unknown class; the message names the nearest ones.
+
+    """
+    try:
+        return frozenset(label_index(name, labels) for name in names)
+    except ValueError as error:
+        raise UsageError(str(error)) from None

@@ -1,0 +1,77 @@
+"""Up to ten looks at one second become one posterior.
+
+Each hop the network looks at a window, and so at every second in it again, each time with one more
+second of future. The looks share their features, so they are no independent witnesses: their weights
+are normalised (the fused answer is a mean, never sharper for having been asked often).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .config import DecoderConfig
+
+_FLOOR = 1e-6
+# One look may not veto a class for good: log 0 would.
+
+
+def context_weight(past: int, future: int, config: DecoderConfig) -> float:
+    """Weight in (0, 1] of a look that had `past` valid seconds before and `future` after the second."""
+
+    def ramp(seconds: int, full: int) -> float:
+        return config.context_floor + (1.0 - config.context_floor) * min(seconds, full) / full
+
+    return ramp(past, config.past_full) * ramp(future, config.future_full)
+
+
+@dataclass(frozen=True, slots=True)
+class Fused:
+    """The posterior of one second, [num_classes] summing to 1, and how many looks it rests on.
+
+    Without a look (`looks` 0) it is uniform: nothing is known.
+    """
+
+    probabilities: NDArray[np.float64]
+    looks: int
+
+
+class Looks:
+    """Accumulates weighted looks per second; holds only seconds that were not yet taken out."""
+
+    def __init__(self, config: DecoderConfig) -> None:
+        self._config = config
+        self._sums: dict[int, tuple[NDArray[np.float64], float, int]] = {}
+        self._nothing = Fused(np.full(config.num_classes, 1.0 / config.num_classes), 0)
+
+    def __len__(self) -> int:
+        return len(self._sums)
+
+    def add(self, index: int, probabilities: NDArray[np.float32], weight: float) -> None:
+        """Add one look, `probabilities` [num_classes], at second `index`."""
+        p = np.asarray(probabilities, dtype=np.float64)
+        value = np.log(np.maximum(p, _FLOOR)) if self._config.pool == "log" else p
+        total, weights, looks = self._sums.get(index, (0.0, 0.0, 0))
+        self._sums[index] = (total + weight * value, weights + weight, looks + 1)
+
+    def first(self) -> int | None:
+        """The oldest second with a look."""
+        return min(self._sums, default=None)
+
+    def fused(self, index: int) -> Fused:
+        """The posterior of second `index` from the looks so far."""
+        if index not in self._sums:
+            return self._nothing
+        total, weights, looks = self._sums[index]
+        mean = total / weights
+        if self._config.pool == "log":
+            mean = np.exp(mean - mean.max())
+        return Fused(mean / mean.sum(), looks)
+
+    def take(self, index: int) -> Fused:
+        """As `fused`, and forget the second."""
+        answer = self.fused(index)
+        self._sums.pop(index, None)
+        return answer
