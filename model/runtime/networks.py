@@ -37,6 +37,10 @@ def build_visual(profile: Profile, weights: Path | None = None) -> nn.Module:
         from ..backbones.efficientnet_lite import load_efficientnet_lite0
 
         return load_efficientnet_lite0(weights)
+    if profile.visual.name in ("vgg19", "vgg19-torchvision"):
+        from ..backbones.vgg19 import load_vgg19
+
+        return load_vgg19(weights, "keras" if profile.visual.name == "vgg19" else "torchvision")
     raise ModelFileError(
         f"profile {profile.name!r}: visual backbone {profile.visual.name!r} is not available"
     )
@@ -48,4 +52,8 @@ def build_audio(profile: Profile, weights: Path | None = None) -> nn.Module:
         from ..backbones.audio_cnn import load_audio_cnn
 
         return load_audio_cnn(weights)
+    if profile.audio.name == "vggish":
+        from ..backbones.vggish import load_vggish
+
+        return load_vggish(weights)
     raise ModelFileError(f"profile {profile.name!r}: audio backbone {profile.audio.name!r} is not available")

@@ -1,0 +1,191 @@
+"""YAMNet: a MobileNet-v1 that names 521 kinds of sound (AudioSet), as an audio backbone.
+
+The network is defined here; its weights are not part of this package. They are read from the
+published 8-bit `.tflite` file (Apache-2.0), given by path or fetched once and checked by its SHA-256,
+and dequantised: each 8-bit weight times its channel's scale, with batch normalisation already folded
+into the biases. Computing in float32 is finer than the file's own 8-bit arithmetic; over 400 real
+sounds its scores differ by 0.0003 on average (0.012 on the top class), and where the top class differs
+the file's own scores were tied within their 8-bit step.
+
+YAMNet was trained on log(mel + 0.001); the shared front end gives VGGish's log(mel + 0.01). Nothing is
+lost in between, so the network undoes the one and applies the other itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..errors import ModelFileError
+from ..logmel import LOG_OFFSET
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+EMBEDDING_DIM: Final = 1024
+CLASSES: Final = 521
+YAMNET_LOG_OFFSET: Final = 0.001
+FILE_NAME: Final = "yamnet_spectra_in.tflite"
+SHA256: Final = "0a266465c46718f3fcc4137366be82882a8c93bfcc4f0278581a11d11dddcdf9"
+URL: Final = (
+    "https://raw.githubusercontent.com/google-coral/coralmicro/"
+    "c9f665b0a8b973d35cb9d383b3e92e9f14b4dd72/models/yamnet_spectra_in.tflite"
+)
+# (output channels, stride) of the thirteen separable blocks after the stem.
+BLOCKS: Final = (
+    (64, 1),
+    (128, 2),
+    (128, 1),
+    (256, 2),
+    (256, 1),
+    (512, 2),
+    (512, 1),
+    (512, 1),
+    (512, 1),
+    (512, 1),
+    (512, 1),
+    (1024, 2),
+    (1024, 1),
+)
+
+
+class SameConv(nn.Conv2d):
+    """3×3 or 1×1 convolution with bias and TensorFlow's "same" padding for even inputs, then ReLU6."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> None:
+        # At stride 2 an even side needs one row in all, and TensorFlow puts it after.
+        self.pad_after = kernel > 1 and stride > 1
+        padding = 0 if self.pad_after else (kernel - 1) // 2
+        super().__init__(inputs, outputs, kernel, stride, padding, groups=groups)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, C, F, M] → [N, C', F/stride, M/stride], within 0..6."""
+        if self.pad_after:
+            x = F.pad(x, (0, 1, 0, 1))
+        return F.relu6(super().forward(x))
+
+
+class Yamnet(nn.Module):
+    """Log-mel patch [N, 96, 64] → embedding [N, 1024]; `scores` turns embeddings into 521 scores."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        layers: list[nn.Module] = [SameConv(1, 32, 3, 2)]
+        width = 32
+        for outputs, stride in BLOCKS:
+            layers += [SameConv(width, width, 3, stride, groups=width), SameConv(width, outputs, 1)]
+            width = outputs
+        self.layers = nn.Sequential(*layers)
+        self.classify = nn.Linear(EMBEDDING_DIM, CLASSES)
+
+    def forward(self, patches: Tensor) -> Tensor:
+        """[N, 96, 64] log(mel + 0.01) → [N, 1024], within 0..6: the average over time and frequency."""
+        mel = (patches.exp() - LOG_OFFSET).clamp_min(0.0)
+        x = self.layers((mel + YAMNET_LOG_OFFSET).log().unsqueeze(1))
+        pooled: Tensor = x.mean(dim=(2, 3))
+        return pooled
+
+    def scores(self, embedding: Tensor) -> Tensor:
+        """[..., 1024] → [..., 521]: independent probabilities, in the order of AudioSet's class map."""
+        return torch.sigmoid(self.classify(embedding))
+
+
+def fetch_yamnet(directory: Path | None = None) -> Path:
+    """The weight file, downloaded once into the user's cache and checked.
+
+    Raises:
+        ModelFileError: no network, or what came is not the published file.
+
+    """
+    import pooch
+    from platformdirs import user_cache_path
+
+    folder = directory or user_cache_path("avel-live") / "weights"
+    try:
+        return Path(pooch.retrieve(URL, f"sha256:{SHA256}", fname=FILE_NAME, path=folder))
+    except Exception as error:  # pooch passes on what its transport raises
+        first = str(error).splitlines()[0]
+        raise ModelFileError(
+            f"YAMNet weights: can't be fetched from {URL} ({first}); fetch {FILE_NAME} by other means "
+            "and give its path as the audio weights"
+        ) from error
+
+
+def load_yamnet(path: Path | None = None) -> Yamnet:
+    """The network with its published weights, in eval mode, float32.
+
+    Args:
+        path: the `.tflite` file; fetched once where None.
+
+    Raises:
+        ModelFileError: the file is missing or not the published one, or the `tflite` package is absent.
+
+    """
+    path = path or fetch_yamnet()
+    try:
+        blob = path.read_bytes()
+    except OSError as error:
+        raise ModelFileError(f"YAMNet weights {path}: can't be read ({error.strerror})") from error
+    digest = hashlib.sha256(blob).hexdigest()
+    if digest != SHA256:
+        raise ModelFileError(
+            f"YAMNet weights {path}: expected SHA-256 {SHA256[:12]}…, got {digest[:12]}…; "
+            f"the file is {FILE_NAME} from {URL}"
+        )
+    network = Yamnet()
+    layers = [m for m in network.modules() if isinstance(m, (nn.Conv2d, nn.Linear))]
+    with torch.no_grad():
+        for layer, (weight, bias) in zip(layers, _layers(blob), strict=True):
+            layer.weight.copy_(torch.from_numpy(weight).reshape(layer.weight.shape))
+            assert layer.bias is not None
+            layer.bias.copy_(torch.from_numpy(bias))
+    return network.eval()
+
+
+def _layers(blob: bytes) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+    """Dequantised (weight, bias) of every convolution and the classifier, in order, laid out for torch."""
+    try:
+        import tflite
+    except ImportError as error:
+        raise ModelFileError(
+            "YAMNet's weight file needs the small package `tflite` to be read; "
+            "install it with `pip install 'avel-live[yamnet]'`"
+        ) from error
+    model = tflite.Model.GetRootAs(blob, 0)
+    graph = model.Subgraphs(0)
+    found: list[tuple[NDArray[np.float32], NDArray[np.float32]]] = []
+    for number in range(graph.OperatorsLength()):
+        operator = graph.Operators(number)
+        entry = model.OperatorCodes(operator.OpcodeIndex())
+        # Old files keep the operator's code in the field that later ones call deprecated.
+        code = max(entry.BuiltinCode(), entry.DeprecatedBuiltinCode())
+        if code == tflite.BuiltinOperator.CONV_2D:
+            order = (0, 3, 1, 2)
+        elif code == tflite.BuiltinOperator.DEPTHWISE_CONV_2D:
+            order = (3, 0, 1, 2)
+        elif code == tflite.BuiltinOperator.FULLY_CONNECTED:
+            order = (0, 1)
+        else:
+            continue
+        channel = 3 if code == tflite.BuiltinOperator.DEPTHWISE_CONV_2D else 0
+        weight = _dequantise(model, graph.Tensors(operator.Inputs(1)), np.int8, channel)
+        bias = _dequantise(model, graph.Tensors(operator.Inputs(2)), np.int32, 0)
+        found.append((np.ascontiguousarray(weight.transpose(order)), bias))
+    return found
+
+
+def _dequantise(model: Any, tensor: Any, dtype: type[np.generic], channel: int) -> NDArray[np.float32]:
+    """A constant tensor times its scale: one for all, or one per channel; its zero points are 0."""
+    values = np.frombuffer(model.Buffers(tensor.Buffer()).DataAsNumpy().tobytes(), dtype)
+    values = values.reshape(tensor.ShapeAsNumpy())
+    scale = tensor.Quantization().ScaleAsNumpy().astype(np.float64)
+    if scale.size > 1:
+        scale = scale.reshape([-1 if axis == channel else 1 for axis in range(values.ndim)])
+    result: NDArray[np.float32] = (values.astype(np.float64) * scale).astype(np.float32)
+    return result
