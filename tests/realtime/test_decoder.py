@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -295,7 +296,7 @@ def test_the_story_is_consistent(looks: list[Scores], config: DecoderConfig) -> 
     for span in spans:
         assert span.end_s is not None
         assert span.end_s - span.start_s >= max(1e-9, config.per_class("min_duration_s")[span.label] - 1e-6)
-    for before, after in zip(spans, spans[1:], strict=False):
+    for before, after in pairwise(spans):
         assert before.end_s is not None
         assert before.end_s <= after.start_s + 1e-9
         if before.label == after.label:
