@@ -2,6 +2,7 @@
 
 profile       visual                               audio
 paper         VGG-19 block5_pool, Keras weights    VGGish, raw 128-d
+paper-torchvision  the same net, other weights     VGGish; not interchangeable with `paper`
 lite          EfficientNet-Lite0                   our small CNN on the same log-mel front end
 lite-yamnet   EfficientNet-Lite0                   YAMNet, weights fetched or given by the user
 """
@@ -69,7 +70,14 @@ PAPER: Final = Profile(
     None,
     "the paper's features: VGG-19 and VGGish weights fetched once or given, head trained on AVE",
 )
-PROFILES: Final[dict[str, Profile]] = {p.name: p for p in (LITE, LITE_YAMNET, PAPER)}
+PAPER_TORCHVISION: Final = Profile(
+    "paper-torchvision",
+    VisualSpec("vgg19-torchvision", 512),
+    AudioSpec("vggish", 128),
+    None,
+    "torchvision's VGG-19 instead of Keras': for own data only, never for the published AVE features",
+)
+PROFILES: Final[dict[str, Profile]] = {p.name: p for p in (LITE, LITE_YAMNET, PAPER, PAPER_TORCHVISION)}
 
 
 def get_profile(name: str) -> Profile:

