@@ -1,0 +1,276 @@
+"""One track of a recording, decoded in order of presentation time (PyAV); damaged packets are passed over.
+
+Picture and sound of a file are read through two demuxers of their own: however badly a file interleaves
+them, the two can be merged by time with nothing piling up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..clock import NS_PER_S
+from ..messages import SAMPLE_RATE
+from ..slots import SlotChooser, Won
+
+if TYPE_CHECKING:
+    import av
+    from av.container import InputContainer
+
+MAX_GAP_S = 0.04
+"""Presentation times of sound may be off by this much (rounding of containers) before it is a gap."""
+
+MAX_STILL = 60
+"""Seconds for which a picture without successor is believed to be still on show."""
+
+# ITU-R BS.775 downmix to mono: what each channel counts, before the sum is scaled to 1.
+_CHANNEL_WEIGHTS = {"FC": 1.0, "FL": 0.7071, "FR": 0.7071, "LFE": 0.0, "LFE2": 0.0}
+_OTHER_CHANNEL = 0.5
+
+
+@dataclass
+class Damage:
+    """What went wrong while reading, for one line at the end."""
+
+    packets: int = 0
+    """Packets or pictures that could not be decoded."""
+    broke_off: bool = False
+    """The file ended in the middle of something."""
+    first: str = ""
+
+    def note(self, error: Exception) -> None:
+        """Count one undecodable packet."""
+        self.packets += 1
+        self.first = self.first or str(error)
+
+
+@dataclass
+class Picture:
+    """A decoded picture, not yet converted: many are passed over. Times from the start of the file."""
+
+    t_ns: int
+    frame: av.VideoFrame
+    end_ns: int
+
+    def later(self, ns: int) -> Picture:
+        """The same picture, `ns` later."""
+        return Picture(self.t_ns + ns, self.frame, self.end_ns + ns)
+
+
+@dataclass
+class Sound:
+    """Decoded sound of one packet, mono, at the file's own rate."""
+
+    t_ns: int
+    rate: int
+    samples: NDArray[np.float32]
+
+
+@dataclass
+class Track:
+    """A track of an open file, before decoding starts."""
+
+    container: InputContainer
+    stream: Any
+    damage: Damage = field(default_factory=Damage)
+
+    @property
+    def start_s(self) -> float | None:
+        """First presentation time by the header, in seconds of the file's own time."""
+        start = self.stream.start_time
+        return None if start is None else float(start * self.stream.time_base)
+
+    def frames(self, from_s: float | None) -> Iterator[Any]:
+        """Decoded frames in order of presentation; seeks to the key frame before `from_s` first."""
+        from av.error import FFmpegError
+
+        if from_s is not None:
+            try:
+                self.container.seek(int(from_s * 1_000_000), backward=True)
+            except FFmpegError:
+                pass  # unseekable: decode from the beginning, the reader drops what is too early
+        packets = self.container.demux(self.stream)
+        while True:
+            try:
+                packet = next(packets)
+            except StopIteration:
+                return
+            except (FFmpegError, OSError) as error:
+                # The demuxer can't go on: what follows is lost, what came before was played.
+                self.damage.note(error)
+                self.damage.broke_off = True
+                packet = None
+            if packet is not None and packet.is_corrupt:
+                self.damage.packets += 1
+            try:
+                yield from self.stream.codec_context.decode(packet)
+            except (FFmpegError, OSError) as error:
+                if packet is None or not isinstance(error, EOFError):
+                    self.damage.note(error)
+            if packet is None:
+                return
+
+
+def pictures(track: Track, zero_s: float, seek: bool) -> Iterator[Picture]:
+    """Pictures from `zero_s` (file time) on, with times from there; those before it are left out."""
+    zero = Fraction(zero_s).limit_denominator(1_000_000_000)
+    rate = track.stream.average_rate or track.stream.guessed_rate
+    usual_ns = int(NS_PER_S / rate) if rate else 40_000_000
+    last_ns: int | None = None
+    for frame in track.frames(zero_s if seek else None):
+        if frame.pts is not None:
+            t_ns = round((frame.pts * frame.time_base - zero) * NS_PER_S)
+        elif last_ns is not None:
+            t_ns = last_ns + usual_ns
+        else:
+            t_ns = 0
+        if last_ns is not None and t_ns <= last_ns:
+            continue  # broken time stamps: a picture can't be shown before its predecessor
+        last_ns = t_ns
+        duration = getattr(frame, "duration", 0)
+        length_ns = round(duration * frame.time_base * NS_PER_S) if duration else usual_ns
+        if t_ns >= 0:
+            yield Picture(t_ns, frame, t_ns + length_ns)
+
+
+def shown(source: Iterator[Picture], damage: Damage, *, every: bool) -> Iterator[Picture]:
+    """What is delivered: pictures that take a slot of their second, and those still on show later.
+
+    Others are left out before they cost a conversion (`every` delivers them all). A picture that stays
+    until the next one is delivered again at the start of each whole second in between, except where
+    damage explains the gap.
+    """
+    second = -1
+    chooser: SlotChooser[Picture] | None = None
+    last: Picture | None = None
+    sent: Picture | None = None
+    bad = 0
+
+    def decided(won: list[Won[Picture]]) -> Iterator[Picture]:
+        nonlocal sent
+        for one in won:
+            if one.item is not sent:
+                sent = one.item
+                yield one.item
+
+    for picture in source:
+        now = picture.t_ns // NS_PER_S
+        if now != second or chooser is None:
+            if chooser is not None and not every:
+                yield from decided(chooser.close())
+            if last is not None and damage.packets == bad:
+                yield from _held(last, second + 1, now)
+            second, chooser = now, SlotChooser(now * NS_PER_S, (now + 1) * NS_PER_S)
+        if every:
+            yield picture
+        else:
+            yield from decided(chooser.push(picture.t_ns, picture))
+        last, bad = picture, damage.packets
+    if chooser is not None and last is not None:
+        if not every:
+            yield from decided(chooser.close())
+        yield from _held(last, second + 1, -(-last.end_ns // NS_PER_S))
+
+
+def _held(picture: Picture, first: int, end: int) -> Iterator[Picture]:
+    """`picture` at the start of each second of [first, end), as long as a still is believed."""
+    for second in range(first, min(end, first + MAX_STILL)):
+        yield Picture(second * NS_PER_S, picture.frame, picture.end_ns)
+
+
+def to_rgb(frame: av.VideoFrame) -> NDArray[np.uint8]:
+    """[H, W, 3] uint8 RGB, upright: the file's rotation is applied."""
+    image = cast(NDArray[np.uint8], frame.to_ndarray(format="rgb24"))
+    turns = round((frame.rotation or 0) / 90) % 4
+    return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
+
+
+def mono(frame: av.AudioFrame) -> NDArray[np.float32]:
+    """[n] float32 in [-1, 1): the channels weighed as ITU-R BS.775 does, the low-frequency one left out."""
+    data = frame.to_ndarray()
+    channels = [channel.name for channel in frame.layout.channels]
+    if not frame.format.is_planar:
+        data = data.reshape(-1, len(channels)).T
+    if data.dtype.kind == "i":
+        scaled = data.astype(np.float32) / np.float32(-float(np.iinfo(data.dtype).min))
+    elif data.dtype.kind == "u":
+        scaled = (data.astype(np.float32) - 128) / np.float32(128)
+    else:
+        scaled = data.astype(np.float32)
+    if len(channels) == 1:
+        return np.ascontiguousarray(scaled[0])
+    weights = np.array([_CHANNEL_WEIGHTS.get(name, _OTHER_CHANNEL) for name in channels], np.float32)
+    total = float(weights.sum())
+    weights = weights / total if total else np.full(len(channels), 1 / len(channels), np.float32)
+    return cast(NDArray[np.float32], weights @ scaled)
+
+
+def sounds(track: Track, zero_s: float, seek: bool) -> Iterator[Sound]:
+    """Sound from about `zero_s` on, with times from there (the first may be negative)."""
+    zero = Fraction(zero_s).limit_denominator(1_000_000_000)
+    next_ns = 0
+    for frame in track.frames(zero_s if seek else None):
+        if not frame.samples or not frame.sample_rate:
+            continue
+        t_ns = next_ns if frame.pts is None else round((frame.pts * frame.time_base - zero) * NS_PER_S)
+        next_ns = t_ns + frame.samples * NS_PER_S // frame.sample_rate
+        if next_ns > 0:
+            yield Sound(t_ns, frame.sample_rate, mono(frame))
+
+
+class To16k:
+    """Sound at any rate to blocks at 16 kHz with their position on the timeline; keeps state between.
+
+    A gap in the presentation times becomes a jump in position; overlapping sound is cut off.
+    """
+
+    def __init__(self) -> None:
+        self._resampler: Any = None
+        self._rate = 0
+        self._expected_ns = 0
+        self._position = 0
+        self._floor = 0
+
+    def push(self, sound: Sound) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """Blocks (position, samples) that are complete now."""
+        off_s = abs(sound.t_ns - self._expected_ns) / NS_PER_S
+        if self._resampler is None or sound.rate != self._rate or off_s > MAX_GAP_S:
+            yield from self.flush()
+            self._begin(sound)
+        self._expected_ns += len(sound.samples) * NS_PER_S // sound.rate
+        yield from self._emit(self._resample(sound.samples, last=False))
+
+    def flush(self) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """What the resampler still holds; afterwards a new run may begin."""
+        if self._resampler is not None:
+            yield from self._emit(self._resample(np.zeros(0, np.float32), last=True))
+            self._resampler = None
+
+    def _begin(self, sound: Sound) -> None:
+        import soxr
+
+        self._rate = sound.rate
+        self._resampler = (
+            "copy"
+            if sound.rate == SAMPLE_RATE
+            else soxr.ResampleStream(sound.rate, SAMPLE_RATE, 1, "float32")
+        )
+        self._expected_ns = sound.t_ns
+        self._position = round(sound.t_ns * SAMPLE_RATE / NS_PER_S)
+
+    def _resample(self, samples: NDArray[np.float32], last: bool) -> NDArray[np.float32]:
+        if self._resampler == "copy":
+            return samples
+        return cast(NDArray[np.float32], self._resampler.resample_chunk(samples, last=last))
+
+    def _emit(self, samples: NDArray[np.float32]) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        start, self._position = self._position, self._position + len(samples)
+        cut = max(0, self._floor - start)
+        if cut < len(samples):
+            self._floor = self._position
+            yield start + cut, samples[cut:]

@@ -1,0 +1,335 @@
+"""A recording replayed as a stream: by presentation time, at any speed, dropping nothing.
+
+Stream time 0 is where the recording begins (its earlier track), or `start_s` later. A picture that stays
+on show for seconds (slides, very low frame rates) is delivered again at the start of each of them. Sound
+becomes 16 kHz mono. Time stamps alone decide what is delivered: the speed changes nothing.
+"""
+
+from __future__ import annotations
+
+import heapq
+import os
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from ..clock import NS_PER_S, Clock
+from ..errors import SourceError
+from ..messages import SAMPLE_RATE, EndOfStream, SourceInfo, Status, TimedAudio, TimedFrame
+from .base import Item
+from .decode import Picture, To16k, Track, pictures, shown, sounds, to_rgb
+from .picture import timed_frame
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+
+T = TypeVar("T")
+
+_MISSING_S = 0.5
+"""A file may end this much before its header says without a word."""
+_BEYOND_NS = 2 * NS_PER_S
+"""Reading stops this far behind the end that was asked for: the other track may lag by a little."""
+_BIG = 720 * 576
+"""Pictures above this many pixels are decoded by two threads."""
+
+
+@dataclass(frozen=True)
+class ReplayOptions:
+    """How a recording is replayed.
+
+    Attributes:
+        speed: stream seconds per second; None = as fast as the reader takes it.
+        start_s: begin this far into the recording.
+        duration_s: end the stream after so long.
+        loop: begin anew at the end; stream time goes on.
+        video: whether the picture is used.
+        audio: whether the sound is used.
+        originals: deliver every picture, with its full size, for clips.
+
+    """
+
+    speed: float | None = 1.0
+    start_s: float = 0.0
+    duration_s: float | None = None
+    loop: bool = False
+    video: bool = True
+    audio: bool = True
+    originals: bool = False
+
+
+class Replay:
+    """A recording as a `Source`."""
+
+    def __init__(self, path: Path, clock: Clock, options: ReplayOptions | None = None) -> None:
+        self.path = path
+        self.info = SourceInfo(path.name, "file")
+        self._clock = clock
+        self._options = options or ReplayOptions()
+        self._closed = threading.Event()
+        self._items: Iterator[tuple[int, Item]] = iter(())
+        self._waiting: tuple[int, Item] | None = None
+        self._origin_ns: int | None = None
+        self._end: EndOfStream | None = None
+        self._tracks: list[Track] = []
+        self._end_ns = 0
+        self._lock = threading.Lock()
+
+    @property
+    def skew_ms(self) -> float | None:
+        """A file has one clock."""
+        return None
+
+    @property
+    def dropped(self) -> int:
+        """A file never drops."""
+        return 0
+
+    def stream_now_ns(self) -> int | None:
+        """A file waits."""
+        return None
+
+    def open(self) -> None:
+        """Open both tracks and decode up to the first item.
+
+        Raises:
+            SourceError: no such file, not a media file, nothing in it that can be played.
+
+        """
+        self._items = self._stream()
+        try:
+            self._waiting = next(self._items)
+        except StopIteration:
+            self._waiting = None
+        if self._waiting is None or isinstance(self._waiting[1], EndOfStream):
+            self.close()
+            start = f" at or after --start {self._options.start_s:g}" if self._options.start_s else ""
+            raise SourceError(f"{self.path}: nothing in it can be decoded{start}; is it damaged?")
+
+    def read(self, timeout_s: float) -> Item | None:
+        """See `Source.read`; waits for the moment an item is due when the speed is limited."""
+        if self._end is not None:
+            return self._end
+        if self._closed.is_set():
+            self._end = EndOfStream(self._end_ns, "stopped")
+            return self._end
+        if self._waiting is None:
+            self._waiting = next(self._items)
+        due_ns, item = self._waiting
+        if self._options.speed is not None and not self._due(due_ns, timeout_s):
+            return None
+        self._waiting = None
+        if isinstance(item, EndOfStream):
+            self._end = item
+        return item
+
+    def close(self) -> None:
+        """See `Source.close`."""
+        self._closed.set()
+        with self._lock:
+            tracks, self._tracks = self._tracks, []
+        for track in tracks:
+            track.container.close()
+
+    def _due(self, due_ns: int, timeout_s: float) -> bool:
+        speed = cast(float, self._options.speed)
+        now = self._clock.now_ns()
+        if self._origin_ns is None:
+            self._origin_ns = now
+        at = self._origin_ns + round(due_ns / speed)
+        self._clock.wait_until(min(at, now + round(timeout_s * NS_PER_S)), self._closed)
+        return self._clock.now_ns() >= at or self._closed.is_set()
+
+    # One pass after another -----------------------------------------------------------------------
+
+    def _stream(self) -> Iterator[tuple[int, Item]]:
+        """Every item with the instant at which it is due, on the stream's time."""
+        o = self._options
+        limit = None if o.duration_s is None else round(o.duration_s * NS_PER_S)
+        offset = 0
+        while True:
+            ends: list[int] = []
+            due = offset
+            for due, item in self._one_pass(offset, ends):
+                if limit is not None and due > limit:
+                    clipped = _clip(item, limit)
+                    if clipped is not None:
+                        self._end_ns = limit
+                        yield limit, clipped
+                    if due > limit + _BEYOND_NS:
+                        break
+                    continue
+                self._end_ns = due
+                yield due, item
+            self._close_tracks()
+            nothing = not ends
+            offset = max(ends, default=offset)
+            if limit is not None and max(offset, due) >= limit:
+                yield limit, EndOfStream(limit, "end of --duration")
+                return
+            if not o.loop or nothing or self._closed.is_set():
+                yield offset, EndOfStream(offset, "end of file")
+                return
+
+    def _one_pass(self, offset: int, ends: list[int]) -> Iterator[tuple[int, Item]]:
+        """The recording once, starting at stream time `offset`; the ends of its tracks go into `ends`."""
+        video, audio, header_end_s = self._open_tracks(first=offset == 0)
+        zero_s = self._zero_s(video, audio)
+        parts: list[Iterator[tuple[int, Item]]] = []
+        if video is not None:
+            parts.append(self._video(video, zero_s, offset, ends))
+        if audio is not None:
+            parts.append(self._audio(audio, zero_s, offset, ends))
+        yield from heapq.merge(*parts, key=lambda pair: pair[0])
+        yield from self._complaints((video, audio), max(ends, default=offset), offset, header_end_s - zero_s)
+
+    def _complaints(
+        self, tracks: tuple[Track | None, ...], end: int, offset: int, promised_s: float
+    ) -> Iterator[tuple[int, Item]]:
+        damage = [track.damage for track in tracks if track is not None]
+        if packets := sum(d.packets for d in damage):
+            first = next((d.first for d in damage if d.first), "")
+            reason = f"{packets} packets could not be decoded" + (f" (first: {first})" if first else "")
+            yield end, Status("stream", "damaged", reason, end)
+        got_s = (end - offset) / NS_PER_S
+        if got_s < promised_s - _MISSING_S and not self._closed.is_set():
+            reason = f"the recording breaks off at {got_s:.1f} s; its header promises {promised_s:.1f} s"
+            yield end, Status("stream", "truncated", reason, end)
+
+    # Opening --------------------------------------------------------------------------------------
+
+    def _open_tracks(self, first: bool) -> tuple[Track | None, Track | None, float]:
+        """Video track, audio track, and where the header says that the file ends (file time)."""
+        container = _open(self.path)
+        with self._lock:
+            self._tracks.append(Track(container, None))
+        o = self._options
+        pictured = [s for s in container.streams.video if _decodable(s) and not _is_cover(s)]
+        sounding = [s for s in container.streams.audio if _decodable(s)]
+        if not pictured and not sounding:
+            raise SourceError(f"{self.path}: has neither picture nor sound that can be decoded")
+        if not (o.video and pictured) and not (o.audio and sounding):
+            only = "sound" if sounding else "picture"
+            raise SourceError(
+                f"{self.path}: has only {only}, and that is switched off; nothing is left to judge"
+            )
+        video = audio = None
+        if o.video and pictured:
+            stream = pictured[0]
+            big = (stream.codec_context.width or 0) * (stream.codec_context.height or 0) > _BIG
+            stream.codec_context.thread_count = min(2, os.cpu_count() or 1) if big else 1
+            video = Track(container, stream)
+        if o.audio and sounding:
+            own = container
+            if video is not None:
+                own = _open(self.path)
+                with self._lock:
+                    self._tracks.append(Track(own, None))
+            audio = Track(own, own.streams[sounding[0].index])
+        start_us = container.start_time or 0
+        end_s = (start_us + container.duration) / 1_000_000 if container.duration else 0.0
+        if first:
+            self._describe(video, audio, end_s - start_us / 1_000_000)
+        return video, audio, end_s
+
+    def _describe(self, video: Track | None, audio: Track | None, duration_s: float) -> None:
+        picture = sound = ""
+        if video is not None:
+            context = video.stream.codec_context
+            rate = video.stream.average_rate
+            picture = f"{context.width}×{context.height}" + (f" {float(rate):.4g} fps" if rate else "")
+            picture += f" {context.name}"
+        if audio is not None:
+            context = audio.stream.codec_context
+            sound = f"{context.sample_rate} Hz {context.layout.name} {context.name}"
+        self.info = SourceInfo(self.path.name, "file", picture, sound, duration_s or None)
+
+    def _zero_s(self, video: Track | None, audio: Track | None) -> float:
+        starts = [track.start_s for track in (video, audio) if track is not None]
+        known = [start for start in starts if start is not None]
+        zero = min(known, default=0.0)
+        # Encoders put a few milliseconds of priming before the first picture; the picture is the start.
+        if video is not None and video.start_s is not None and video.start_s - zero < 0.1:
+            zero = video.start_s
+        return zero + self._options.start_s
+
+    def _close_tracks(self) -> None:
+        with self._lock:
+            tracks, self._tracks = self._tracks, []
+        for track in tracks:
+            track.container.close()
+
+    # Tracks to items ------------------------------------------------------------------------------
+
+    def _video(self, track: Track, zero_s: float, offset: int, ends: list[int]) -> Iterator[tuple[int, Item]]:
+        keep = self._options.originals
+        last: Picture | None = None
+        shifted = (p.later(offset) for p in pictures(track, zero_s, self._options.start_s > 0))
+        for picture in shown(shifted, track.damage, every=keep):
+            last = picture
+            frame = timed_frame(picture.t_ns, to_rgb(picture.frame), keep_original=keep)
+            yield frame.t_ns, frame
+        if last is not None:
+            ends.append(last.end_ns)
+
+    def _audio(self, track: Track, zero_s: float, offset: int, ends: list[int]) -> Iterator[tuple[int, Item]]:
+        to_16k = To16k()
+        shift = -(-offset * SAMPLE_RATE // NS_PER_S)
+        end = 0
+        blocks = chain.from_iterable(
+            to_16k.push(sound) for sound in sounds(track, zero_s, self._options.start_s > 0)
+        )
+        for first, samples in chain(blocks, _later(to_16k.flush)):
+            skip = max(0, -first)
+            if skip < len(samples):
+                item = TimedAudio(first + skip + shift, samples[skip:])
+                end = -(-(item.position + len(item.samples)) * NS_PER_S // SAMPLE_RATE)
+                yield end, item
+        if end:
+            ends.append(end)
+
+
+def _later(make: Callable[[], Iterator[T]]) -> Iterator[T]:
+    """`make()` called only when its first element is asked for."""
+    yield from make()
+
+
+def _clip(item: Item, limit_ns: int) -> Item | None:
+    """The part of an item before `limit_ns`; None when nothing is."""
+    if isinstance(item, TimedAudio):
+        room = limit_ns * SAMPLE_RATE // NS_PER_S - item.position
+        return TimedAudio(item.position, item.samples[:room]) if room > 0 else None
+    return None
+
+
+def _open(path: Path) -> InputContainer:
+    """The container, or a `SourceError` that says what is wrong with the path."""
+    import av
+    from av.error import FFmpegError
+
+    if path.is_dir():
+        raise SourceError(f"{path}: is a folder; give a media file (`avel localize` reads folders)")
+    if not path.exists():
+        raise SourceError(f"{path}: no such file")
+    try:
+        container = av.open(str(path), metadata_errors="replace")
+    except PermissionError as error:
+        raise SourceError(f"{path}: no permission to read it") from error
+    except (FFmpegError, OSError, ValueError) as error:
+        raise SourceError(
+            f"{path}: not a media file, or its header is damaged ({getattr(error, 'strerror', error)})"
+        ) from error
+    return container
+
+
+def _decodable(stream: Any) -> bool:
+    return stream.codec_context is not None
+
+
+def _is_cover(stream: Any) -> bool:
+    """Whether a video stream is only the cover picture of a sound file."""
+    from av.stream import Disposition
+
+    return bool(stream.disposition & Disposition.attached_pic)
