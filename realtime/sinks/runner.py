@@ -1,0 +1,204 @@
+"""A thread and a bounded queue around a sink: whatever the sink does, the loop is not delayed.
+
+    runner = SinkRunner("mqtt", sink, report)      # is itself a Sink
+
+Calls only append to the queue. When it is full the oldest hop that carries no news (no event, no settled
+second) goes first, then the oldest hop that does, and every drop is counted and reported. A sink that
+raises is reported once, keeps getting the records that follow, and is reported again when it recovers.
+At the end the queue is flushed, up to a deadline.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..clock import NS_PER_S, Clock, SystemClock
+from ..messages import HopRecord, Status, StreamEnd, StreamStart
+from .base import Sink
+
+Report = Callable[[Status], None]
+"""Where a sink's troubles go. Called from the sink's own thread; must not block."""
+
+_REPORT_EVERY_NS = 60 * NS_PER_S
+_NO_FRAMES = np.zeros((0, 1, 1, 3), dtype=np.uint8)
+_NO_WEIGHTS = np.zeros(0, dtype=np.float32)
+_NO_AUDIO = np.zeros(0, dtype=np.float32)
+
+_Item = StreamStart | HopRecord | Status | StreamEnd
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerCounts:
+    """What became of the records handed to one sink."""
+
+    delivered: int
+    dropped: int
+    """Given up because the queue was full, or not flushed before the deadline."""
+    failed: int
+    """The sink raised on them."""
+
+
+def without_media(record: HopRecord) -> HopRecord:
+    """The record without pictures and sound (2.4 MB a hop); the small preview stays."""
+    segment = replace(record.segment, frames=_NO_FRAMES, frame_weights=_NO_WEIGHTS, audio=_NO_AUDIO)
+    return replace(record, segment=segment)
+
+
+class SinkRunner:
+    """Runs `sink` in a thread of its own. Memory: at most `capacity` records without media."""
+
+    def __init__(
+        self,
+        name: str,
+        sink: Sink,
+        report: Report,
+        *,
+        capacity: int = 256,
+        deadline_s: float = 5.0,
+        clock: Clock | None = None,
+    ) -> None:
+        self.name = name
+        self._sink = sink
+        self._report_to = report
+        self._capacity = max(1, capacity)
+        self._deadline_s = deadline_s
+        self._clock = clock or SystemClock()
+        self._queue: deque[_Item] = deque()
+        self._changed = threading.Condition()
+        self._closing = False
+        self._abandoned = False
+        self._delivered = self._dropped = self._failed = 0
+        self._dropped_told = 0
+        self._told_ns: int | None = None
+        self._failing = False
+        # A daemon: a sink that hangs for good must not keep the program from ending.
+        self._thread = threading.Thread(target=self._run, name=f"sink-{name}", daemon=True)
+        self._thread.start()
+
+    @property
+    def counts(self) -> RunnerCounts:
+        """What was delivered, dropped and failed so far."""
+        with self._changed:
+            return RunnerCounts(self._delivered, self._dropped, self._failed)
+
+    @property
+    def waiting(self) -> int:
+        """Records in the queue."""
+        with self._changed:
+            return len(self._queue)
+
+    def start(self, start: StreamStart) -> None:
+        """Queue the beginning."""
+        self._put(start)
+
+    def hop(self, record: HopRecord) -> None:
+        """Queue one hop, without its media."""
+        self._put(without_media(record))
+
+    def status(self, status: Status) -> None:
+        """Queue one status."""
+        self._put(status)
+
+    def end(self, end: StreamEnd) -> None:
+        """Queue the end."""
+        self._put(end)
+
+    def close(self) -> None:
+        """Flush what is queued, at most `deadline_s`, and close the sink; safe to call twice."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+        self._thread.join(self._deadline_s)
+        if not self._thread.is_alive():
+            return
+        with self._changed:
+            if self._abandoned:
+                return
+            self._abandoned = True
+            lost = len(self._queue)
+            self._dropped += lost
+            self._queue.clear()
+        self._tell("failed", f"did not finish within {self._deadline_s:g} s; {lost} records not delivered")
+
+    # The caller's side ----------------------------------------------------------------------------
+
+    def _put(self, item: _Item) -> None:
+        tell = 0
+        with self._changed:
+            if self._closing:
+                return
+            if len(self._queue) >= self._capacity:
+                self._drop_one()
+                now_ns = self._clock.now_ns()
+                if self._told_ns is None or now_ns - self._told_ns >= _REPORT_EVERY_NS:
+                    self._told_ns = now_ns
+                    tell, self._dropped_told = self._dropped - self._dropped_told, self._dropped
+            self._queue.append(item)
+            self._changed.notify()
+        if tell:
+            self._tell("overrun", f"too slow: {tell} records dropped ({self._dropped_told} so far)")
+
+    def _drop_one(self) -> None:
+        def cheapest() -> int:
+            with_news = None
+            for position, item in enumerate(self._queue):
+                if isinstance(item, HopRecord):
+                    if not item.events and not item.settled:
+                        return position
+                    if with_news is None:
+                        with_news = position
+            return 0 if with_news is None else with_news
+
+        del self._queue[cheapest()]
+        self._dropped += 1
+
+    # The sink's side ------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                while not self._queue and not self._closing:
+                    self._changed.wait()
+                if self._abandoned or not self._queue:
+                    break
+                item = self._queue.popleft()
+            self._deliver(item)
+        try:
+            self._sink.close()
+        except Exception as error:
+            self._tell("failing", f"closing: {_words(error)}")
+
+    def _deliver(self, item: _Item) -> None:
+        try:
+            if isinstance(item, HopRecord):
+                self._sink.hop(item)
+            elif isinstance(item, Status):
+                self._sink.status(item)
+            elif isinstance(item, StreamStart):
+                self._sink.start(item)
+            else:
+                self._sink.end(item)
+        except Exception as error:  # whatever a sink raises stays with the sink
+            with self._changed:
+                self._failed += 1
+            if not self._failing:
+                self._failing = True
+                self._tell("failing", _words(error))
+        else:
+            with self._changed:
+                self._delivered += 1
+            if self._failing:
+                self._failing = False
+                self._tell("running", f"works again; {self.counts.failed} records failed so far")
+
+    def _tell(self, state: str, reason: str) -> None:
+        self._report_to(Status(self.name, state, reason, self._clock.now_ns()))
+
+
+def _words(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
