@@ -66,3 +66,8 @@ class ManualClock:
         with self._lock:
             self._now_ns = max(self._now_ns, t_ns)
         return False
+
+
+def wall_clock_s() -> float:
+    """The time of day as Unix time; for records people read, never for intervals."""
+    return time.time()

@@ -1,0 +1,118 @@
+"""The command line: `avel COMMAND` and `avel-live`. Commands are registered by name and loaded when used.
+
+Nothing heavy (torch, cv2, av, ...) is imported to show help. An `AvelError` becomes one line on standard
+error and its exit code; `--debug` (or `AVEL_DEBUG=1`) shows the trace instead.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from importlib.metadata import version as installed_version
+from typing import Annotated, Any, NamedTuple
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
+
+from ..errors import AvelError
+
+
+class Entry(NamedTuple):
+    """Where a command lives: module below this package, name of its function or `typer.Typer`, one line."""
+
+    module: str
+    attribute: str
+    help: str
+
+
+COMMANDS: dict[str, Entry] = {
+    "live": Entry("live", "live", "Name what is seen and heard, second by second (the same as avel-live)."),
+    "config": Entry("config", "app", "Show the merged configuration and where each value comes from."),
+}
+"""Every command, in the order of `avel --help`."""
+
+
+def load(name: str) -> Any:
+    """The click command `name`, importing its module."""
+    entry = COMMANDS[name]
+    target = getattr(import_module(f".{entry.module}", __name__), entry.attribute)
+    if not isinstance(target, typer.Typer):
+        app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+        app.command(name, help=target.__doc__)(target)
+        target = app
+    return get_command(target)
+
+
+class _Lazy(TyperGroup):
+    """Lists what is registered; imports only what is called."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        entry = COMMANDS.get(cmd_name)
+        return None if entry is None else TyperCommand(cmd_name, help=entry.help)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args and args[0] in COMMANDS:
+            return args[0], load(args[0]), args[1:]
+        return super().resolve_command(ctx, args)
+
+
+app = typer.Typer(cls=_Lazy, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"avel-live {installed_version('avel-live')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Audio-visual event localization, live: which of 28 events is both seen and heard, every second."""
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Entry point of `avel`."""
+    _run(lambda given: get_command(app)(given, prog_name="avel"), args)
+
+
+def live_main(args: Sequence[str] | None = None) -> None:
+    """Entry point of `avel-live`."""
+    _run(lambda given: load("live")(given, prog_name="avel-live"), args)
+
+
+def _run(command: Callable[[list[str]], Any], args: Sequence[str] | None) -> None:
+    """Call a command; errors become a line and an exit code."""
+    given = list(sys.argv[1:] if args is None else args)
+    debug = "--debug" in given or os.environ.get("AVEL_DEBUG", "") not in ("", "0", "false")
+    try:
+        command(given)
+    except AvelError as error:
+        if debug:
+            raise
+        _say(f"error: {error}")
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        # The reader of our output went away (`| head`): nothing to say, and nowhere to say it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except KeyboardInterrupt:
+        sys.exit(0)
+    except Exception as error:
+        if debug:
+            raise
+        _say(f"internal error: {type(error).__name__}: {error}; run again with --debug for the trace")
+        sys.exit(AvelError.exit_code)
+
+
+def _say(text: str) -> None:
+    print(" ".join(text.split()), file=sys.stderr)

@@ -1,0 +1,37 @@
+"""`avel config`: what is set, and by whom."""
+
+from __future__ import annotations
+
+import typer
+
+from ..config import Loaded, keys, value_of
+from .flags import with_flags
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+app.callback()(lambda: None)
+
+
+def _show(loaded: Loaded) -> None:
+    width = max(len(key.path) for key in keys())
+    for key in keys():
+        value = value_of(loaded.config, key.path)
+        if key.info.repr is False and value is not None:
+            value = "********"
+        typer.echo(f"{key.path:<{width}}  {_text(value):<24}  {loaded.origins[key.path]}")
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return "; ".join(str(part) for part in value) or "-"
+    return str(value)
+
+
+app.command("show")(
+    with_flags(
+        _show, "Print every key with its value and where that comes from (flag, environment, file, default)."
+    )
+)

@@ -1,0 +1,203 @@
+"""`avel-live`: open the source, load the networks, run until the end or Ctrl-C, say how it went."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from importlib.metadata import version
+from importlib.resources import files
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from ..clock import Clock, SystemClock, wall_clock_s
+from ..config import NONE, Config, Loaded
+from ..errors import SourceError
+from ..messages import StreamEnd, StreamStart
+from .flags import with_flags
+
+if TYPE_CHECKING:
+    from ...model.runtime.base import Engine
+    from ..events import DecoderConfig
+    from ..sinks.base import Sink
+    from ..sources.base import Source
+
+
+def open_source(config: Config, clock: Clock) -> Source:
+    """The source that the configuration asks for; not opened yet."""
+    if not config.is_live:
+        from ..sources.replay import Replay, ReplayOptions
+
+        return Replay(
+            demo_path() if config.demo else Path(config.file or ""),
+            clock,
+            ReplayOptions(
+                speed=None if config.fast else config.speed,
+                start_s=config.start_s,
+                duration_s=config.duration_s,
+                loop=config.loop,
+                video=config.camera != NONE,
+                audio=config.mic != NONE,
+                originals=config.record.dir is not None,
+            ),
+        )
+    from ..sources.live import open_live
+
+    return open_live(config, clock)
+
+
+def demo_path() -> Path:
+    """The clip in the package."""
+    path = Path(str(files(__package__.rpartition(".")[0]) / "data" / "demo.mp4"))
+    if not path.is_file():
+        raise SourceError(
+            f"the demo clip is missing from the installation ({path}); install the package again"
+        )
+    return path
+
+
+def make_engine(config: Config) -> Engine:
+    """The networks, warmed up."""
+    from ...model.runtime.base import EngineOptions
+    from ...model.runtime.select import load_engine
+
+    engine = load_engine(
+        EngineOptions(
+            profile=config.profile,
+            backend=config.backend,
+            precision=config.precision,
+            checkpoint=config.checkpoint,
+            audio_weights=config.audio_weights,
+            visual_weights=config.visual_weights,
+            threads=config.threads,
+        )
+    )
+    engine.warm_up()
+    return engine
+
+
+def decoder_config(config: Config, labels: tuple[str, ...]) -> DecoderConfig:
+    """The decoder's numbers: its defaults, overridden by what was set."""
+    from ..events import DecoderConfig, class_set
+
+    given = {
+        "enter": config.enter,
+        "leave": config.leave,
+        "min_duration_s": config.min_event_s,
+        "hold_s": config.hold_s,
+        "cool_down_s": config.cooldown_s,
+        "classes": class_set(config.classes, labels) if config.classes else None,
+        "ignore": class_set(config.ignore, labels) if config.ignore else None,
+    }
+    chosen = {name: value for name, value in given.items() if value is not None}
+    return DecoderConfig(settle=config.settle, num_classes=len(labels), **chosen)  # type: ignore[arg-type]
+
+
+def make_sinks(config: Config) -> list[Sink]:
+    """Every consumer of results that the configuration asks for."""
+    sinks: list[Sink] = []
+    if config.json_:
+        from ..sinks.stdout import JsonLines
+
+        sinks.append(JsonLines(sys.stdout))
+    return sinks
+
+
+class _Signals:
+    """Ctrl-C and SIGTERM: the first asks to stop, the second ends the process at once."""
+
+    def __init__(self) -> None:
+        self._stop: Callable[[], None] | None = None
+        self._asked = False
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._handle)
+
+    def on_stop(self, stop: Callable[[], None]) -> None:
+        self._stop = stop
+        if self._asked:
+            stop()
+
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
+        if self._asked:
+            os._exit(128 + number)
+        self._asked = True
+        if self._stop is None:
+            raise KeyboardInterrupt
+        self._stop()
+
+
+def run(loaded: Loaded) -> None:
+    """The main job."""
+    from ..pipeline import Pipeline, PipelineOptions
+
+    config = loaded.config
+    signals = _Signals()
+    clock = SystemClock()
+    source = open_source(config, clock)
+    sinks: list[Sink] = []
+    try:
+        if not config.is_live:
+            source.open()
+        engine = make_engine(config)
+        sinks = make_sinks(config)
+        if config.is_live:
+            # Only now: whatever devices deliver while the networks load would be late already.
+            source.open()
+        from ..events import Decoder
+
+        pipeline = Pipeline(
+            source,
+            engine,
+            Decoder(decoder_config(config, engine.info.labels)),
+            sinks,
+            clock,
+            PipelineOptions(config.hop_s, None if config.frames == "auto" else int(config.frames)),
+        )
+        signals.on_stop(pipeline.stop)
+        end = pipeline.run(_start(config, source, engine))
+    finally:
+        source.close()
+        for sink in sinks:
+            sink.close()
+    if not config.json_:
+        print(summary(end))
+
+
+def _start(config: Config, source: Source, engine: Engine) -> StreamStart:
+    info = engine.info
+    return StreamStart(
+        version=version("avel-live"),
+        profile=info.profile,
+        backend=info.backend,
+        precision=info.precision,
+        source=source.info,
+        labels=info.labels,
+        hop_s=config.hop_s,
+        settle=config.settle,
+        device=info.device,
+        note=info.note,
+        wall_clock=wall_clock_s() if config.is_live else None,
+    )
+
+
+def summary(end: StreamEnd) -> str:
+    """How it went, on one screen."""
+    lines = [f"{end.seconds:.1f} s of stream, {end.hops} answers, {end.events} events ({end.reason})"]
+    if end.latency_ms:
+        parts = ", ".join(f"{name} {value:.0f} ms" for name, value in end.latency_ms.items())
+        lines.append(f"latency {parts}")
+    lines.append(f"skipped {end.skipped}, dropped {end.dropped}, real-time factor {end.real_time_factor:.3f}")
+    if end.skew_ms is not None:
+        lines.append(f"camera - microphone {end.skew_ms:+.0f} ms")
+    return "\n".join(lines)
+
+
+live = with_flags(
+    run,
+    """Name what is both seen and heard, every second, from a camera and a microphone or a recording.
+
+    With no source given the first camera and the default microphone are used. Try `avel-live --demo`.
+    """,
+)
