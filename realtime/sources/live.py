@@ -207,8 +207,7 @@ class LiveSource:
             self._start_ns = self._clock.now_ns()
             delay_ns = round(self.options.camera_delay_ms * 1e6)
             self._frames = FrameTimeline(self._start_ns, delay_ns)
-            latency_ns = self.microphone.latency_ns if self.microphone is not None else 0
-            self._audio = AudioTimeline(self._start_ns, microphone_delay_ns=latency_ns)
+            self._audio = AudioTimeline(self._start_ns)
             before, self._before = self._before, []
             for block in before:
                 for audio in self._audio.push(block):

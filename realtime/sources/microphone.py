@@ -44,7 +44,6 @@ class InputStream(Protocol):
     """What we need of `sounddevice.InputStream`."""
 
     active: bool
-    latency: float
 
     def start(self) -> None: ...
     def close(self, ignore_errors: bool = True) -> None: ...
@@ -104,7 +103,7 @@ def open_stream(
                 channels=channels,
                 dtype="float32",
                 blocksize=0,
-                latency="low",
+                latency="high",
                 callback=callback,
                 finished_callback=finished,
             )
@@ -146,7 +145,6 @@ class Microphone:
         self.health = DeviceHealth("microphone", clock, on_status, health or HealthOptions())
         self.overflows = 0
         self.dropped = 0
-        self.latency_ns = 0
         self._clock = clock
         self._on_block = on_block
         self._open = opener
@@ -295,7 +293,6 @@ class Microphone:
                 note = silence.look(block.samples)
                 if note is not None:
                     self.health.say(note)
-                self.latency_ns = session.latency_ns
                 self._on_block(block)
             self.dropped = session.ring.dropped
             if over or not session.active:
@@ -332,16 +329,6 @@ class _Session:
             return bool(self._opened.stream.active)
         except Exception:  # PortAudio forgets streams of a server that died
             return False
-
-    @property
-    def latency_ns(self) -> int:
-        """What PortAudio says its own input buffering delays, in nanoseconds; 0 when it says nonsense."""
-        assert self._opened is not None
-        try:
-            latency_s = float(self._opened.stream.latency)
-        except Exception:
-            return 0
-        return round(latency_s * NS_PER_S) if 0 < latency_s < 1 else 0
 
     def callback(self, data: NDArray[np.float32], frames: int, time_info: Any, flags: Any) -> None:
         """PortAudio's callback: copy, count, nothing else."""

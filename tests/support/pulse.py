@@ -66,7 +66,7 @@ class PulseServer:
                 "pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no",
                 "--disable-shm=yes", "--realtime=no", "--high-priority=no", "--log-target=stderr", "--log-level=error",
                 "-L", f"module-native-protocol-unix socket={self.folder / 'native'} auth-anonymous=1",
-                "-L", f"module-null-sink sink_name=fake rate={self.rate} channels=1",
+                "-L", f"module-null-sink sink_name=fake rate={self.rate} channels=1 norewinds=1",
             ],
             env=self.env, stderr=subprocess.DEVNULL,
         )  # fmt: skip
