@@ -16,6 +16,7 @@ How the paper is read where it leaves room:
   ones; "G_v" in (6) is taken as G_V. The gated sequence is query and key, the ungated one the value.
 - Fig. 3 likens the blocks to the Transformer of [16]: residual and LayerNorm stand around attention
   and FFN, the residual of (3) (4) being the ungated sequence.
+- A ReLU stands between (11) and the first fully connected layer, or the two linear maps would be one.
 - "Cyclically" allows a stack: `depth` repeats (3)–(10).
 - No positional encoding: a shifted window gives shifted answers.
 
@@ -135,14 +136,18 @@ class DIIALayer(nn.Module):
     def __init__(self, config: DIIAConfig) -> None:
         super().__init__()
         c = config
-        self.use_gate, self.use_intra, self.use_inter, self.causal = c.gate, c.intra, c.inter, c.causal
+        both = c.modalities == "audio-visual"
+        self.use_gate, self.use_intra, self.use_inter = c.gate and both, c.intra, c.inter and both
+        self.see, self.hear, self.causal = c.modalities != "audio", c.modalities != "visual", c.causal
         if c.intra:
-            self.intra_v = AttentionBlock(c.width, c.heads, c.ffn, c.dropout)
-            self.intra_a = AttentionBlock(c.width, c.heads, c.ffn, c.dropout)
-            if c.gate:
+            if self.see:
+                self.intra_v = AttentionBlock(c.width, c.heads, c.ffn, c.dropout)
+            if self.hear:
+                self.intra_a = AttentionBlock(c.width, c.heads, c.ffn, c.dropout)
+            if self.use_gate:
                 self.gate_from_v = nn.Linear(c.width, c.width)  # W_V of Eq. (7)
                 self.gate_from_a = nn.Linear(c.width, c.width)  # W_A of Eq. (8)
-        if c.inter:
+        if self.use_inter:
             self.inter_v = AttentionBlock(c.width, c.heads, c.ffn, c.dropout)
             self.inter_a = AttentionBlock(c.width, c.heads, c.ffn, c.dropout)
 
@@ -164,8 +169,8 @@ class DIIALayer(nn.Module):
                 # A modality that is wholly missing has nothing to say: its gate stays closed.
                 v_hat = (1 + gate_from_a * mask_a.any_key) * v  # Eq. (5)
                 a_hat = (1 + gate_from_v * mask_v.any_key) * a  # Eq. (6)
-            v_intra = self.intra_v(v, v_hat, v_hat, v, mask_v.bias, mask_v.any_key)  # Eq. (3)
-            a_intra = self.intra_a(a, a_hat, a_hat, a, mask_a.bias, mask_a.any_key)  # Eq. (4)
+            v_intra = self.intra_v(v, v_hat, v_hat, v, mask_v.bias, mask_v.any_key) if self.see else v  # (3)
+            a_intra = self.intra_a(a, a_hat, a_hat, a, mask_a.bias, mask_a.any_key) if self.hear else a  # (4)
         else:
             v_intra, a_intra = v, a
         if not self.use_inter:
@@ -181,24 +186,32 @@ class DIIA(nn.Module):
     def __init__(self, config: DIIAConfig | None = None) -> None:
         super().__init__()
         self.config = c = config or DIIAConfig()
-        if c.normalize:
-            self.norm_visual = nn.LayerNorm(c.visual_dim)
-            self.norm_audio = nn.LayerNorm(c.audio_dim)
-        self.pool: GuidedAttention | MeanPool
-        if c.guided and c.modalities != "visual":
-            self.pool = GuidedAttention(c.visual_dim, c.audio_dim, dropout=c.dropout, inner_dim=c.guided_dim)
-        else:
-            self.pool = MeanPool(c.visual_dim, dropout=c.dropout, inner_dim=c.guided_dim)
-        self.missing_audio = nn.Parameter(torch.zeros(c.audio_dim))
-        self.missing_v = nn.Parameter(torch.zeros(c.width))
-        self.missing_a = nn.Parameter(torch.zeros(c.width))
-        self.project_v = nn.Linear(self.pool.out_dim, c.width)
-        self.project_a = nn.Linear(c.audio_dim, c.width)
-        self.layers = nn.ModuleList(
-            DIIALayer(c) for _ in range(c.depth if c.modalities == "audio-visual" else 0)
-        )
-        self.fuse_v = nn.Linear(c.width, c.width)  # W^v_inter of Eq. (11)
-        self.fuse_a = nn.Linear(c.width, c.width)  # W^a_inter of Eq. (11)
+        see, hear = c.modalities != "audio", c.modalities != "visual"
+        if see:
+            if c.normalize:
+                self.norm_visual = nn.LayerNorm(c.visual_dim)
+            self.pool: GuidedAttention | MeanPool
+            if c.guided and c.modalities == "audio-visual":
+                self.pool = GuidedAttention(
+                    c.visual_dim,
+                    c.audio_dim,
+                    dropout=c.dropout,
+                    inner_dim=c.guided_dim,
+                    spatial_dim=c.spatial_dim,
+                )
+                self.missing_audio = nn.Parameter(torch.zeros(c.audio_dim))
+            else:
+                self.pool = MeanPool(c.visual_dim, dropout=c.dropout, inner_dim=c.guided_dim)
+            self.missing_v = nn.Parameter(torch.zeros(c.width))
+            self.project_v = nn.Linear(self.pool.out_dim, c.width)
+            self.fuse_v = nn.Linear(c.width, c.width)  # W^v_inter of Eq. (11)
+        if hear:
+            if c.normalize:
+                self.norm_audio = nn.LayerNorm(c.audio_dim)
+            self.missing_a = nn.Parameter(torch.zeros(c.width))
+            self.project_a = nn.Linear(c.audio_dim, c.width)
+            self.fuse_a = nn.Linear(c.width, c.width)  # W^a_inter of Eq. (11)
+        self.layers = nn.ModuleList(DIIALayer(c) for _ in range(c.depth))
         self.hidden = nn.Linear(c.width, c.hidden)
         self.classify = nn.Linear(c.hidden, c.classes)
         self.dropout = nn.Dropout(c.dropout)
@@ -225,13 +238,8 @@ class DIIA(nn.Module):
         m_v = ones if visual_mask is None else visual_mask.to(audio.dtype)
         m_a = ones if audio_mask is None else audio_mask.to(audio.dtype)
         masks_v, masks_a = Masks.of(m_v, c.causal), Masks.of(m_a, c.causal)
-        if c.normalize:
-            visual, audio = self.norm_visual(visual), self.norm_audio(audio)
-
-        heard = audio * masks_a.valid + self.missing_audio * (1 - masks_a.valid)
-        pooled, alpha = self.pool(visual.flatten(2, 3), heard)
-        v = self.project_v(pooled) * masks_v.valid + self.missing_v * (1 - masks_v.valid)
-        a = self.project_a(audio) * masks_a.valid + self.missing_a * (1 - masks_a.valid)
+        v, alpha = self._see(visual, audio, masks_v, masks_a)
+        a = self._hear(audio, masks_a)
         for layer in self.layers:
             v, a = layer(v, a, masks_v, masks_a)
 
@@ -243,6 +251,28 @@ class DIIA(nn.Module):
             fused = 0.5 * (self.fuse_v(v) + self.fuse_a(a))  # Eq. (11)
         logits = self.classify(self.dropout(F.relu(self.hidden(F.relu(fused)))))
         return DIIAOutput(logits, alpha.unflatten(-1, (c.grid, c.grid)))
+
+    def _see(self, visual: Tensor, audio: Tensor, masks_v: Masks, masks_a: Masks) -> tuple[Tensor, Tensor]:
+        """V [B, T, d] and the spatial attention [B, T, grid²], uniform where nothing guides it."""
+        c = self.config
+        if c.modalities == "audio":
+            cells = c.grid * c.grid
+            return audio.new_zeros(1), torch.full((*audio.shape[:2], cells), 1.0 / cells).to(audio)
+        if c.normalize:
+            visual = self.norm_visual(visual)
+        if isinstance(self.pool, GuidedAttention):
+            heard = self.norm_audio(audio) if c.normalize else audio
+            audio = heard * masks_a.valid + self.missing_audio * (1 - masks_a.valid)
+        pooled, alpha = self.pool(visual.flatten(2, 3), audio)
+        return self.project_v(pooled) * masks_v.valid + self.missing_v * (1 - masks_v.valid), alpha
+
+    def _hear(self, audio: Tensor, masks_a: Masks) -> Tensor:
+        """A [B, T, d]."""
+        if self.config.modalities == "visual":
+            return audio.new_zeros(1)
+        heard = self.norm_audio(audio) if self.config.normalize else audio
+        a: Tensor = self.project_a(heard) * masks_a.valid + self.missing_a * (1 - masks_a.valid)
+        return a
 
 
 def loss(logits: Tensor, target: Tensor) -> Tensor:

@@ -6,9 +6,11 @@ They stand apart from it so that a checkpoint's header can be read without torch
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from .labels import NUM_CLASSES
+
+Modalities = Literal["audio-visual", "audio", "visual", "concat"]
 
 
 @dataclass(frozen=True)
@@ -28,10 +30,13 @@ class DIIAConfig:
         dropout: in attention blocks and on the visual cells.
         guided: audio-guided spatial-channel attention; off = mean over the grid.
         guided_dim: inner width of that attention; None = visual_dim, as in CMRAN.
+        spatial_dim: width in which picture cells and sound are compared, as in CMRAN.
         gate: conditional gates (5)–(8).
         intra: intra-modality attention (3) (4).
         inter: inter-modality attention (9) (10).
-        modalities: which evidence is used; "concat" is the audio+visual baseline without attention.
+        modalities: which evidence is used. The baselines "audio" and "visual" have one modality that
+            attends to itself (3) (4); "concat" has both, which meet in Eq. (11) only: no guidance, no
+            gates, no inter-modality attention.
         causal: a segment sees only itself and earlier ones.
         normalize: LayerNorm on the raw features before projection (off in the paper).
 
@@ -49,10 +54,11 @@ class DIIAConfig:
     dropout: float = 0.1
     guided: bool = True
     guided_dim: int | None = None
+    spatial_dim: int = 256
     gate: bool = True
     intra: bool = True
     inter: bool = True
-    modalities: Literal["audio-visual", "audio", "visual", "concat"] = "audio-visual"
+    modalities: Modalities = "audio-visual"
     causal: bool = False
     normalize: bool = False
 
@@ -64,6 +70,7 @@ class DIIAConfig:
             "visual_dim",
             "audio_dim",
             "grid",
+            "spatial_dim",
             "width",
             "heads",
             "ffn",
@@ -73,6 +80,8 @@ class DIIAConfig:
         ):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.modalities not in get_args(Modalities):
+            raise ValueError(f"modalities must be one of {get_args(Modalities)}, got {self.modalities!r}")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for checkpoints."""
