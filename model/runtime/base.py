@@ -5,6 +5,7 @@ The live loop sees only this. A runtime owns its device memory and is used from 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
@@ -78,3 +79,8 @@ class EngineOptions(NamedTuple):
     audio_weights: Path | None = None
     visual_weights: Path | None = None
     threads: int | None = None
+    """CPU threads for the networks; None = every core this process may use."""
+    cache_dir: Path | None = None
+    """Where exported and compiled networks are kept; None = the user's cache folder."""
+    progress: Callable[[str], None] | None = None
+    """Told, in a few words, what a slow start is busy with."""

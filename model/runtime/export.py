@@ -1,0 +1,163 @@
+"""Torch networks to ONNX files. The only place that exports, and one that needs torch.
+
+Run as a module it is the helper process of `graphs`: the live process itself never imports torch when
+it runs on ONNX Runtime.
+
+    frames [n, 224, 224, 3] uint8            → grid [n, 7, 7, Dv]        visual, n dynamic or fixed
+    patches [n, 96, 64] float32              → sound [n, Da]             audio
+    visual, audio, visual_mask, audio_mask   → logits, attention         head, window of ten, batch of one
+
+Pixels enter as bytes; their normalisation is part of the graph.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import logging
+import sys
+import warnings
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..checkpoint import load_checkpoint
+from ..diia import MultiHeadAttention
+from ..errors import AvelError, ModelFileError
+from ..profiles import GRID, WINDOW, Profile, get_profile
+from .networks import build_audio, build_visual, head_path
+
+OPSET: Final = 18
+INPUTS: Final = {
+    "visual": ("frames",),
+    "audio": ("patches",),
+    "head": ("visual", "audio", "visual_mask", "audio_mask"),
+}
+OUTPUTS: Final = {"visual": ("grid",), "audio": ("sound",), "head": ("logits", "attention")}
+
+
+def build_network(
+    network: str, profile: Profile, *, checkpoint: Path | None = None, weights: Path | None = None
+) -> nn.Module:
+    """The torch module of one of the three networks, in eval mode."""
+    if network == "visual":
+        return build_visual(profile, weights)
+    if network == "audio":
+        return build_audio(profile, weights)
+    return load_checkpoint(head_path(profile, checkpoint), profile=profile.name)[0]
+
+
+def example_inputs(network: str, profile: Profile, count: int = 2) -> tuple[Tensor, ...]:
+    """Inputs of the right shape, seeded: `count` frames or patches, or one window."""
+    make = np.random.default_rng(0)
+    if network == "visual":
+        return (torch.from_numpy(make.integers(0, 256, (count, 224, 224, 3), np.uint8)),)
+    if network == "audio":
+        return (torch.from_numpy(make.normal(-2, 2, (count, 96, 64)).astype(np.float32)),)
+    grid = make.random((1, WINDOW, GRID, GRID, profile.visual.dim), np.float32)
+    sound = make.random((1, WINDOW, profile.audio.dim), np.float32)
+    seen, heard = np.ones((1, WINDOW), np.bool_), np.ones((1, WINDOW), np.bool_)
+    seen[0, 7:] = heard[0, 8:] = False
+    return tuple(torch.from_numpy(x) for x in (grid, sound, seen, heard))
+
+
+class HalfInside(nn.Module):
+    """A network that computes in float16 behind the same inputs and float32 outputs."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network.half()
+
+    def forward(self, *inputs: Tensor) -> Any:
+        """The network's own inputs and outputs."""
+        half = (x.half() if x.is_floating_point() else x for x in inputs)
+        out = self.network(*half)
+        return out.float() if isinstance(out, torch.Tensor) else tuple(x.float() for x in out)
+
+
+def export_onnx(module: nn.Module, network: str, profile: Profile, target: Path, frames: int | None) -> None:
+    """Write one self-contained ONNX file, opset 18, and check it.
+
+    Args:
+        module: what `build_network` returned.
+        network: `visual`, `audio` or `head`.
+        profile: for the shapes.
+        target: the file.
+        frames: fixed batch of the two backbones; None leaves it dynamic.
+
+    Raises:
+        ModelFileError: the exporter or the checker refuses the graph.
+
+    """
+    import onnx
+
+    args = example_inputs(network, profile, frames or 2)
+    names: dict[str, Any] = {"input_names": list(INPUTS[network]), "output_names": list(OUTPUTS[network])}
+    dynamic = network != "head" and frames is None
+    try:
+        with _quiet(), torch.inference_mode():
+            try:
+                axes = {INPUTS[network][0]: {0: "n"}, OUTPUTS[network][0]: {0: "n"}} if dynamic else None
+                torch.onnx.export(
+                    module, args, str(target), opset_version=OPSET, dynamo=False, dynamic_axes=axes, **names
+                )
+            except (ImportError, TypeError, NotImplementedError):
+                # A torch whose TorchScript exporter is gone; the newer one needs onnxscript.
+                shapes = ({0: torch.export.Dim("n", min=1, max=1024)},) if dynamic else None
+                program: Any = torch.onnx.export(
+                    module, args, opset_version=OPSET, dynamo=True, dynamic_shapes=shapes, **names
+                )
+                program.save(str(target), external_data=False)
+        graph = onnx.load(target)
+        graph.doc_string = f"avel-live {profile.name} {network}"
+        onnx.checker.check_model(graph, full_check=True)
+        onnx.save(graph, target)
+    except ModelFileError:
+        raise
+    except Exception as error:  # exporters raise every kind
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ModelFileError(f"{profile.name} {network}: can't be exported to ONNX ({first})") from error
+
+
+@contextlib.contextmanager
+def _quiet() -> Any:
+    """Keep the exporters' chatter off the terminal."""
+    attention = MultiHeadAttention.manual
+    MultiHeadAttention.manual = True  # fewer, plainer nodes than the exporter's own spelling of sdpa
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(logging.NOTSET)
+        MultiHeadAttention.manual = attention
+
+
+def main() -> int:
+    """Serve one request: a JSON list of graphs on standard input, progress lines on standard output."""
+    try:
+        for item in json.load(sys.stdin):
+            profile = get_profile(item["profile"])
+            print(item["network"], flush=True)
+            module = build_network(
+                item["network"],
+                profile,
+                checkpoint=Path(item["checkpoint"]) if item["checkpoint"] else None,
+                weights=Path(item["weights"]) if item["weights"] else None,
+            )
+            if item["half"]:
+                module = HalfInside(module)
+            export_onnx(module, item["network"], profile, Path(item["target"]), item["frames"])
+    except AvelError as error:
+        print(error, file=sys.stderr)
+        return 4
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,129 @@
+"""Where INT8 graphs come from: what `avel calibrate int8` installed, or what ships with the package.
+
+A calibration is a folder with `int8.json` and its graphs. It belongs to the weights it was made from: with
+other weights it is not used. Graphs hold explicit Q/DQ pairs, one file for each target, since CPUs with
+VNNI want U8S8 and TensorRT wants symmetric S8S8.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from ..checkpoint import file_sha256
+from ..errors import BackendError, ModelFileError
+from ..profiles import Profile
+from .base import EngineOptions
+from .graphs import NETWORKS, Network, weights_digest
+from .networks import WEIGHTS, audio_files, visual_files
+
+FORMAT: Final = "avel-int8-1"
+CARD: Final = "int8.json"
+Target = Literal["cpu", "tensorrt"]
+
+
+@dataclass(frozen=True)
+class Int8Graphs:
+    """The graphs to put in place of the float ones, and where they came from."""
+
+    paths: dict[Network, Path]
+    note: str
+
+
+def installed_folder(profile: Profile, root: Path | None = None) -> Path:
+    """Where a calibration of this profile is installed.
+
+    Args:
+        profile: whose.
+        root: `EngineOptions.cache_dir`, where one was given; else the user's data folder is used.
+
+    """
+    if root is not None:
+        return root / "int8" / profile.name
+    if given := os.environ.get("AVEL_DATA_DIR"):
+        return Path(given).expanduser() / "int8" / profile.name
+    from platformdirs import user_data_path
+
+    return user_data_path("avel-live", appauthor=False) / "int8" / profile.name
+
+
+def shipped_folder(profile: Profile) -> Path:
+    """Where the package's own calibration of this profile would be."""
+    return WEIGHTS / f"{profile.name}_int8"
+
+
+def find_int8(profile: Profile, options: EngineOptions, target: Target) -> Int8Graphs:
+    """The INT8 graphs for these options.
+
+    Raises:
+        BackendError: there is no calibration that fits; says how to make one.
+        ModelFileError: there is one, but its files are damaged.
+
+    """
+    reasons = []
+    for folder, origin in (
+        (installed_folder(profile, options.cache_dir), "calibrated here"),
+        (shipped_folder(profile), "calibration of the package"),
+    ):
+        card = _read(folder / CARD)
+        if card is None:
+            continue
+        if reason := _unfit(card, profile, options):
+            reasons.append(f"{folder} {reason}")
+            continue
+        paths: dict[Network, Path] = {}
+        for network in NETWORKS:
+            entry = card["networks"].get(network, {}).get(target)
+            if entry is None:
+                continue
+            path = folder / Path(entry["file"]).name
+            if not path.is_file() or file_sha256(path) != entry["sha256"]:
+                raise ModelFileError(
+                    f"INT8 graph {path}: missing or damaged; run `avel calibrate int8` again"
+                )
+            paths[network] = path
+        if paths:
+            return Int8Graphs(paths, f"int8: {' and '.join(sorted(paths))}, {origin}")
+    why = f" ({'; '.join(reasons)})" if reasons else ""
+    raise BackendError(
+        f"profile {profile.name!r} has no INT8 calibration that fits{why}; make one with "
+        f"`avel calibrate int8 --profile {profile.name} CLIP…`, or use --precision fp32"
+    )
+
+
+def has_int8(profile: Profile, options: EngineOptions, target: Target = "cpu") -> bool:
+    """Whether `find_int8` would succeed."""
+    try:
+        find_int8(profile, options, target)
+    except (BackendError, ModelFileError):
+        return False
+    return True
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        card = json.loads(path.read_text())
+    except OSError:
+        return None
+    except ValueError as error:
+        raise ModelFileError(f"{path}: damaged ({error}); run `avel calibrate int8` again") from error
+    if not isinstance(card, dict) or card.get("format") != FORMAT:
+        raise ModelFileError(f"{path}: expected format {FORMAT!r}; run `avel calibrate int8` again")
+    return card
+
+
+def _unfit(card: dict[str, Any], profile: Profile, options: EngineOptions) -> str:
+    """Why a calibration is not for these weights; empty where it is."""
+    if card.get("profile") != profile.name:
+        return f"was made for profile {card.get('profile')!r}"
+    files = {
+        "visual": lambda: visual_files(profile, options.visual_weights),
+        "audio": lambda: audio_files(profile, options.audio_weights),
+    }
+    for network in card["networks"]:
+        if network in files and card["weights"].get(network) != weights_digest(files[network]()):
+            return f"was made from other {network} weights"
+    return ""

@@ -1,0 +1,159 @@
+"""Torch-TensorRT: each network compiled whole into one engine, kept as an exported program.
+
+Not yet run on a GPU.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ..diia import MultiHeadAttention
+from ..errors import BackendError
+from ..profiles import FRAMES_PER_SEGMENT, Profile, get_profile
+from .base import EngineOptions, Precision
+from .cache import EngineCache
+from .common import EngineBase, Floats
+from .export import build_network, example_inputs
+from .folding import fold_batchnorm
+from .graphs import Graph, Network, wanted
+from .probe import machine
+from .trt_api import compile_options, load_torch_tensorrt, parameter_names
+
+# TensorRT before 10.14 has no attention layer of its own: the product is spelled out.
+_SDPA_SINCE = (10, 14)
+
+
+def prepare(graph: Graph, profile: Profile, precision: Precision, device: str = "cuda") -> tuple[Any, Any]:
+    """The module, cast and placed, and example inputs as the engine gets them.
+
+    Pixels and sound are cast before the engine: only the head's masks are not floating point.
+    """
+    module = build_network(
+        graph.network,
+        profile,
+        checkpoint=graph.weights if graph.network == "head" else None,
+        weights=graph.weights if graph.network != "head" else None,
+    )
+    dtype = torch.float16 if precision == "fp16" else torch.float32
+    batch = FRAMES_PER_SEGMENT if graph.network == "visual" else 1
+    inputs = tuple(
+        x.to(device) if x.dtype == torch.bool else x.to(device, dtype)
+        for x in example_inputs(graph.network, profile, batch)
+    )
+    return fold_batchnorm(module).to(device, dtype), inputs
+
+
+def compile_network(trt: Any, module: Any, inputs: Any, *, dryrun: bool = False) -> Any:
+    """Compile by `torch_tensorrt.dynamo.compile`, whose signature is checked first.
+
+    Raises:
+        BackendError: a name is unknown to this version, or the network does not fit into one engine.
+
+    """
+    options = compile_options(
+        parameter_names(trt.dynamo.compile), str(getattr(trt, "__version__", "?")), dryrun=dryrun
+    )
+    program = torch.export.export(module, inputs)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            return trt.dynamo.compile(program, list(inputs), **options)
+    except BackendError:
+        raise
+    except Exception as error:  # converters raise every kind
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise BackendError(f"Torch-TensorRT could not compile the network ({first})") from error
+
+
+def compiled(options: EngineOptions, precision: Precision) -> dict[Network, Any]:
+    """All three networks, loaded from the cache or compiled now."""
+    trt = load_torch_tensorrt()
+    profile = get_profile(options.profile)
+    cache = EngineCache(options.cache_dir)
+    versions = machine().versions
+    tensorrt_version = versions.get("tensorrt", "")
+    say = options.progress or (lambda _: None)
+    MultiHeadAttention.manual = _version(tensorrt_version) < _SDPA_SINCE
+    modules: dict[Network, Any] = {}
+    for graph in wanted(profile, options):
+        key = {
+            **graph.key(),
+            "format": "torch-tensorrt",
+            "precision": precision,
+            "torch": versions.get("torch", ""),
+            "torch-tensorrt": versions.get("torch-tensorrt", ""),
+            "tensorrt": tensorrt_version,
+            "gpu": machine().gpu,
+        }
+        name = f"{graph.name}-{precision}"
+        if (found := cache.get(name, key)) is not None:
+            modules[graph.network] = trt.load(str(found)).module()
+            continue
+        say(f"compiling {graph.network} with Torch-TensorRT for {machine().gpu} (minutes, once)")
+        module, inputs = prepare(graph, profile, precision)
+        engine = compile_network(trt, module, inputs)
+
+        def write(path: Path, engine: Any = engine, inputs: Any = inputs) -> None:
+            trt.save(engine, str(path), arg_inputs=list(inputs))
+
+        cache.put(name, key, ".ep", write)
+        modules[graph.network] = engine
+    return modules
+
+
+def _version(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(".")[:2] if part.isdigit())
+
+
+class TorchTensorRTEngine(EngineBase):
+    """The networks of a profile, compiled by Torch-TensorRT. Not yet run on a GPU."""
+
+    def __init__(self, options: EngineOptions, precision: Precision) -> None:
+        super().__init__(options)
+        self._dtype = torch.float16 if precision == "fp16" else torch.float32
+        self._modules = compiled(options, precision)
+        self.info = self.describe("tensorrt", precision, machine().gpu, "Torch-TensorRT")
+
+    def _put(self, array: NDArray[Any]) -> torch.Tensor:
+        tensor = torch.from_numpy(np.ascontiguousarray(array)).to("cuda")
+        return tensor if tensor.dtype == torch.bool else tensor.to(self._dtype)
+
+    @torch.inference_mode()
+    def _visual(self, frames: NDArray[np.uint8]) -> Floats:
+        parts = []
+        for part in self._put(frames).split(FRAMES_PER_SEGMENT):
+            full = torch.nn.functional.pad(part, (0, 0, 0, 0, 0, 0, 0, FRAMES_PER_SEGMENT - len(part)))
+            parts.append(self._modules["visual"](full)[: len(part)].float())
+        return _array(torch.cat(parts))
+
+    @torch.inference_mode()
+    def _audio(self, patches: Floats) -> Floats:
+        return _array(self._modules["audio"](self._put(patches)))
+
+    @torch.inference_mode()
+    def _head(
+        self,
+        visual: Floats,
+        audio: Floats,
+        visual_mask: NDArray[np.bool_],
+        audio_mask: NDArray[np.bool_],
+    ) -> tuple[Floats, Floats]:
+        inputs = (self._put(x) for x in (visual, audio, visual_mask, audio_mask))
+        logits, attention = self._modules["head"](*inputs)
+        return _array(logits), _array(attention)
+
+    def close(self) -> None:
+        """See `Engine.close`."""
+        self._modules.clear()
+        torch.cuda.empty_cache()
+
+
+def _array(tensor: torch.Tensor) -> Floats:
+    array: Floats = tensor.float().cpu().numpy()
+    return array
