@@ -88,11 +88,15 @@ def save_checkpoint(
         temporary.unlink(missing_ok=True)
 
 
-def read_info(path: Path) -> CheckpointInfo:
-    """Read and check the header.
+def read_info(path: Path, *, profile: str | None = None) -> CheckpointInfo:
+    """Read and check the header, without torch.
+
+    Args:
+        path: a file written by `save_checkpoint`.
+        profile: refuse a checkpoint trained on the features of another profile.
 
     Raises:
-        ModelFileError: missing, damaged, or not a DIIA checkpoint.
+        ModelFileError: missing, damaged, not a DIIA checkpoint, or for another profile.
 
     """
     from safetensors import SafetensorError, safe_open
@@ -127,9 +131,15 @@ def read_info(path: Path) -> CheckpointInfo:
         ) from error
     if len(labels) != config.classes:
         raise ModelFileError(f"checkpoint {path}: {config.classes} classes but {len(labels)} labels")
+    trained_on = metadata.get("profile", "")
+    if profile is not None and trained_on != profile:
+        raise ModelFileError(
+            f"checkpoint {path}: trained on {trained_on!r} features, but the profile is {profile!r}; "
+            f"use --profile {trained_on} or another checkpoint"
+        )
     return CheckpointInfo(
         path,
-        metadata.get("profile", ""),
+        trained_on,
         config,
         labels,
         file_sha256(path),
@@ -153,12 +163,7 @@ def load_checkpoint(path: Path, *, profile: str | None = None) -> tuple[DIIA, Ch
 
     from .diia import DIIA
 
-    info = read_info(path)
-    if profile is not None and info.profile != profile:
-        raise ModelFileError(
-            f"checkpoint {path}: trained on {info.profile!r} features, but the profile is {profile!r}; "
-            f"use --profile {info.profile} or another checkpoint"
-        )
+    info = read_info(path, profile=profile)
     model = DIIA(info.config)
     try:
         tensors = {name: value.float() for name, value in load_file(path).items()}
