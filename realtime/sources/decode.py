@@ -6,6 +6,7 @@ them, the two can be merged by time with nothing piling up.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -31,6 +32,11 @@ MAX_STILL = 60
 # ITU-R BS.775 downmix to mono: what each channel counts, before the sum is scaled to 1.
 _CHANNEL_WEIGHTS = {"FC": 1.0, "FL": 0.7071, "FR": 0.7071, "LFE": 0.0, "LFE2": 0.0}
 _OTHER_CHANNEL = 0.5
+_USUAL_CHANNELS = {
+    2: ["FL", "FR"],
+    6: ["FL", "FR", "FC", "LFE", "BL", "BR"],
+    8: ["FL", "FR", "FC", "LFE", "BL", "BR", "SL", "SR"],
+}
 
 
 @dataclass
@@ -42,6 +48,8 @@ class Damage:
     broke_off: bool = False
     """The file ended in the middle of something."""
     first: str = ""
+    lost_s: float = 0.0
+    """Holes within the sound."""
 
     def note(self, error: Exception) -> None:
         """Count one undecodable packet."""
@@ -90,10 +98,9 @@ class Track:
         from av.error import FFmpegError
 
         if from_s is not None:
-            try:
+            # What can't be sought is decoded from its beginning; the reader drops what is too early.
+            with contextlib.suppress(FFmpegError):
                 self.container.seek(int(from_s * 1_000_000), backward=True)
-            except FFmpegError:
-                pass  # unseekable: decode from the beginning, the reader drops what is too early
         packets = self.container.demux(self.stream)
         while True:
             try:
@@ -194,6 +201,8 @@ def mono(frame: av.AudioFrame) -> NDArray[np.float32]:
     """[n] float32 in [-1, 1): the channels weighed as ITU-R BS.775 does, the low-frequency one left out."""
     data = frame.to_ndarray()
     channels = [channel.name for channel in frame.layout.channels]
+    if "NONE" in channels:  # the file does not say; the usual order
+        channels = _USUAL_CHANNELS.get(len(channels), channels)
     if not frame.format.is_planar:
         data = data.reshape(-1, len(channels)).T
     if data.dtype.kind == "i":
@@ -213,11 +222,16 @@ def mono(frame: av.AudioFrame) -> NDArray[np.float32]:
 def sounds(track: Track, zero_s: float, seek: bool) -> Iterator[Sound]:
     """Sound from about `zero_s` on, with times from there (the first may be negative)."""
     zero = Fraction(zero_s).limit_denominator(1_000_000_000)
-    next_ns = 0
+    next_ns: int | None = None
     for frame in track.frames(zero_s if seek else None):
         if not frame.samples or not frame.sample_rate:
             continue
-        t_ns = next_ns if frame.pts is None else round((frame.pts * frame.time_base - zero) * NS_PER_S)
+        if frame.pts is None:
+            t_ns = next_ns or 0
+        else:
+            t_ns = round((frame.pts * frame.time_base - zero) * NS_PER_S)
+            if next_ns is not None and (hole_s := (t_ns - next_ns) / NS_PER_S) > MAX_GAP_S:
+                track.damage.lost_s += hole_s
         next_ns = t_ns + frame.samples * NS_PER_S // frame.sample_rate
         if next_ns > 0:
             yield Sound(t_ns, frame.sample_rate, mono(frame))

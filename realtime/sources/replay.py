@@ -14,11 +14,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 from ..clock import NS_PER_S, Clock
 from ..errors import SourceError
-from ..messages import SAMPLE_RATE, EndOfStream, SourceInfo, Status, TimedAudio, TimedFrame
+from ..messages import SAMPLE_RATE, EndOfStream, SourceInfo, Status, TimedAudio
 from .base import Item
 from .decode import Picture, To16k, Track, pictures, shown, sounds, to_rgb
 from .picture import timed_frame
@@ -32,6 +32,8 @@ _MISSING_S = 0.5
 """A file may end this much before its header says without a word."""
 _BEYOND_NS = 2 * NS_PER_S
 """Reading stops this far behind the end that was asked for: the other track may lag by a little."""
+_PIECE = SAMPLE_RATE // 20
+"""Longest block of sound: long ones would hold up the pictures that begin within them."""
 _BIG = 720 * 576
 """Pictures above this many pixels are decoded by two threads."""
 
@@ -177,22 +179,27 @@ class Replay:
         """The recording once, starting at stream time `offset`; the ends of its tracks go into `ends`."""
         video, audio, header_end_s = self._open_tracks(first=offset == 0)
         zero_s = self._zero_s(video, audio)
-        parts: list[Iterator[tuple[int, Item]]] = []
+        parts: list[Iterator[_Timed]] = []
         if video is not None:
             parts.append(self._video(video, zero_s, offset, ends))
         if audio is not None:
             parts.append(self._audio(audio, zero_s, offset, ends))
-        yield from heapq.merge(*parts, key=lambda pair: pair[0])
+        for timed in heapq.merge(*parts, key=lambda timed: timed.start_ns):
+            yield timed.due_ns, timed.item
         yield from self._complaints((video, audio), max(ends, default=offset), offset, header_end_s - zero_s)
 
     def _complaints(
         self, tracks: tuple[Track | None, ...], end: int, offset: int, promised_s: float
     ) -> Iterator[tuple[int, Item]]:
         damage = [track.damage for track in tracks if track is not None]
+        told = []
         if packets := sum(d.packets for d in damage):
             first = next((d.first for d in damage if d.first), "")
-            reason = f"{packets} packets could not be decoded" + (f" (first: {first})" if first else "")
-            yield end, Status("stream", "damaged", reason, end)
+            told.append(f"{packets} packets could not be decoded" + (f" (first: {first})" if first else ""))
+        if lost_s := sum(d.lost_s for d in damage):
+            told.append(f"{lost_s:.2f} s of sound are missing in the middle")
+        if told:
+            yield end, Status("stream", "damaged", "; ".join(told), end)
         got_s = (end - offset) / NS_PER_S
         if got_s < promised_s - _MISSING_S and not self._closed.is_set():
             reason = f"the recording breaks off at {got_s:.1f} s; its header promises {promised_s:.1f} s"
@@ -263,18 +270,18 @@ class Replay:
 
     # Tracks to items ------------------------------------------------------------------------------
 
-    def _video(self, track: Track, zero_s: float, offset: int, ends: list[int]) -> Iterator[tuple[int, Item]]:
+    def _video(self, track: Track, zero_s: float, offset: int, ends: list[int]) -> Iterator[_Timed]:
         keep = self._options.originals
         last: Picture | None = None
         shifted = (p.later(offset) for p in pictures(track, zero_s, self._options.start_s > 0))
         for picture in shown(shifted, track.damage, every=keep):
             last = picture
             frame = timed_frame(picture.t_ns, to_rgb(picture.frame), keep_original=keep)
-            yield frame.t_ns, frame
+            yield _Timed(frame.t_ns, frame.t_ns, frame)
         if last is not None:
             ends.append(last.end_ns)
 
-    def _audio(self, track: Track, zero_s: float, offset: int, ends: list[int]) -> Iterator[tuple[int, Item]]:
+    def _audio(self, track: Track, zero_s: float, offset: int, ends: list[int]) -> Iterator[_Timed]:
         to_16k = To16k()
         shift = -(-offset * SAMPLE_RATE // NS_PER_S)
         end = 0
@@ -282,13 +289,20 @@ class Replay:
             to_16k.push(sound) for sound in sounds(track, zero_s, self._options.start_s > 0)
         )
         for first, samples in chain(blocks, _later(to_16k.flush)):
-            skip = max(0, -first)
-            if skip < len(samples):
-                item = TimedAudio(first + skip + shift, samples[skip:])
+            for skip in range(max(0, -first), len(samples), _PIECE):
+                item = TimedAudio(first + skip + shift, samples[skip : skip + _PIECE])
                 end = -(-(item.position + len(item.samples)) * NS_PER_S // SAMPLE_RATE)
-                yield end, item
+                yield _Timed(item.position * NS_PER_S // SAMPLE_RATE, end, item)
         if end:
             ends.append(end)
+
+
+class _Timed(NamedTuple):
+    """An item, the instant it begins (what items are ordered by) and the one at which it is due."""
+
+    start_ns: int
+    due_ns: int
+    item: Item
 
 
 def _later(make: Callable[[], Iterator[T]]) -> Iterator[T]:
