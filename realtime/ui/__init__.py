@@ -1,1 +1,39 @@
-"""What a person sees: the live terminal screen and the plain lines when there is no terminal."""
+"""What a person sees: the live terminal screen and the plain lines when there is no terminal.
+
+state    what is known, bounded            layout, parts, picture, theme    state → lines of text
+screen   draws them, in its own thread     plain, summary                   lines for logs, the last words
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from ..clock import Clock
+    from ..sinks.base import Sink
+
+__all__ = ["make_screen"]
+
+
+def make_screen(*, no_ui: bool = False, stream: TextIO | None = None, clock: Clock | None = None) -> Sink:
+    """The screen for this output: live on a terminal, plain lines anywhere else.
+
+    Args:
+        no_ui: plain lines on a terminal, too.
+        stream: where to write; standard output by default.
+        clock: paces the drawing.
+
+    """
+    stream = sys.stdout if stream is None else stream
+    if not no_ui and stream.isatty():
+        from rich.console import Console
+
+        console = Console(file=stream)
+        if console.is_terminal and not console.is_dumb_terminal:
+            from .screen import Screen
+
+            return Screen(console, clock)
+    from .plain import PlainLines
+
+    return PlainLines(stream)

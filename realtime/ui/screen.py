@@ -1,0 +1,172 @@
+"""The live screen: Rich's `Live` on the alternate screen, drawn by a thread of its own.
+
+Records only change the state and wake the thread, so a slow terminal (a serial line, a busy SSH link)
+never holds up the loop. It draws at most ten times a second, and only when something changed.
+"""
+
+from __future__ import annotations
+
+import threading
+
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.control import Control
+from rich.live import Live
+
+from ..clock import NS_PER_S, Clock, SystemClock
+from ..errors import OutputError
+from ..messages import HopRecord, Status, StreamEnd, StreamStart
+from .layout import frame
+from .state import ScreenState
+from .summary import summary
+from .theme import ASCII, Glyphs, Theme
+
+MAX_RATE = 10
+"""Redraws a second at most."""
+_METER_RATE = 5
+"""Redraws a second at most while only the sound level moves."""
+_IDLE_NS = NS_PER_S // 2
+"""How soon a changed window size is noticed while nothing else happens."""
+
+
+def theme_for(console: Console) -> Theme:
+    """What this terminal can show."""
+    color = console.color_system is not None and not console.no_color
+    unicode = not console.options.ascii_only
+    return Theme(
+        color=color,
+        fine=console.color_system in ("256", "truecolor"),
+        glyphs=Glyphs() if unicode else ASCII,
+    )
+
+
+class Screen:
+    """A `Sink` that shows the stream on a terminal and a summary when it is over.
+
+    `threaded=False` draws nothing by itself: tests call `refresh`.
+    """
+
+    def __init__(self, console: Console, clock: Clock | None = None, *, threaded: bool = True) -> None:
+        self.state = ScreenState()
+        self.drawn = 0
+        """Redraws so far."""
+        self._console = console
+        self._theme = theme_for(console)
+        self._clock = clock or SystemClock()
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._stop = threading.Event()
+        self._news = self._level_moved = False
+        self._size = console.size
+        self._closed = False
+        self._broken: Exception | None = None
+        self._live = Live(
+            self,
+            console=console,
+            screen=True,
+            auto_refresh=False,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        self._live.start()
+        self._thread: threading.Thread | None = None
+        if threaded:
+            self._thread = threading.Thread(target=self._run, name="screen", daemon=True)
+            self._thread.start()
+
+    # Sink -----------------------------------------------------------------------------------------
+
+    def start(self, start: StreamStart) -> None:
+        """Show what is being listened to."""
+        with self._lock:
+            self.state.take_start(start)
+        self._changed()
+
+    def hop(self, record: HopRecord) -> None:
+        """Show one more answer."""
+        with self._lock:
+            self.state.take_hop(record)
+        self._changed()
+
+    def status(self, status: Status) -> None:
+        """Show the state of a device."""
+        with self._lock:
+            self.state.take_status(status)
+        self._changed()
+
+    def level(self, dbfs: float) -> None:
+        """Move the sound meter between hops; cheap, callable from any thread."""
+        with self._lock:
+            self.state.take_level(dbfs)
+        self._level_moved = True
+        self._wake.set()
+
+    def end(self, end: StreamEnd) -> None:
+        """Take the last events and the totals; they are printed by `close`."""
+        with self._lock:
+            self.state.take_end(end)
+        self._changed()
+
+    def close(self) -> None:
+        """Give the terminal back as it was and print the summary below; safe to call twice."""
+        if self._closed:
+            return
+        self._closed = True
+        self._stop.set()
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join(2.0)
+        self._live.stop()
+        if self.state.end is not None:
+            with self._lock:
+                self._console.print(summary(self.state, self._console.width, self._theme))
+
+    # Drawing --------------------------------------------------------------------------------------
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """The frame at the terminal's present size."""
+        width, height = options.max_width, options.height or console.height
+        with self._lock:
+            lines = frame(self.state, width, height, self._theme)
+        for number, line in enumerate(lines):
+            yield from line.render(console)
+            if number < len(lines) - 1:
+                yield from console.render("\n")
+
+    def refresh(self) -> None:
+        """Draw now."""
+        self._news = self._level_moved = False
+        size = self._console.size
+        if size != self._size:
+            # Some terminals reflow what is there; begin from nothing.
+            self._console.control(Control.clear())
+            self._size = size
+        self._live.refresh()
+        self.drawn += 1
+
+    def _changed(self) -> None:
+        if self._broken is not None:
+            raise OutputError(
+                f"the terminal is gone ({self._broken}); run with --no-ui or --json in a service"
+            )
+        self._news = True
+        self._wake.set()
+
+    def _run(self) -> None:
+        last_ns = self._clock.now_ns() - NS_PER_S
+        try:
+            while not self._stop.is_set():
+                self._clock.wait_until(self._clock.now_ns() + _IDLE_NS, self._wake)
+                self._wake.clear()
+                if not (self._news or self._level_moved or self._console.size != self._size):
+                    continue
+                rate = MAX_RATE if self._news else _METER_RATE
+                pause_until = last_ns + NS_PER_S // rate
+                if self._clock.now_ns() < pause_until:
+                    self._clock.wait_until(pause_until, self._stop)
+                if self._stop.is_set():
+                    break
+                last_ns = self._clock.now_ns()
+                self.refresh()
+        except OSError as error:
+            # A closed terminal: the loop hears of it with the next record.
+            self._broken = error

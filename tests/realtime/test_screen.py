@@ -1,0 +1,323 @@
+"""The live screen: golden frames, sizes, themes, and a drawing thread that holds nobody up.
+
+After a wanted change of the looks: `AVEL_GOLDEN=write pytest tests/realtime/test_screen.py`, then look at
+the difference.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from avel_live.model.labels import LABELS
+from avel_live.realtime.clock import ManualClock
+from avel_live.realtime.errors import OutputError
+from avel_live.realtime.messages import SourceInfo, Status
+from avel_live.realtime.ui import make_screen, picture
+from avel_live.realtime.ui.layout import frame
+from avel_live.realtime.ui.plain import PlainLines
+from avel_live.realtime.ui.screen import MAX_RATE, Screen, theme_for
+from avel_live.realtime.ui.state import CELLS, DEVICES, RECENT, ScreenState
+from avel_live.realtime.ui.summary import summary
+from avel_live.realtime.ui.theme import ASCII, Theme, brief, clock_text, oklch
+from rich.console import Console, Group
+from support.stream import make_segment, make_start, make_stream
+
+GOLDEN = Path(__file__).resolve().parents[1] / "data" / "screen"
+WAIT_S = 30.0
+
+
+def told(hops: int, *, live: bool = False, story: str | None = None) -> ScreenState:
+    state = ScreenState()
+    start, records, end = make_stream(hops, story) if story else make_stream(hops)
+    if live:
+        start = make_start(source=SourceInfo("C920 + Yeti Nano", "live", live=True), calibration="study")
+        for device in ("camera", "microphone"):
+            state.take_status(Status(device, "running", "", 0))
+    state.take_start(start)
+    for record in records:
+        state.take_hop(replace(record, skew_ms=-12.3) if live else record)
+    if hops > 100:
+        state.take_end(end)
+    return state
+
+
+def console(width: int, height: int, color: str | None = "truecolor", **options: object) -> Console:
+    return Console(
+        width=width,
+        height=height,
+        record=True,
+        file=io.StringIO(),
+        force_terminal=True,
+        color_system=color,  # type: ignore[arg-type]
+        legacy_windows=False,
+        **options,  # type: ignore[arg-type]
+    )
+
+
+def text_of(state: ScreenState, width: int, height: int, theme: Theme | None = None) -> str:
+    out = console(width, height)
+    out.print(Group(*frame(state, width, height, theme or Theme())))
+    return out.export_text()
+
+
+def assert_golden(name: str, text: str) -> None:
+    path = GOLDEN / f"{name}.txt"
+    text = "\n".join(line.rstrip() for line in text.splitlines()) + "\n"
+    if os.environ.get("AVEL_GOLDEN") == "write":
+        path.write_text(text, encoding="utf-8")
+    assert text == path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("name", "hops", "width", "height", "live"),
+    [
+        ("event-80x24", 25, 80, 24, False),
+        ("event-120x36", 25, 120, 36, True),
+        ("quiet-80x24", 20, 80, 24, True),
+        ("first-second-80x24", 1, 80, 24, False),
+    ],
+)
+def test_golden_frames(name: str, hops: int, width: int, height: int, live: bool) -> None:
+    assert_golden(name, text_of(told(hops, live=live), width, height))
+
+
+def test_golden_frame_without_colour_and_unicode() -> None:
+    state = told(25, live=True)
+    state.take_status(Status("microphone", "stalled", "no sound for 3 s", 0))
+    assert_golden("plain-80x24", text_of(state, 80, 24, Theme(color=False, glyphs=ASCII)))
+    assert text_of(state, 80, 24, Theme(color=False, glyphs=ASCII)).isascii()
+
+
+@pytest.mark.parametrize(("width", "height"), [(20, 4), (40, 10), (60, 15), (80, 24), (200, 60)])
+def test_a_frame_fills_the_terminal_exactly(width: int, height: int) -> None:
+    for state in (ScreenState(), told(1), told(25, live=True)):
+        lines = frame(state, width, height, Theme())
+        assert len(lines) == height
+        assert {line.cell_len for line in lines} == {width}
+    # The event and its confidence survive on the smallest terminal.
+    shown = text_of(told(25), width, height)
+    assert "Bark" in shown
+    assert "63 %" in shown
+
+
+def test_settled_and_provisional_differ_in_characters_and_in_style() -> None:
+    state = told(25)
+    lines = frame(state, 80, 24, Theme())
+    marks = next(line for line in lines if "╌" in line.plain).plain
+    assert marks.count("╌") < marks.count("━")
+    assert marks.rstrip().endswith("╌")
+    assert [cell.settled for cell in state.timeline() if cell] == [True] * 8 + [False] * 2
+
+
+def test_retracted_events_are_named_so() -> None:
+    state = told(8)
+    _, records, _ = make_stream(8)
+    start = next(e for r in records for e in r.events if e.kind == "start")
+    state.take_hop(replace(records[-1], settled=(), events=(replace(start, kind="retract", end_s=5.0),)))
+    assert "retracted" in text_of(state, 80, 24)
+    assert state.open_event is None
+
+
+def test_missing_picture_and_sound_are_said() -> None:
+    state = told(3)
+    _, records, _ = make_stream(4)
+    blind = replace(records[3], segment=make_segment(3, video=False, sound=False), audio_level_dbfs=-120.0)
+    state.take_hop(blind)
+    shown = text_of(state, 120, 36)
+    assert "no picture" in shown
+    assert "no input" in shown
+    assert "no sound" in shown
+
+
+def test_state_is_bounded_and_ready_for_hours() -> None:
+    state = told(400)
+    for k in range(100):
+        state.take_status(Status(f"sink {k}", "failing", "gone", 0))
+    assert len(state.cells) <= CELLS
+    assert len(state.ledger.spans) <= RECENT
+    assert len(state.devices) == DEVICES
+    out = console(100, 30)
+    out.print(summary(state, 100, Theme()))
+    said = out.export_text()
+    assert "6:40" in said
+    assert len(said.splitlines()) <= 24
+    assert clock_text(3_725) == "1:02:05"
+
+
+def test_summary_golden() -> None:
+    state = told(20)
+    state.take_end(make_stream(20)[2])
+    out = console(80, 24)
+    out.print(summary(state, 80, Theme()))
+    assert_golden("summary-80", out.export_text())
+
+
+def test_no_color_and_few_colours_are_respected(monkeypatch: pytest.MonkeyPatch) -> None:
+    state = told(25)
+    monkeypatch.setenv("NO_COLOR", "1")
+    out = console(80, 24)
+    theme = theme_for(out)
+    assert not theme.color
+    out.print(Group(*frame(state, 80, 24, theme)))
+    raw = out.file.getvalue()  # type: ignore[attr-defined]
+    assert "\x1b[38" not in raw
+    assert "\x1b[48" not in raw
+    monkeypatch.delenv("NO_COLOR")
+    sixteen = theme_for(console(80, 24, "standard"))
+    assert sixteen.color
+    assert not sixteen.fine
+
+
+def luminance(rgb: tuple[int, int, int]) -> float:
+    parts = [c / 255 for c in rgb]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(one: tuple[int, int, int], other: tuple[int, int, int]) -> float:
+    high, low = sorted((luminance(one), luminance(other)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_colours_read_on_light_and_dark_backgrounds() -> None:
+    for label in LABELS[:-1]:
+        accent = Theme().accent(label).color
+        assert accent is not None
+        rgb = tuple(accent.get_truecolor())
+        assert contrast(rgb, (252, 252, 250)) >= 3, label  # type: ignore[arg-type]
+        assert contrast(rgb, (18, 18, 20)) >= 3, label  # type: ignore[arg-type]
+        for level in (0.0, 0.9, 1.0):
+            fill = Theme().fill(label, level)
+            assert fill.color is not None
+            assert fill.bgcolor is not None
+            pair = tuple(fill.color.get_truecolor()), tuple(fill.bgcolor.get_truecolor())
+            assert contrast(*pair) >= 4.5, (label, level)  # type: ignore[arg-type]
+    assert oklch(1.0, 0.0, 0.0) == (255, 255, 255)
+
+
+def test_every_class_has_a_name_for_every_width() -> None:
+    for label in LABELS:
+        for width in range(1, 30):
+            assert 0 < len(brief(label, width)) <= width
+
+
+def test_picture_keeps_proportions_and_shows_where() -> None:
+    image = np.full((90, 160, 3), 128, np.uint8)
+    image[:, 80:] = 200
+    lines = picture.draw(image, None, 9, 32, Theme())
+    assert [line.cell_len for line in lines] == [32] * 9
+    assert picture.fit(160, 90, 9, 40) == (9, 10)  # a tall picture stays tall
+    attention = np.zeros((7, 7), np.float32)
+    attention[3, 6] = 1.0
+    pixels = picture.overlay(picture.shrink(image, 18, 32), attention, 1.0)
+    plain = picture.shrink(image, 18, 32)
+    assert pixels[8, 31, 0] > plain[8, 31, 0]  # glows where the sound is
+    assert pixels[0, 0, 0] < plain[0, 0, 0]  # dims where it is not
+    even = np.full((7, 7), 1 / 49, np.float32)
+    np.testing.assert_allclose(picture.overlay(plain, even, 1.0), plain, atol=1e-3)
+    empty = picture.draw(None, None, 5, 30, Theme())
+    assert any("no picture" in line.plain for line in empty)
+    mean = picture.shrink(image, 1, 1)[0, 0, 0]
+    assert mean == pytest.approx(164.0)
+
+
+# The drawing thread -------------------------------------------------------------------------------
+
+
+def test_screen_draws_and_gives_the_terminal_back() -> None:
+    out = console(80, 24)
+    screen = Screen(out, ManualClock(), threaded=False)
+    start, records, end = make_stream(6)
+    screen.start(start)
+    for record in records:
+        screen.hop(record)
+    screen.refresh()
+    screen.end(end)
+    screen.close()
+    screen.close()
+    raw = out.file.getvalue()  # type: ignore[attr-defined]
+    assert "\x1b[?1049h" in raw  # the alternate screen
+    assert raw.index("\x1b[?1049l") < raw.index("end of file")  # the summary stays
+    assert "\x1b[?25h" in raw  # the cursor is back
+
+
+class SlowFile(io.StringIO):
+    """A terminal that does not take anything until it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def write(self, text: str) -> int:
+        assert self.gate.wait(WAIT_S)
+        return super().write(text)
+
+
+def test_a_stuck_terminal_does_not_hold_up_the_loop() -> None:
+    file = SlowFile()
+    out = Console(file=file, force_terminal=True, width=80, height=24, legacy_windows=False)
+    screen = Screen(out)
+    start, records, end = make_stream(25)
+    file.gate.clear()
+    screen.start(start)
+    for record in records:
+        screen.hop(record)  # would wait for ever if it drew
+    screen.level(-10.0)
+    file.gate.set()
+    screen.end(end)
+    screen.close()
+    assert "end of file" in file.getvalue()
+
+
+def test_redraws_are_bounded() -> None:
+    clock = ManualClock()
+    screen = Screen(console(80, 24), clock)
+    start, records, _ = make_stream(3)
+    screen.start(start)
+    deadline = threading.Event()
+    for _ in range(60):
+        screen.hop(records[-1])
+        screen.level(-20.0)
+        deadline.wait(0.001)
+    screen.close()
+    # The manual clock jumps when it is waited on, so its time is what the drawing thread allowed itself.
+    assert 1 <= screen.drawn <= clock.now_ns() / 1e9 * MAX_RATE + 2
+
+
+def test_a_closed_terminal_ends_the_stream_with_a_clear_error() -> None:
+    class Gone(io.StringIO):
+        broken = False
+
+        def write(self, text: str) -> int:
+            if self.broken:
+                raise OSError("Input/output error")
+            return super().write(text)
+
+    file = Gone()
+    out = Console(file=file, force_terminal=True, width=80, height=24, legacy_windows=False)
+    screen = Screen(out)
+    start, records, _ = make_stream(3)
+    screen.start(start)
+    file.broken = True
+
+    def until_told() -> None:
+        pause = threading.Event()
+        for _ in range(int(WAIT_S * 100)):
+            screen.hop(records[0])
+            pause.wait(0.01)
+
+    with pytest.raises(OutputError, match="terminal is gone"):
+        until_told()
+    file.broken = False
+    screen.close()
+
+
+def test_make_screen_chooses_lines_where_there_is_no_terminal() -> None:
+    assert isinstance(make_screen(stream=io.StringIO()), PlainLines)
