@@ -11,6 +11,7 @@ import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -79,9 +80,10 @@ def picture(clip: Clip, t_s: float) -> np.ndarray:
     return image
 
 
-def waveform(clip: Clip, rate: int | None = None) -> np.ndarray:
+@lru_cache(maxsize=4)
+def waveform(clip: Clip) -> np.ndarray:
     """[n] float32 mono: the whole clip's sound, silence before `audio_start_s` included."""
-    rate = rate or clip.rate
+    rate = clip.rate
     t = np.arange(round(clip.seconds * rate)) / rate
     lit = np.zeros(len(t), bool)
     for start in clip.flash_times:
@@ -105,6 +107,9 @@ def make_clip(path: Path, clip: Clip | None = None, **changes: object) -> Path:
             video = out.add_stream(video_codec, rate=rate)
             video.width, video.height = clip.size
             video.pix_fmt = "yuv420p"
+            video.codec_context.thread_count = 1
+            if video_codec == "libvpx":
+                video.options = {"deadline": "realtime", "cpu-used": "8"}
             if video_codec == "libx264":
                 video.options = {"preset": "ultrafast", "g": "12", "bf": "0"}
             if clip.frame_times is not None:
