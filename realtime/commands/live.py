@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from ..clock import Clock, SystemClock, wall_clock_s
 from ..config import NONE, Config, Loaded
 from ..errors import SourceError
-from ..messages import StreamEnd, StreamStart
+from ..messages import StreamStart
 from .flags import with_flags
 
 if TYPE_CHECKING:
@@ -102,6 +102,10 @@ def make_sinks(config: Config) -> list[Sink]:
         from ..sinks.stdout import JsonLines
 
         sinks.append(JsonLines(sys.stdout))
+    else:
+        from ..ui import make_screen
+
+        sinks.append(make_screen(no_ui=config.no_ui))
     return sinks
 
 
@@ -156,13 +160,11 @@ def run(loaded: Loaded) -> None:
             PipelineOptions(config.hop_s, None if config.frames == "auto" else int(config.frames)),
         )
         signals.on_stop(pipeline.stop)
-        end = pipeline.run(_start(config, source, engine))
+        pipeline.run(_start(config, source, engine))
     finally:
         source.close()
         for sink in sinks:
             sink.close()
-    if not config.json_:
-        print(summary(end))
 
 
 def _start(config: Config, source: Source, engine: Engine) -> StreamStart:
@@ -180,18 +182,6 @@ def _start(config: Config, source: Source, engine: Engine) -> StreamStart:
         note=info.note,
         wall_clock=wall_clock_s() if config.is_live else None,
     )
-
-
-def summary(end: StreamEnd) -> str:
-    """How it went, on one screen."""
-    lines = [f"{end.seconds:.1f} s of stream, {end.hops} answers, {end.events} events ({end.reason})"]
-    if end.latency_ms:
-        parts = ", ".join(f"{name} {value:.0f} ms" for name, value in end.latency_ms.items())
-        lines.append(f"latency {parts}")
-    lines.append(f"skipped {end.skipped}, dropped {end.dropped}, real-time factor {end.real_time_factor:.3f}")
-    if end.skew_ms is not None:
-        lines.append(f"camera - microphone {end.skew_ms:+.0f} ms")
-    return "\n".join(lines)
 
 
 live = with_flags(

@@ -25,9 +25,8 @@ Report = Callable[[Status], None]
 """Where a sink's troubles go. Called from the sink's own thread; must not block."""
 
 _REPORT_EVERY_NS = 60 * NS_PER_S
-_NO_FRAMES = np.zeros((0, 1, 1, 3), dtype=np.uint8)
-_NO_WEIGHTS = np.zeros(0, dtype=np.float32)
-_NO_AUDIO = np.zeros(0, dtype=np.float32)
+_NO_PIXEL = np.zeros((), dtype=np.uint8)
+_NO_SAMPLE = np.zeros((), dtype=np.float32)
 
 _Item = StreamStart | HopRecord | Status | StreamEnd
 
@@ -44,9 +43,14 @@ class RunnerCounts:
 
 
 def without_media(record: HopRecord) -> HopRecord:
-    """The record without pictures and sound (2.4 MB a hop); the small preview stays."""
-    segment = replace(record.segment, frames=_NO_FRAMES, frame_weights=_NO_WEIGHTS, audio=_NO_AUDIO)
-    return replace(record, segment=segment)
+    """The record without its pictures and sound (2.4 MB a hop); the small preview stays.
+
+    The arrays keep their shapes (records count the pictures) but are one zero, repeated.
+    """
+    segment = record.segment
+    frames = np.broadcast_to(_NO_PIXEL, segment.frames.shape)
+    audio = np.broadcast_to(_NO_SAMPLE, segment.audio.shape)
+    return replace(record, segment=replace(segment, frames=frames, audio=audio))
 
 
 class SinkRunner:

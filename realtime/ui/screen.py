@@ -6,15 +6,17 @@ never holds up the loop. It draws at most ten times a second, and only when some
 
 from __future__ import annotations
 
+import math
 import threading
 
+import numpy as np
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.control import Control
 from rich.live import Live
 
 from ..clock import NS_PER_S, Clock, SystemClock
 from ..errors import OutputError
-from ..messages import HopRecord, Status, StreamEnd, StreamStart
+from ..messages import HopRecord, Status, StreamEnd, StreamStart, TimedAudio, TimedFrame
 from .layout import frame
 from .state import ScreenState
 from .summary import summary
@@ -99,6 +101,12 @@ class Screen:
             self.state.take_level(dbfs)
         self._level_moved = True
         self._wake.set()
+
+    def media(self, item: TimedFrame | TimedAudio) -> None:
+        """Listen along, so that the sound meter moves between hops."""
+        if isinstance(item, TimedAudio) and item.samples.size:
+            power = float(np.mean(np.square(item.samples, dtype=np.float64)))
+            self.level(max(-120.0, 10 * math.log10(max(power, 1e-12))))
 
     def end(self, end: StreamEnd) -> None:
         """Take the last events and the totals; they are printed by `close`."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..clock import NS_PER_S
 from ..events.ledger import EventSpan, Ledger
 from ..messages import Event, HopRecord, Settled, Status, StreamEnd, StreamStart
 
@@ -53,6 +54,7 @@ class ScreenState:
         self.settled_to = -1
         """Index of the last settled second."""
         self._lost = 0
+        self._listening = False
         self._lost_at_s = -LOSS_SHOWN_S
 
     # Taking records -------------------------------------------------------------------------------
@@ -71,6 +73,38 @@ class ScreenState:
     def take_hop(self, record: HopRecord) -> None:
         """One more answer."""
         self.record = record
+        segment = record.segment
+        if segment.index * self._segment_ns == segment.start_ns:
+            # Answers between whole seconds (`--hop 0.5`) look at other seconds than the timeline's.
+            self._provisional(record)
+        lost = record.skipped + record.dropped
+        if lost > self._lost:
+            self._lost, self._lost_at_s = lost, segment.end_ns / NS_PER_S
+        self._settle(record.settled)
+        self._apply(record.events)
+        for index in sorted(self.cells)[: max(0, len(self.cells) - CELLS)]:
+            del self.cells[index]
+        if not self._listening:
+            self.level_dbfs = record.audio_level_dbfs
+            self.peak_dbfs = max(self.level_dbfs, self.peak_dbfs - 3.0)
+
+    def take_level(self, dbfs: float) -> None:
+        """The level of the latest block of sound: rises at once, falls slowly, its peak more slowly."""
+        self._listening = True
+        self.level_dbfs = max(dbfs, self.level_dbfs - 3.0)
+        self.peak_dbfs = max(dbfs, self.peak_dbfs - 0.5)
+
+    def take_end(self, end: StreamEnd) -> None:
+        """The stream is over."""
+        self._settle(end.last_settled)
+        self._apply(end.last_events)
+        self.end = end
+
+    @property
+    def _segment_ns(self) -> int:
+        return round((self.start.segment_s if self.start is not None else 1.0) * NS_PER_S)
+
+    def _provisional(self, record: HopRecord) -> None:
         scores, segment = record.scores, record.segment
         for row in range(len(scores.probabilities)):
             index = scores.first_index + row
@@ -78,32 +112,12 @@ class ScreenState:
             if index <= self.settled_to or (known is not None and known.settled):
                 continue
             label = int(np.argmax(scores.probabilities[row]))
+            confidence = float(scores.probabilities[row, label])
             note = known.note if known is not None else ""
             if index == scores.newest_index:
                 label, confidence = record.label, record.confidence
                 note = _missing(segment.video, segment.sound)
-            else:
-                confidence = float(scores.probabilities[row, label])
             self.cells[index] = Cell(index, label, confidence, settled=False, note=note)
-        lost = record.skipped + record.dropped
-        if lost > self._lost:
-            self._lost, self._lost_at_s = lost, segment.end_ns / 1e9
-        self._settle(record.settled)
-        self._apply(record.events)
-        for index in sorted(self.cells)[: max(0, len(self.cells) - CELLS)]:
-            del self.cells[index]
-        self.take_level(record.audio_level_dbfs)
-
-    def take_level(self, dbfs: float) -> None:
-        """The sound level now; the peak falls slowly behind it."""
-        self.level_dbfs = dbfs
-        self.peak_dbfs = max(dbfs, self.peak_dbfs - 3.0)
-
-    def take_end(self, end: StreamEnd) -> None:
-        """The stream is over."""
-        self._settle(end.last_settled)
-        self._apply(end.last_events)
-        self.end = end
 
     def _settle(self, settled: Iterable[Settled]) -> None:
         for second in settled:
@@ -141,7 +155,7 @@ class ScreenState:
         """Stream time of the end of the newest segment."""
         if self.end is not None:
             return self.end.seconds
-        return self.record.segment.end_ns / 1e9 if self.record is not None else 0.0
+        return self.record.segment.end_ns / NS_PER_S if self.record is not None else 0.0
 
     @property
     def open_event(self) -> EventSpan | None:

@@ -63,7 +63,8 @@ def test_everything_arrives_in_order_and_without_media() -> None:
     assert [kind for kind, _ in inner.calls] == ["start", *["hop"] * 12, "end", "close"]
     records = [item for _, item in inner.calls if isinstance(item, HopRecord)]
     assert [record.hop for record in records] == list(range(12))
-    assert all(record.segment.frames.size == 0 for record in records)
+    assert all(len(record.segment.frames) == 16 for record in records)  # still counted
+    assert all(record.segment.frames.strides == (0, 0, 0, 0) for record in records)  # but not kept
     assert all(record.segment.preview is not None for record in records)
     assert told == []
     assert runner.counts.delivered == 14
