@@ -97,8 +97,8 @@ def open_capture(options: CameraOptions) -> tuple[Any, Granted]:
         if not capture.isOpened():
             capture.release()
             raise SourceError(
-                f"camera {redact(spec)}: no picture within {options.open_timeout_ms / 1000:g} s; check the "
-                "address, the credentials, and that the server is up"
+                f"camera {redact(spec)}: no picture from there; check the address, the credentials, and that "
+                "the server is up"
             )
     elif spec.startswith("csi:"):
         capture = _open_csi(cv2, options)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ..clock import NS_PER_S, Clock
+from ..config import NONE
 from ..errors import SourceError, UsageError
 from ..messages import AudioBlock, EndOfStream, SourceInfo, Status, VideoFrame
 from ..timeline import AudioTimeline, FrameTimeline, SkewReport
@@ -250,13 +251,13 @@ def live_options(config: Config, camera_delay_ms: float = 0.0) -> LiveOptions:
     `camera_delay_ms` comes from a calibration; `--sync-offset`, a shift of the camera's time, overrides it.
     """
     camera = microphone = None
-    if config.camera != "none":
+    if config.camera != NONE:
         size: tuple[int, int] | None = None
         if config.size is not None:
             width, height = config.size.split("x")
             size = (int(width), int(height))
         camera = CameraOptions(config.camera, size, config.fps, keep_original=config.record.dir is not None)
-    if config.mic != "none":
+    if config.mic != NONE:
         microphone = MicOptions(config.mic, config.channel)
     if config.sync_offset_ms is not None:
         camera_delay_ms = -config.sync_offset_ms
@@ -264,18 +265,15 @@ def live_options(config: Config, camera_delay_ms: float = 0.0) -> LiveOptions:
 
 
 def open_live(config: Config, clock: Clock, camera_delay_ms: float = 0.0) -> Source:
-    """The opened source that `--url`, or `--camera` and `--mic`, ask for.
-
-    Raises:
-        SourceError: it can't be opened.
-
-    """
-    source: Source
+    """The source that `--url`, or `--camera` and `--mic`, ask for; not opened yet."""
     if config.url is not None:
         from .network import NetworkOptions, NetworkSource
 
-        source = NetworkSource(NetworkOptions(config.url, keep_original=config.record.dir is not None), clock)
-    else:
-        source = LiveSource(live_options(config, camera_delay_ms), clock)
-    source.open()
-    return source
+        options = NetworkOptions(
+            config.url,
+            video=config.camera != NONE,
+            audio=config.mic != NONE,
+            keep_original=config.record.dir is not None,
+        )
+        return NetworkSource(options, clock)
+    return LiveSource(live_options(config, camera_delay_ms), clock)
