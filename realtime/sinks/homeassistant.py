@@ -1,0 +1,98 @@
+"""What Home Assistant is told about this stream, by its MQTT device discovery.
+
+One retained message on `<prefix>/device/<id>/config` announces the device and its entities: an `event`
+entity that fires when an event begins, two sensors (what is going on, how sure), a binary sensor for
+"anything at all", and one binary sensor per class, disabled until the user wants it. Form and field
+names: https://www.home-assistant.io/integrations/mqtt/#device-discovery-payload
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+PROJECT_URL = "https://pypi.org/project/avel-live/"
+
+
+def slug(text: str) -> str:
+    """Letters, digits and `_` only, as ids and topic levels want: `Violin, fiddle` → `violin_fiddle`."""
+    return re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_") or "x"
+
+
+def discovery_topic(prefix: str, name: str) -> str:
+    """Where the announcement of the stream called `name` belongs."""
+    return f"{prefix}/device/avel_{slug(name)}/config"
+
+
+def discovery_payload(base: str, name: str, labels: Sequence[str], version: str) -> dict[str, Any]:
+    """The announcement.
+
+    Args:
+        base: topic under which the stream publishes (`avel/door`).
+        name: what the stream is called.
+        labels: class names, background last.
+        version: of this program.
+
+    """
+    identity = f"avel_{slug(name)}"
+    state = f"{base}/state"
+    events = list(labels[:-1])
+    components: dict[str, dict[str, Any]] = {
+        "event": {
+            "platform": "event",
+            "name": "Event",
+            "unique_id": f"{identity}_event",
+            "icon": "mdi:ear-hearing",
+            "state_topic": f"{base}/event/start",
+            "event_types": events,
+        },
+        "label": {
+            "platform": "sensor",
+            "name": "Now",
+            "unique_id": f"{identity}_label",
+            "icon": "mdi:eye-outline",
+            "device_class": "enum",
+            "options": list(labels),
+            "state_topic": state,
+            "value_template": "{{ value_json.label }}",
+        },
+        "confidence": {
+            "platform": "sensor",
+            "name": "Confidence",
+            "unique_id": f"{identity}_confidence",
+            "icon": "mdi:gauge",
+            "unit_of_measurement": "%",
+            "state_class": "measurement",
+            "suggested_display_precision": 0,
+            "state_topic": state,
+            "value_template": "{{ value_json.confidence * 100 }}",
+        },
+        "active": {
+            "platform": "binary_sensor",
+            "name": "Any event",
+            "unique_id": f"{identity}_active",
+            "state_topic": f"{base}/active",
+        },
+    }
+    for label in events:
+        components[f"class_{slug(label)}"] = {
+            "platform": "binary_sensor",
+            "name": label,
+            "unique_id": f"{identity}_class_{slug(label)}",
+            "state_topic": f"{base}/active/{slug(label)}",
+            "enabled_by_default": False,
+        }
+    return {
+        "device": {
+            "identifiers": [identity],
+            "name": f"avel {name}",
+            "manufacturer": "avel-live",
+            "model": "audio-visual event localizer",
+            "sw_version": version,
+        },
+        "origin": {"name": "avel-live", "sw_version": version, "support_url": PROJECT_URL},
+        "availability_topic": f"{base}/availability",
+        "qos": 1,
+        "components": components,
+    }

@@ -1,0 +1,250 @@
+"""Prometheus metrics and `/healthz` over HTTP, on loopback unless told otherwise.
+
+`/healthz` answers 200 while answers keep coming and no device is lost, else 503, with the reasons as JSON.
+On any other address than loopback both want `Authorization: Bearer TOKEN`.
+"""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+import json
+import threading
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Final
+
+from ..clock import NS_PER_S, Clock, SystemClock
+from ..errors import OutputError, UsageError
+from ..messages import Event, HopRecord, Status, StreamEnd, StreamStart
+
+_LATENCY_BUCKETS_S: Final = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
+_BAD_STATES: Final = frozenset({"stalled", "lost", "failed", "failing"})
+_VITAL: Final = frozenset({"camera", "microphone", "stream", "file", "machine"})
+"""Devices without which the stream is not healthy; a sink in trouble is shown but does not count."""
+
+
+@dataclass(frozen=True)
+class MetricsSettings:
+    """Where to listen."""
+
+    port: int
+    host: str = "127.0.0.1"
+    token: str | None = field(default=None, repr=False)
+    stale_s: float = 10.0
+    """Without an answer for this long (or five hops, if that is longer) `/healthz` is 503."""
+
+
+class MetricsSink:
+    """Counts, and serves the counts. Every method only touches numbers in memory.
+
+    Raises:
+        UsageError: another address than loopback without a token.
+        OutputError: the port is taken, or prometheus-client is missing.
+
+    """
+
+    def __init__(self, settings: MetricsSettings, clock: Clock | None = None) -> None:
+        try:
+            import prometheus_client as prom
+        except ImportError as error:
+            raise OutputError(
+                "metrics: the package prometheus-client is missing; `pip install 'avel-live[metrics]'`"
+            ) from error
+        if not _is_loopback(settings.host) and not settings.token:
+            raise UsageError(
+                f"metrics: {settings.host} can be reached from other machines; set metrics.token, "
+                "or leave metrics.host at 127.0.0.1"
+            )
+        self._clock = clock or SystemClock()
+        self._stale_ns = round(settings.stale_s * NS_PER_S)
+        self._labels: tuple[str, ...] = ()
+        self._last_hop_ns: int | None = None
+        self._born_ns = self._clock.now_ns()
+        self._ended = ""
+        self._bad: dict[str, str] = {}
+        self._active: dict[int, str] = {}
+        self._seen = (0, 0)
+        self._lock = threading.Lock()
+
+        self._registry = registry = prom.CollectorRegistry()
+        self._info = prom.Info("avel_stream", "What runs here", registry=registry)
+        self._hops = prom.Counter("avel_hops", "Answers given", registry=registry)
+        self._skipped = prom.Counter("avel_hops_skipped", "Hops the machine was late for", registry=registry)
+        self._dropped = prom.Counter("avel_dropped", "Frames and blocks of sound dropped", registry=registry)
+        self._events = prom.Counter("avel_events", "Events begun", ["label"], registry=registry)
+        self._retracted = prom.Counter(
+            "avel_events_retracted", "Events taken back", ["label"], registry=registry
+        )
+        self._active_now = prom.Gauge(
+            "avel_event_active", "1 while an event lasts", ["label"], registry=registry
+        )
+        self._seconds = prom.Counter("avel_settled_seconds", "Settled seconds", ["label"], registry=registry)
+        self._confidence = prom.Gauge("avel_confidence", "Of the newest second's label", registry=registry)
+        self._latency = prom.Histogram(
+            "avel_latency_seconds",
+            "End of a second to its answer",
+            buckets=_LATENCY_BUCKETS_S,
+            registry=registry,
+        )
+        self._frames = prom.Gauge("avel_segment_frames", "Pictures in the newest second", registry=registry)
+        self._audio = prom.Gauge("avel_segment_audio_ratio", "Share of its sound received", registry=registry)
+        self._level = prom.Gauge("avel_audio_dbfs", "Level of its sound", registry=registry)
+        self._skew = prom.Gauge("avel_skew_seconds", "Camera minus microphone time", registry=registry)
+        self._trouble = prom.Counter(
+            "avel_status", "State changes of devices and sinks", ["device", "state"], registry=registry
+        )
+        self._healthy = prom.Gauge("avel_healthy", "What /healthz says", registry=registry)
+        self._healthy.set_function(lambda: float(not self.troubles()))
+        self._server = _serve(settings, self._page)
+        self._thread = threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True)
+        self._thread.start()
+
+    @property
+    def port(self) -> int:
+        """The port it listens on (chosen by the system when 0 was asked for)."""
+        return int(self._server.server_address[1])
+
+    def start(self, start: StreamStart) -> None:
+        """See `Sink.start`."""
+        self._labels = start.labels
+        self._stale_ns = max(self._stale_ns, round(5 * start.hop_s * NS_PER_S))
+        self._info.info(
+            {
+                "version": start.version,
+                "profile": start.profile,
+                "backend": start.backend,
+                "precision": start.precision,
+                "source": start.source.kind,
+            }
+        )
+
+    def hop(self, record: HopRecord) -> None:
+        """See `Sink.hop`."""
+        self._last_hop_ns = self._clock.now_ns()
+        self._hops.inc()
+        self._totals(record)
+        self._latency.observe(record.latency_ms / 1000)
+        self._confidence.set(record.confidence)
+        self._frames.set(
+            len(record.segment.frame_weights) or record.frames_per_segment * record.segment.video
+        )
+        self._audio.set(record.segment.audio_fraction)
+        self._level.set(record.audio_level_dbfs)
+        if record.skew_ms is not None:
+            self._skew.set(record.skew_ms / 1000)
+        for second in record.settled:
+            self._seconds.labels(self._labels[second.label]).inc()
+        for event in record.events:
+            self._event(event)
+
+    def status(self, status: Status) -> None:
+        """See `Sink.status`."""
+        self._trouble.labels(status.device, status.state).inc()
+        with self._lock:
+            if status.device in _VITAL and status.state in _BAD_STATES:
+                self._bad[status.device] = f"{status.state}: {status.reason}"
+            else:
+                self._bad.pop(status.device, None)
+
+    def end(self, end: StreamEnd) -> None:
+        """See `Sink.end`."""
+        for second in end.last_settled:
+            self._seconds.labels(self._labels[second.label]).inc()
+        for event in end.last_events:
+            self._event(event)
+        self._ended = end.reason or "ended"
+
+    def close(self) -> None:
+        """Stop listening; safe to call twice."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(2)
+
+    def troubles(self) -> dict[str, str]:
+        """Why the stream is not healthy; empty when it is."""
+        with self._lock:
+            troubles = dict(self._bad)
+        since_ns = self._clock.now_ns() - (self._last_hop_ns or self._born_ns)
+        if self._ended:
+            troubles["stream"] = f"over: {self._ended}"
+        elif since_ns > self._stale_ns:
+            troubles["stream"] = f"no answer for {since_ns / NS_PER_S:.0f} s"
+        return troubles
+
+    def _event(self, event: Event) -> None:
+        label = self._labels[event.label]
+        if event.kind == "start":
+            self._events.labels(label).inc()
+            self._active[event.id] = label
+        elif event.kind in ("end", "retract"):
+            self._active.pop(event.id, None)
+            if event.kind == "retract":
+                self._retracted.labels(label).inc()
+        self._active_now.labels(label).set(float(label in self._active.values()))
+
+    def _totals(self, record: HopRecord) -> None:
+        # The records carry totals; a counter only takes what was added.
+        self._skipped.inc(max(0, record.skipped - self._seen[0]))
+        self._dropped.inc(max(0, record.dropped - self._seen[1]))
+        self._seen = (record.skipped, record.dropped)
+
+    def _page(self, path: str) -> tuple[int, str, bytes]:
+        """Status, content type and body of one page."""
+        import prometheus_client as prom
+
+        if path == "/metrics":
+            return 200, prom.CONTENT_TYPE_LATEST, prom.generate_latest(self._registry)
+        if path == "/healthz":
+            troubles = self.troubles()
+            body = json.dumps({"healthy": not troubles, "troubles": troubles}).encode()
+            return (503 if troubles else 200), "application/json", body
+        return 404, "text/plain", b"/metrics or /healthz\n"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _serve(settings: MetricsSettings, page: Any) -> ThreadingHTTPServer:
+    wanted = None if _is_loopback(settings.host) and not settings.token else f"Bearer {settings.token}"
+
+    class Handler(BaseHTTPRequestHandler):
+        timeout = 10  # a client that connects and says nothing must not keep a thread
+
+        def do_GET(self) -> None:
+            given = self.headers.get("Authorization", "")
+            if wanted is not None and not hmac.compare_digest(given.encode(), wanted.encode()):
+                answer = 401, "text/plain", b"a bearer token is needed\n"
+            else:
+                answer = page(self.path.split("?")[0])
+            status, kind, body = answer
+            self.send_response(status)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(body)))
+            self.send_header("Cache-Control", "no-store")
+            if status == 401:
+                self.send_header("WWW-Authenticate", "Bearer")
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """Nobody reads an access log of a health check."""
+
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+        block_on_close = False
+
+        def handle_error(self, request: Any, client_address: Any) -> None:
+            """A client that hung up is no trouble of ours."""
+
+    try:
+        return Server((settings.host, settings.port), Handler)
+    except OSError as error:
+        raise OutputError(
+            f"metrics: {settings.host}:{settings.port} can't be listened on ({error.strerror}); "
+            "choose another port"
+        ) from error

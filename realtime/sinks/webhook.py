@@ -1,0 +1,197 @@
+"""Webhook: every event record as an HTTP POST, in order, tried again until it is taken or given up.
+
+Headers a receiver may rely on:
+
+    X-Avel-Delivery     one id per event, the same at every try: drop what you have seen
+    X-Avel-Timestamp    Unix seconds of this try; refuse what is too old
+    X-Avel-Signature    sha256=HEX, HMAC-SHA256 with the secret over "<timestamp>.<body>"
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import http.client
+import json
+import random
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import unquote, urlsplit
+
+from ..clock import NS_PER_S, Clock, SystemClock, wall_clock_s
+from ..errors import UsageError
+from ..messages import Status
+from .record_sink import RecordSink
+from .records import Record
+from .runner import Report
+from .worker import Worker, WorkerCounts
+
+RETRIED: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
+"""HTTP states that mean "later"; any other refusal is final."""
+
+
+@dataclass(frozen=True)
+class WebhookSettings:
+    """Where events are posted and how patiently."""
+
+    url: str = field(repr=False)
+    secret: str | None = field(default=None, repr=False)
+    name: str = "avel"
+    timeout_s: float = 5.0
+    retries: int = 8
+    """Tries after the first. With the waits below, eight last about two minutes."""
+    first_wait_s: float = 0.5
+    """Longest wait before the second try; doubles with every try. Each wait is drawn from its upper half."""
+    longest_wait_s: float = 30.0
+    buffer: int = 1_000
+    flush_s: float = 5.0
+    """How long the end waits for what is still queued."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Delivery:
+    id: str
+    body: bytes
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """A POST that is redirected would arrive as a GET without a body: refuse it, visibly."""
+
+    def redirect_request(self, *args: object) -> None:
+        return None
+
+
+def signature(secret: str, timestamp: int, body: bytes) -> str:
+    """The value of `X-Avel-Signature`."""
+    return "sha256=" + hmac.new(secret.encode(), f"{timestamp}.".encode() + body, hashlib.sha256).hexdigest()
+
+
+def _without_login(url: str) -> tuple[str, str]:
+    """The address without `user:password@`, and the Authorization header that replaces it (or nothing)."""
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in ("http", "https") and parts.hostname and (parts.port or True)
+    except ValueError:
+        good = False
+    if not good:
+        raise UsageError("webhook: not an address; expected http://host/path or https://host/path")
+    if parts.username is None:
+        return url, ""
+    login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    host = parts.netloc.rpartition("@")[2]
+    return parts._replace(netloc=host).geturl(), "Basic " + base64.b64encode(login.encode()).decode()
+
+
+class WebhookSink(RecordSink):
+    """Posts events. `write` only queues; one thread delivers in order.
+
+    Args:
+        settings: where and how.
+        report: told when the receiver fails, works again, or an event is given up.
+        clock: measures the waits.
+        now_s: the wall clock, Unix seconds.
+
+    Raises:
+        UsageError: not an http(s) address.
+
+    """
+
+    events_only = True
+
+    def __init__(
+        self,
+        settings: WebhookSettings,
+        report: Report,
+        clock: Clock | None = None,
+        now_s: Callable[[], float] = wall_clock_s,
+    ) -> None:
+        super().__init__()
+        self._url, self._authorization = _without_login(settings.url)
+        parts = urlsplit(self._url)
+        self._where = f"{parts.scheme}://{parts.netloc}"
+        self._settings, self._report, self._now_s = settings, report, now_s
+        self._clock = clock or SystemClock()
+        self._opener = urllib.request.build_opener(_NoRedirect)
+        self._random = random.Random()
+        self._failing = False
+        self._worker: Worker[_Delivery] = Worker(
+            "webhook", self._deliver, capacity=settings.buffer, on_drop=self._dropped, clock=self._clock
+        )
+
+    @property
+    def counts(self) -> WorkerCounts:
+        """Taken, given up, dropped and waiting events."""
+        return self._worker.counts
+
+    def write(self, record: Record) -> None:
+        """Queue an event for delivery."""
+        body = json.dumps({"stream": self._settings.name, **record}, ensure_ascii=False).encode()
+        self._worker.put(_Delivery(uuid.uuid4().hex, body))
+
+    def close(self) -> None:
+        """Deliver what waits, at most for `flush_s`."""
+        before = self._worker.counts
+        after = self._worker.close(self._settings.flush_s)
+        if after.dropped > before.dropped:
+            self._say("failed", f"{after.dropped - before.dropped} events not delivered at the end")
+
+    def _deliver(self, delivery: _Delivery) -> bool:
+        wait_s = self._settings.first_wait_s
+        for tries_left in range(self._settings.retries, -1, -1):
+            problem, final, asked_s = self._post(delivery)
+            if not problem:
+                if self._failing:
+                    self._failing = False
+                    self._say("running", f"{self._where} takes events again")
+                return True
+            if final or not tries_left:
+                self._say("failed", f"{self._where}: {problem}; event given up")
+                self._failing = True
+                return False
+            if not self._failing:
+                self._failing = True
+                self._say("failing", f"{self._where}: {problem}; trying again")
+            pause_s = asked_s or wait_s * self._random.uniform(0.5, 1.0)
+            until_ns = self._clock.now_ns() + round(min(pause_s, self._settings.longest_wait_s) * NS_PER_S)
+            if self._clock.wait_until(until_ns, self._worker.stopping):
+                return False
+            wait_s = min(2 * wait_s, self._settings.longest_wait_s)
+        return False
+
+    def _post(self, delivery: _Delivery) -> tuple[str, bool, float]:
+        """One try → what went wrong (empty: nothing), whether for good, seconds the receiver asks for."""
+        timestamp = int(self._now_s())
+        headers = {
+            "Content-Type": "application/json",
+            "User-Agent": "avel-live",
+            "X-Avel-Delivery": delivery.id,
+            "X-Avel-Timestamp": str(timestamp),
+        }
+        if self._settings.secret:
+            headers["X-Avel-Signature"] = signature(self._settings.secret, timestamp, delivery.body)
+        if self._authorization:
+            headers["Authorization"] = self._authorization
+        request = urllib.request.Request(self._url, delivery.body, headers, method="POST")
+        try:
+            with self._opener.open(request, timeout=self._settings.timeout_s) as response:
+                response.read(1024)
+            return "", False, 0.0
+        except urllib.error.HTTPError as error:
+            error.close()
+            asked = error.headers.get("Retry-After", "")
+            asked_s = float(asked) if asked.isdigit() else 0.0
+            return f"HTTP {error.code}", error.code not in RETRIED, asked_s
+        except (OSError, http.client.HTTPException) as error:
+            reason = getattr(error, "reason", error)
+            return str(reason) or type(error).__name__, False, 0.0
+
+    def _dropped(self, count: int) -> None:
+        self._say("dropping", f"{self._where} too slow or gone: {count} events dropped so far")
+
+    def _say(self, state: str, reason: str) -> None:
+        self._report(Status("webhook", state, reason, self._clock.now_ns()))
