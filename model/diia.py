@@ -36,7 +36,7 @@ from torch.nn import functional as F
 from .diia_config import DIIAConfig
 from .guided import GuidedAttention, MeanPool
 
-__all__ = ["DIIA", "DIIAConfig", "DIIALayer", "DIIAOutput", "loss"]
+__all__ = ["DIIA", "DIIAConfig", "DIIALayer", "DIIAOutput", "Tokens", "loss"]
 
 # exp(-1e4) is 0 in float32 and -1e4 fits float16, where -inf would make NaN rows of fully masked keys.
 _MASKED = -1.0e4
@@ -47,6 +47,20 @@ class DIIAOutput(NamedTuple):
 
     logits: Tensor
     attention: Tensor
+
+
+class Tokens(NamedTuple):
+    """Segments before they meet: V, A [B, T, d], masks [B, T], spatial attention [B, T, grid, grid]."""
+
+    v: Tensor
+    a: Tensor
+    visual_mask: Tensor
+    audio_mask: Tensor
+    attention: Tensor
+
+    def cut(self, start: int, end: int) -> Tokens:
+        """The segments from `start` until before `end`: a shorter window, at no cost for the features."""
+        return Tokens(*(x[:, start:end] for x in self))
 
 
 class MultiHeadAttention(nn.Module):
@@ -232,46 +246,62 @@ class DIIA(nn.Module):
             audio_mask: [B, T], the same for sound.
 
         """
+        tokens = self.tokens(visual, audio, visual_mask, audio_mask)
+        return DIIAOutput(self.decide(tokens), tokens.attention)
+
+    def tokens(
+        self,
+        visual: Tensor,
+        audio: Tensor,
+        visual_mask: Tensor | None = None,
+        audio_mask: Tensor | None = None,
+    ) -> Tokens:
+        """What is computed for each segment by itself; the arguments are those of `forward`."""
         c = self.config
-        batch, length = audio.shape[:2]
-        ones = torch.ones(batch, length, dtype=audio.dtype, device=audio.device)
+        ones = torch.ones(audio.shape[:2], dtype=audio.dtype, device=audio.device)
         m_v = ones if visual_mask is None else visual_mask.to(audio.dtype)
         m_a = ones if audio_mask is None else audio_mask.to(audio.dtype)
-        masks_v, masks_a = Masks.of(m_v, c.causal), Masks.of(m_a, c.causal)
-        v, alpha = self._see(visual, audio, masks_v, masks_a)
-        a = self._hear(audio, masks_a)
+        v, alpha = self._see(visual, audio, m_v.unsqueeze(-1), m_a.unsqueeze(-1))
+        a = self._hear(audio, m_a.unsqueeze(-1))
+        return Tokens(v, a, m_v, m_a, alpha.unflatten(-1, (c.grid, c.grid)))
+
+    def decide(self, tokens: Tokens) -> Tensor:
+        """Relate the segments of a window to each other and classify each: logits [B, T, C]."""
+        c = self.config
+        v, a = tokens.v, tokens.a
+        masks_v, masks_a = Masks.of(tokens.visual_mask, c.causal), Masks.of(tokens.audio_mask, c.causal)
         for layer in self.layers:
             v, a = layer(v, a, masks_v, masks_a)
-
         if c.modalities == "audio":
             fused = self.fuse_a(a)
         elif c.modalities == "visual":
             fused = self.fuse_v(v)
         else:
             fused = 0.5 * (self.fuse_v(v) + self.fuse_a(a))  # Eq. (11)
-        logits = self.classify(self.dropout(F.relu(self.hidden(F.relu(fused)))))
-        return DIIAOutput(logits, alpha.unflatten(-1, (c.grid, c.grid)))
+        logits: Tensor = self.classify(self.dropout(F.relu(self.hidden(F.relu(fused)))))
+        return logits
 
-    def _see(self, visual: Tensor, audio: Tensor, masks_v: Masks, masks_a: Masks) -> tuple[Tensor, Tensor]:
-        """V [B, T, d] and the spatial attention [B, T, grid²], uniform where nothing guides it."""
+    def _see(self, visual: Tensor, audio: Tensor, seen: Tensor, heard: Tensor) -> tuple[Tensor, Tensor]:
+        """V [B, T, d], spatial attention [B, T, grid²] (uniform if unguided); masks come as [B, T, 1]."""
         c = self.config
         if c.modalities == "audio":
             cells = c.grid * c.grid
-            return audio.new_zeros(1), torch.full((*audio.shape[:2], cells), 1.0 / cells).to(audio)
+            nothing = torch.zeros_like(audio[..., :1])
+            return nothing, torch.full_like(nothing, 1.0 / cells).expand(-1, -1, cells)
         if c.normalize:
             visual = self.norm_visual(visual)
         if isinstance(self.pool, GuidedAttention):
-            heard = self.norm_audio(audio) if c.normalize else audio
-            audio = heard * masks_a.valid + self.missing_audio * (1 - masks_a.valid)
+            audio = self.norm_audio(audio) if c.normalize else audio
+            audio = audio * heard + self.missing_audio * (1 - heard)
         pooled, alpha = self.pool(visual.flatten(2, 3), audio)
-        return self.project_v(pooled) * masks_v.valid + self.missing_v * (1 - masks_v.valid), alpha
+        return self.project_v(pooled) * seen + self.missing_v * (1 - seen), alpha
 
-    def _hear(self, audio: Tensor, masks_a: Masks) -> Tensor:
-        """A [B, T, d]."""
+    def _hear(self, audio: Tensor, heard: Tensor) -> Tensor:
+        """A [B, T, d]; `heard` is the mask as [B, T, 1]."""
         if self.config.modalities == "visual":
-            return audio.new_zeros(1)
-        heard = self.norm_audio(audio) if self.config.normalize else audio
-        a: Tensor = self.project_a(heard) * masks_a.valid + self.missing_a * (1 - masks_a.valid)
+            return torch.zeros_like(audio[..., :1])
+        audio = self.norm_audio(audio) if self.config.normalize else audio
+        a: Tensor = self.project_a(audio) * heard + self.missing_a * (1 - heard)
         return a
 
 
