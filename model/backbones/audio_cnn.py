@@ -14,21 +14,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..errors import ModelFileError
+from ..labels import EVENT_NAMES
 
 EMBEDDING_DIM: Final = 128
-# (output channels, stride) of the separable blocks.
-BLOCKS: Final = (
-    (48, 1),
-    (96, 2),
-    (96, 1),
-    (160, 2),
-    (160, 1),
-    (256, 2),
-    (256, 1),
-    (256, 1),
-    (384, 2),
-    (384, 1),
-)
+AUDIOSET_CLASSES: Final = 521
+# (output channels, stride) of the separable blocks. One wide stem brings the patch down to 24×16 at
+# once: on CPUs the early, large maps cost more time than all the later ones together.
+STEM: Final = 64
+BLOCKS: Final = ((96, 2), (96, 1), (192, 2), (192, 1), (192, 1), (384, 2), (384, 1))
 
 
 class SeparableBlock(nn.Module):
@@ -50,17 +43,19 @@ class SeparableBlock(nn.Module):
 
 
 class AudioCNN(nn.Module):
-    """Log-mel patch [N, 96, 64] → embedding [N, dim]."""
+    """Log-mel patch [N, 96, 64] → embedding [N, dim]; `class_logits` and `scores` read sounds from it."""
 
     def __init__(self, dim: int = EMBEDDING_DIM) -> None:
         super().__init__()
-        self.stem = nn.Conv2d(1, 32, 3, 2, padding=1, bias=False)
-        self.norm_stem = nn.BatchNorm2d(32)
-        widths = [32, *(width for width, _ in BLOCKS)]
+        self.stem = nn.Conv2d(1, STEM, 7, 4, padding=3, bias=False)
+        self.norm_stem = nn.BatchNorm2d(STEM)
+        widths = [STEM, *(width for width, _ in BLOCKS)]
         self.blocks = nn.Sequential(
             *(SeparableBlock(a, b, stride) for a, (b, stride) in zip(widths, BLOCKS, strict=False))
         )
         self.embed = nn.Linear(2 * widths[-1], dim)
+        self.classify = nn.Linear(dim, len(EVENT_NAMES))
+        self.audioset = nn.Linear(dim, AUDIOSET_CLASSES)
 
     def forward(self, patches: Tensor) -> Tensor:
         """[N, 96, 64] log-mel → [N, dim], non-negative."""
@@ -69,6 +64,15 @@ class AudioCNN(nn.Module):
         pooled = x.mean(dim=(2, 3))
         peak = x.amax(dim=(2, 3))
         return F.relu(self.embed(torch.cat([pooled, peak], dim=1)))
+
+    def class_logits(self, embedding: Tensor) -> Tensor:
+        """[..., dim] → [..., 28]: independent logits, "this event is heard in this second"."""
+        logits: Tensor = self.classify(embedding)
+        return logits
+
+    def scores(self, embedding: Tensor) -> Tensor:
+        """[..., dim] → [..., 521]: AudioSet's classes as its teacher YAMNet would score them, 0..1."""
+        return torch.sigmoid(self.audioset(embedding))
 
 
 def weight_file() -> Path:

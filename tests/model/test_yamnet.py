@@ -5,11 +5,10 @@ import csv
 import numpy as np
 import pytest
 import torch
-from support.shared import DATA, needs_data
-
 from avel_live.model.backbones.yamnet import CLASSES, EMBEDDING_DIM, Yamnet, load_yamnet
 from avel_live.model.errors import ModelFileError
 from avel_live.model.logmel import patch
+from support.shared import DATA, needs_data
 
 TEACHER = DATA / "teacher" / "yamnet_spectra_in.tflite"
 

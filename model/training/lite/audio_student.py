@@ -1,0 +1,197 @@
+"""The student: the small ear learns from the teacher's scores and embeddings, and from labels on top.
+
+Three things are asked of each patch's embedding, with linear readers trained beside it: the teacher's
+521 scores, the teacher's own embedding, and the 28 events. The first and the last reader ship with the
+network; the second is scaffolding.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Collection
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...labels import EVENT_NAMES
+from ...logmel import LOG_OFFSET
+from .audio_pool import Pool
+from .audioset import TAUGHT_BY_TEACHER, event_scores
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ...backbones.audio_cnn import AudioCNN
+
+FORMAT: Final = "avel-audio-1"
+FEWEST_LABELLED: Final = 30
+"""Below so many labelled patches, the teacher alone teaches a class."""
+
+
+@dataclass(frozen=True)
+class StudentConfig:
+    """How the student is trained."""
+
+    epochs: int = 14
+    batch: int = 128
+    peak_rate: float = 3e-3
+    weight_decay: float = 0.02
+    score_weight: float = 1.0
+    embedding_weight: float = 20.0
+    label_weight: float = 2.0
+    seed: int = 0
+    threads: int = 1
+
+
+def event_targets(pool: Pool) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Targets [N, 28] in 0..1 and weights [N, 28] (0 = left open)."""
+    target = (pool.labels == 1).astype(np.float32)
+    weight = (pool.labels != 2).astype(np.float32)
+    taught = event_scores(pool.scores)
+    thin = [c for c in range(target.shape[1]) if target[:, c].sum() < FEWEST_LABELLED]
+    for event in {*TAUGHT_BY_TEACHER, *thin}:
+        target[:, event] = np.maximum(target[:, event], taught[:, event])
+    return target, weight
+
+
+def train_student(
+    pool: Pool,
+    work: Path,
+    config: StudentConfig = StudentConfig(),
+    *,
+    leave_out: Collection[int] = (),
+    progress: Callable[[float, str], None] = lambda _share, _text: None,
+) -> AudioCNN:
+    """Train, or go on from `work/student.pt`; the network comes back in eval mode.
+
+    Args:
+        pool: patches to learn from; those of sounds that may not be trained on must not be in it.
+        work: folder of the checkpoint, outside the repository.
+        config: schedule, loss weights, seed.
+        leave_out: groups no sound of which is learnt from.
+        progress: called with the share done and a line of text after every hundred batches.
+
+    """
+    import torch
+    from torch import nn
+    from torch.nn import functional as F
+
+    from ...backbones.audio_cnn import AudioCNN
+
+    torch.set_num_threads(config.threads)
+    torch.manual_seed(config.seed)
+    rng = np.random.default_rng(config.seed)
+    if leave_out:
+        pool = pool.take(~np.isin(pool.groups, list(leave_out)).any(1))
+    target, weight = event_targets(pool)
+    mean_embedding = pool.embedding.mean(0, dtype=np.float64)
+    spread = float(np.sqrt(pool.embedding.var(0, dtype=np.float64).mean()))
+    network = AudioCNN()
+    to_embedding = nn.Linear(network.classify.in_features, pool.embedding.shape[1])
+    with torch.no_grad():  # start every reader at its base rate: the first epochs are not spent on that
+        for reader, rate in ((network.audioset, pool.scores), (network.classify, target)):
+            mean = torch.from_numpy(rate.mean(0, dtype=np.float64)).clamp(1e-4, 0.9).float()
+            reader.bias.copy_(torch.logit(mean))
+            reader.weight.mul_(0.1)
+        to_embedding.bias.zero_()
+    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    parameters = [*network.parameters(), *to_embedding.parameters()]
+    optimizer = torch.optim.AdamW(parameters, lr=1e-4, weight_decay=config.weight_decay)
+    per_epoch = len(pool) // config.batch
+    total = config.epochs * per_epoch
+
+    def rate_at(step: int) -> float:
+        warm = min(1.0, (step + 1) / (0.06 * total))
+        return config.peak_rate * warm * (0.5 + 0.5 * math.cos(math.pi * step / total)) + 1e-6
+
+    work.mkdir(parents=True, exist_ok=True)
+    saved = work / "student.pt"
+    key = json.dumps({**asdict(config), "patches": len(pool)})
+    first = 0
+    if saved.is_file():
+        state: dict[str, Any] = torch.load(saved, weights_only=True)
+        if state["key"] == key:
+            first = state["epoch"]
+            network.load_state_dict(state["network"])
+            to_embedding.load_state_dict(state["to_embedding"])
+            optimizer.load_state_dict(state["optimizer"])
+    orders = [rng.permutation(len(pool)) for _ in range(config.epochs)]
+    mean_t = torch.from_numpy(mean_embedding).float()
+    for epoch in range(first, config.epochs):
+        network.train()
+        sums = np.zeros(3)
+        for batch in range(per_epoch):
+            rows = np.sort(orders[epoch][batch * config.batch : (batch + 1) * config.batch])
+            for group in optimizer.param_groups:
+                group["lr"] = rate_at(epoch * per_epoch + batch)
+            patches = vary(torch.from_numpy(pool.patches[rows]).float(), rng)
+            embedding = network(patches)
+            scores = F.binary_cross_entropy_with_logits(
+                network.audioset(embedding), torch.from_numpy(pool.scores[rows]).float(), reduction="none"
+            )
+            wanted = (torch.from_numpy(pool.embedding[rows]).float() - mean_t) / spread
+            match = F.mse_loss(to_embedding(embedding), wanted)
+            events = F.binary_cross_entropy_with_logits(
+                network.class_logits(embedding),
+                torch.from_numpy(target[rows]),
+                torch.from_numpy(weight[rows]),
+                reduction="none",
+            )
+            parts = (scores.sum(1).mean(), match, events.sum(1).mean())
+            loss = (
+                config.score_weight * parts[0]
+                + config.embedding_weight * parts[1]
+                + config.label_weight * parts[2]
+            )
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            sums += [float(part.detach()) for part in parts]
+            if batch % 20 == 19 or batch == per_epoch - 1:
+                text = "scores {:.3f}  embedding {:.3f}  events {:.3f}".format(*(sums / (batch + 1)))
+                progress((epoch * per_epoch + batch + 1) / total, f"epoch {epoch + 1}  {text}")
+        temporary = saved.with_suffix(".tmp")
+        torch.save(
+            {
+                "key": key,
+                "epoch": epoch + 1,
+                "network": network.state_dict(),
+                "to_embedding": to_embedding.state_dict(),
+                "optimizer": optimizer.state_dict(),
+            },
+            temporary,
+        )
+        temporary.replace(saved)
+    return network.eval()
+
+
+def vary(patches: Tensor, rng: np.random.Generator) -> Tensor:
+    """Cheap changes that leave the teacher's answer as it is: a small shift in time, another gain."""
+    import torch
+
+    shift = int(rng.integers(-6, 7))
+    patches = torch.roll(patches, shift, 1)
+    gain = torch.from_numpy(10 ** (rng.uniform(-4.0, 4.0, (len(patches), 1, 1)) / 20)).float()
+    return ((patches.exp() - LOG_OFFSET).clamp_min(0.0) * gain + LOG_OFFSET).log()
+
+
+def save_student(network: AudioCNN, path: Path, info: dict[str, Any]) -> None:
+    """The weights in float16, with what they are in the header; written atomically."""
+    import torch
+    from safetensors.torch import save_file
+
+    tensors = {
+        name: (value.to(torch.float16) if value.is_floating_point() else value).contiguous()
+        for name, value in network.state_dict().items()
+    }
+    temporary = path.with_name(f".{path.name}.tmp")
+    save_file(
+        tensors,
+        temporary,
+        {"format": FORMAT, "events": json.dumps(list(EVENT_NAMES)), "info": json.dumps(info)},
+    )
+    temporary.replace(path)
