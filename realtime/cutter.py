@@ -61,9 +61,7 @@ class _Open:
     key: int
     start_ns: int
     end_ns: int
-    finest: SlotChooser[TimedFrame]
-    coarse: SlotChooser[TimedFrame] | None
-    """The choice among the sixteen where fewer are wanted."""
+    chooser: SlotChooser[TimedFrame]
     slots: int
     audio: NDArray[np.float32] = field(default_factory=lambda: np.zeros(SAMPLE_RATE, np.float32))
     received: int = 0
@@ -76,18 +74,6 @@ class _Open:
 
     def take(self, won: list[Won[TimedFrame]]) -> list[Chosen]:
         """Note decided slots; the pictures among them that are new."""
-        if self.coarse is not None:
-            won = [coarse for one in won for coarse in self.coarse.push(one.t_ns, one.item)]
-        return self._count(won)
-
-    def close_video(self) -> list[Chosen]:
-        """Give what is undecided to the last picture."""
-        new = self.take(self.finest.close())
-        if self.coarse is not None:
-            new += self._count(self.coarse.close())
-        return new
-
-    def _count(self, won: list[Won[TimedFrame]]) -> list[Chosen]:
         new = []
         for one in won:
             if self.chosen and self.chosen[-1][0] is one.item:
@@ -97,9 +83,13 @@ class _Open:
                 new.append(Chosen(self.key, one.item.image))
         return new
 
+    def close_video(self) -> list[Chosen]:
+        """Give what is undecided to the last picture."""
+        return self.take(self.chooser.close())
+
     @property
     def video_complete(self) -> bool:
-        return self.seen_end or (self.coarse or self.finest).decided
+        return self.seen_end or self.chooser.decided
 
     @property
     def audio_complete(self) -> bool:
@@ -180,7 +170,7 @@ class Cutter:
                 segment.seen_end = True
             elif frame.t_ns >= segment.start_ns:
                 segment.preview = frame.preview
-                cuts += segment.take(segment.finest.push(frame.t_ns, frame))
+                cuts += segment.take(segment.chooser.push(frame.t_ns, frame))
         self._delivered(frame.t_ns, cuts)
         return cuts
 
@@ -219,8 +209,8 @@ class Cutter:
         while self._next_key * self._grid_ns <= t_ns:
             start = self._next_key * self._grid_ns
             end = start + NS_PER_S
-            coarse = None if self.slots == SLOTS else SlotChooser[TimedFrame](start, end, self.slots)
-            self._open.append(_Open(self._next_key, start, end, SlotChooser(start, end), coarse, self.slots))
+            chooser = SlotChooser[TimedFrame](start, end, self.slots)
+            self._open.append(_Open(self._next_key, start, end, chooser, self.slots))
             self._next_key += 1
 
     # Closing --------------------------------------------------------------------------------------
