@@ -89,6 +89,8 @@ class EndOfStream:
 
     t_ns: int
     reason: str = ""
+    lost: bool = False
+    """It ended because the source is lost for good, not because it was over."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -241,7 +241,9 @@ class LiveSource:
             for device in devices:
                 device.watch()
             if all(d.health.state in ("failed", "ended") for d in devices):
-                self._buffer.end(EndOfStream(self.stream_now_ns() or 0, "every device is lost for good"))
+                self._buffer.end(
+                    EndOfStream(self.stream_now_ns() or 0, "every device is lost for good", lost=True)
+                )
                 return
 
 

@@ -234,7 +234,9 @@ class NetworkSource:
                 return None
             if give_up is not None and self._clock.now_ns() - lost_ns > give_up * NS_PER_S:
                 self.health.to("failed", f"not back within {give_up:g} s")
-                self._buffer.end(EndOfStream(self.stream_now_ns() or 0, "the stream is lost for good"))
+                self._buffer.end(
+                    EndOfStream(self.stream_now_ns() or 0, "the stream is lost for good", lost=True)
+                )
                 return None
             attempt += 1
             self.health.to("recovering", f"attempt {attempt}")
