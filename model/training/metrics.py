@@ -1,0 +1,190 @@
+"""What is measured on per-second labels. Plain NumPy on class indices; `IGNORE`d seconds never count.
+
+Accuracy (13) is what the field reports: the share of seconds whose label is right. It flatters: on AVE's
+test split a perfect *video* classifier that never says background scores 82.2 %. Hence the others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .data import IGNORE, Rows, video_targets
+
+TIOUS: Final = (0.3, 0.5, 0.7)
+ECE_BINS: Final = 15
+
+
+class Run(NamedTuple):
+    """An event: seconds `start` until before `end` carry the label."""
+
+    label: int
+    start: int
+    end: int
+
+
+def accuracy(predicted: Rows, target: Rows) -> float:
+    """Eq. (13): share of seconds named right; [N, T] each. NaN where there are none."""
+    valid = target != IGNORE
+    return float((predicted == target)[valid].mean()) if valid.any() else float("nan")
+
+
+def confusion(predicted: Rows, target: Rows, classes: int) -> NDArray[np.int64]:
+    """[C, C] counts; rows are the truth, columns the answer."""
+    valid = target != IGNORE
+    flat = target[valid] * classes + predicted[valid]
+    return np.bincount(flat, minlength=classes * classes).reshape(classes, classes)
+
+
+class ClassScore(NamedTuple):
+    """Of one class: precision, recall, F1 and how many seconds carry it. NaN where undefined."""
+
+    precision: float
+    recall: float
+    f1: float
+    support: int
+
+
+def _ratio(part: float, whole: float) -> float:
+    return part / whole if whole else float("nan")
+
+
+def class_scores(matrix: NDArray[np.int64]) -> list[ClassScore]:
+    """Per class, from the confusion matrix."""
+    scores = []
+    for k in range(len(matrix)):
+        hit, said, true = int(matrix[k, k]), int(matrix[:, k].sum()), int(matrix[k].sum())
+        scores.append(ClassScore(_ratio(hit, said), _ratio(hit, true), _ratio(2 * hit, said + true), true))
+    return scores
+
+
+def runs(labels: Rows, background: int) -> list[Run]:
+    """Maximal runs of one event class in a row of [T] labels."""
+    found: list[Run] = []
+    start = 0
+    for t in range(1, len(labels) + 1):
+        if t == len(labels) or labels[t] != labels[start]:
+            if labels[start] not in (background, IGNORE):
+                found.append(Run(int(labels[start]), start, t))
+            start = t
+    return found
+
+
+def tiou(a: Run, b: Run) -> float:
+    """Temporal intersection over union."""
+    inter = max(0, min(a.end, b.end) - max(a.start, b.start))
+    return inter / (max(a.end, b.end) - min(a.start, b.start)) if inter else 0.0
+
+
+class EventScore(NamedTuple):
+    """Precision, recall and F1 of whole events."""
+
+    precision: float
+    recall: float
+    f1: float
+
+
+def event_scores(predicted: Rows, target: Rows, background: int, threshold: float) -> EventScore:
+    """Events found, counted over all videos.
+
+    An answer is right where its class is that of a true event not yet taken and their tIoU reaches the
+    threshold; pairs are taken from the best overlap down.
+    """
+    hits = said = true = 0
+    for answer, truth in zip(predicted, target, strict=True):
+        valid = truth != IGNORE
+        mine, theirs = runs(answer[valid], background), runs(truth[valid], background)
+        said += len(mine)
+        true += len(theirs)
+        pairs = sorted(
+            ((tiou(p, q), i, j) for i, p in enumerate(mine) for j, q in enumerate(theirs) if p.label == q.label),
+            reverse=True,
+        )
+        taken_p: set[int] = set()
+        taken_q: set[int] = set()
+        for overlap, i, j in pairs:
+            if overlap >= threshold and i not in taken_p and j not in taken_q:
+                taken_p.add(i)
+                taken_q.add(j)
+                hits += 1
+    return EventScore(_ratio(hits, said), _ratio(hits, true), _ratio(2 * hits, said + true))
+
+
+def calibration_error(probabilities: NDArray[np.floating], target: Rows, bins: int = ECE_BINS) -> float:
+    """Expected calibration error: |confidence − accuracy| over equal-width bins, weighted by their share.
+
+    Args:
+        probabilities: [N, T, C].
+        target: [N, T].
+        bins: how many.
+
+    """
+    valid = target != IGNORE
+    p = probabilities[valid]
+    confidence, right = p.max(-1), p.argmax(-1) == target[valid]
+    which = np.minimum((confidence * bins).astype(int), bins - 1)
+    error = 0.0
+    for b in range(bins):
+        inside = which == b
+        if inside.any():
+            error += float(inside.mean() * abs(confidence[inside].mean() - right[inside].mean()))
+    return error
+
+
+def video_oracle(target: Rows, background: int) -> float:
+    """Accuracy of a perfect video classifier that says the video's own event on every second."""
+    best = video_targets(target, background)
+    return accuracy(np.broadcast_to(best[:, None], target.shape), target)
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """All of the above for one set of answers."""
+
+    accuracy: float
+    event_accuracy: float
+    """Accuracy over the seconds that carry an event."""
+    background_recall: float
+    macro_f1: float
+    """Mean F1 over classes that occur."""
+    event_f1: dict[str, EventScore]
+    """By tIoU, as "0.5"."""
+    calibration_error: float
+    oracle: float
+    classes: list[ClassScore]
+    confusion: NDArray[np.int64]
+    seconds: int
+    videos: int
+
+
+def measure(probabilities: NDArray[np.floating], target: Rows) -> Metrics:
+    """Everything at once.
+
+    Args:
+        probabilities: [N, T, C], background last.
+        target: [N, T].
+
+    """
+    count = probabilities.shape[-1]
+    background = count - 1
+    predicted = probabilities.argmax(-1)
+    matrix = confusion(predicted, target, count)
+    scores = class_scores(matrix)
+    f1 = [s.f1 for s in scores if s.support]
+    event = np.where(target == background, IGNORE, target)
+    return Metrics(
+        accuracy=accuracy(predicted, target),
+        event_accuracy=accuracy(predicted, event),
+        background_recall=scores[background].recall,
+        macro_f1=float(np.mean(f1)) if f1 else float("nan"),
+        event_f1={str(t): event_scores(predicted, target, background, t) for t in TIOUS},
+        calibration_error=calibration_error(probabilities, target),
+        oracle=video_oracle(target, background),
+        classes=scores,
+        confusion=matrix,
+        seconds=int((target != IGNORE).sum()),
+        videos=len(target),
+    )
