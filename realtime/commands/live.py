@@ -13,7 +13,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from ..clock import Clock, SystemClock, wall_clock_s
-from ..config import NONE, Config, Loaded
+from ..config import NONE, Config
 from ..errors import SourceError
 from ..messages import StreamStart
 from .flags import with_flags
@@ -144,8 +144,8 @@ def run(loaded: Loaded) -> None:
     try:
         if not config.is_live:
             source.open()
+        sinks = make_sinks(config)  # first: the screen says that the networks are being loaded
         engine = make_engine(config)
-        sinks = make_sinks(config)
         if config.is_live:
             # Only now: whatever devices deliver while the networks load would be late already.
             source.open()

@@ -13,6 +13,7 @@ import numpy as np
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.control import Control
 from rich.live import Live
+from rich.segment import Segment
 
 from ..clock import NS_PER_S, Clock, SystemClock
 from ..errors import OutputError
@@ -138,7 +139,7 @@ class Screen:
         for number, line in enumerate(lines):
             yield from line.render(console)
             if number < len(lines) - 1:
-                yield from console.render("\n")
+                yield Segment.line()
 
     def refresh(self) -> None:
         """Draw now."""

@@ -19,6 +19,8 @@ CELLS = 10
 """Segments on the timeline."""
 RECENT = 64
 """Events remembered for the list on the screen."""
+DOUBTFUL = 0.25
+"""A provisional second whose best class is less probable than this names none."""
 LOSS_SHOWN_S = 30.0
 """How long a dropped frame or a skipped hop stays alarming."""
 DEVICES = 12
@@ -112,6 +114,8 @@ class ScreenState:
             if index <= self.settled_to or (known is not None and known.settled):
                 continue
             label = int(np.argmax(scores.probabilities[row]))
+            if scores.probabilities[row, label] < DOUBTFUL:
+                label = self.background
             confidence = float(scores.probabilities[row, label])
             note = known.note if known is not None else ""
             if index == scores.newest_index:

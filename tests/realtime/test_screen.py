@@ -238,6 +238,10 @@ def test_screen_draws_and_gives_the_terminal_back() -> None:
     for record in records:
         screen.hop(record)
     screen.refresh()
+    before = len(out.file.getvalue())  # type: ignore[attr-defined]
+    screen.refresh()
+    drawing = out.file.getvalue()[before:]  # type: ignore[attr-defined]
+    assert drawing.count("\n") == 23  # the frame fits: nothing scrolls
     screen.end(end)
     screen.close()
     screen.close()

@@ -1,0 +1,74 @@
+"""`--csv FILE`: one row per event, written when it is over. Retracted events leave no row."""
+
+from __future__ import annotations
+
+import csv
+import io
+from datetime import datetime, timezone
+
+from ..messages import Event, HopRecord, Status, StreamEnd, StreamStart
+from .rotating import RotatingFile
+
+COLUMNS = ("source", "id", "label", "start_s", "end_s", "duration_s", "confidence", "started_at")
+"""`started_at` is the wall-clock time (ISO 8601, UTC); empty for recordings. The rest as in JSONL."""
+
+
+def row(*values: object) -> str:
+    """One CSV line without its newline."""
+    out = io.StringIO()
+    csv.writer(out, lineterminator="").writerow(values)
+    return out.getvalue()
+
+
+HEADER = row(*COLUMNS)
+
+
+class CsvFile:
+    """A `Sink` that appends to a `RotatingFile` made with `header=HEADER`."""
+
+    def __init__(self, file: RotatingFile) -> None:
+        self._file = file
+        self._start: StreamStart | None = None
+
+    def start(self, start: StreamStart) -> None:
+        """Remember the names and the time of day."""
+        self._start = start
+
+    def hop(self, record: HopRecord) -> None:
+        """Write the events that ended."""
+        for event in record.events:
+            self._event(event)
+
+    def status(self, status: Status) -> None:
+        """Not a matter of this file."""
+
+    def end(self, end: StreamEnd) -> None:
+        """Write the events that ended with the stream."""
+        for event in end.last_events:
+            self._event(event)
+
+    def close(self) -> None:
+        """Flush and close; safe to call twice."""
+        self._file.close()
+
+    def _event(self, event: Event) -> None:
+        start = self._start
+        if event.kind != "end" or event.end_s is None or start is None:
+            return
+        started = ""
+        if start.wall_clock is not None:
+            moment = datetime.fromtimestamp(start.wall_clock + event.start_s, timezone.utc)
+            started = moment.isoformat(timespec="milliseconds")
+        self._file.write(
+            row(
+                start.source.name,
+                event.id,
+                start.labels[event.label],
+                f"{event.start_s:.3f}",
+                f"{event.end_s:.3f}",
+                f"{event.end_s - event.start_s:.3f}",
+                f"{event.confidence:.4f}",
+                started,
+            ),
+            important=True,
+        )
