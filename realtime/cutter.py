@@ -126,6 +126,11 @@ class Cutter:
         """Segments being filled; bounded."""
         return len(self._open)
 
+    @property
+    def closed_to_ns(self) -> int:
+        """Stream time up to which every segment is closed."""
+        return self._floor_ns()
+
     def note_dropped(self, count: int) -> None:
         """Pictures or blocks the source dropped; shown by the next segment that closes."""
         self._dropped += count

@@ -3,20 +3,24 @@
     reader   source ──▶ cutter ──▶ mailbox
     caller   mailbox ──▶ features ──▶ ring ──▶ head ──▶ decoder ──▶ sinks
 
-`Pipeline.run` owns both: it starts the reader, joins it, and raises what went wrong in it.
+`Pipeline.run` owns both: it starts the reader, joins it, and raises what went wrong in it. With a hop
+below one second the segments (still of one second) overlap, every phase of the grid has a ring of its
+own, and only the looks on whole seconds reach the decoder; the others refresh the provisional answer.
+With a hop of n seconds features are made every second and the head looks every n-th.
 """
 
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ..model.runtime.base import Engine
 from .clock import NS_PER_S, Clock
-from .cutter import Chosen, Closed, Cutter
+from .cutter import Chosen, Cut, Cutter
 from .effort import Effort
 from .errors import SourceError
 from .events import Decoder, DecoderStep
@@ -24,19 +28,10 @@ from .features import FeatureBuilder
 from .latency import Latencies
 from .localizer import Calibrate, Localizer, softmax
 from .mailbox import Failed, Mailbox, Stamped
-from .messages import (
-    EndOfStream,
-    HopRecord,
-    Segment,
-    Status,
-    StreamEnd,
-    StreamStart,
-    TimedAudio,
-    TimedFrame,
-)
+from .messages import EndOfStream, HopRecord, Segment, Status, StreamEnd, StreamStart
 from .sinks.base import MediaSink, Sink
 from .slots import SLOTS
-from .sources.base import Source
+from .sources.base import Item, Source
 
 _READ_TIMEOUT_S = 0.05
 _TAKE_TIMEOUT_S = 0.2
@@ -48,17 +43,40 @@ class PipelineOptions:
     """How hops are made.
 
     Attributes:
-        hop_s: seconds between answers; below 1 the grid of segment starts, above 1 every n-th segment.
+        hop_s: seconds between answers: 0.25, 0.5 or a whole number.
         frames: pictures per segment; None = 16, fewer while a live stream is too much for the machine.
+        duration_s: end a live stream after so long (recordings end themselves).
+        paced: whether the source keeps to a speed; the real-time factor of one that does not is taken
+            from the wall clock and so includes decoding.
 
     """
 
     hop_s: float = 1.0
     frames: int | None = None
+    duration_s: float | None = None
+    paced: bool = True
+
+
+class Reports:
+    """What sinks have to say, from any thread, on its way to all of them; keeps the newest 64."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[Status] = deque(maxlen=64)
+
+    def __call__(self, status: Status) -> None:
+        """Say something; never blocks."""
+        self._waiting.append(status)
+
+    def take(self) -> list[Status]:
+        """What was said since the last call."""
+        said = []
+        while self._waiting:
+            said.append(self._waiting.popleft())
+        return said
 
 
 class Pipeline:
-    """One stream from source to sinks."""
+    """One stream from an open source to the sinks."""
 
     def __init__(
         self,
@@ -69,39 +87,37 @@ class Pipeline:
         clock: Clock,
         options: PipelineOptions | None = None,
         calibrate: Calibrate = softmax,
+        reports: Reports | None = None,
     ) -> None:
-        o = options or PipelineOptions()
-        info = source.info
+        self._options = o = options or PipelineOptions()
         self._source, self._engine, self._decoder = source, engine, decoder
         self._sinks, self._clock = sinks, clock
         self._media = [sink for sink in sinks if isinstance(sink, MediaSink)]
+        self._reports = reports or Reports()
+        info = source.info
+        self._live = info.live
         self._cutter = Cutter(live=info.live, video=bool(info.video), audio=bool(info.audio), hop_s=o.hop_s)
         self._mailbox = Mailbox(live=info.live)
-        self._phases = max(1, round(1 / o.hop_s))
-        self._stride = max(1, round(o.hop_s))
+        self._phases, self._stride = max(1, round(1 / o.hop_s)), max(1, round(o.hop_s))
         self._localizers = [Localizer(engine, calibrate) for _ in range(self._phases)]
         self._effort = Effort(o.frames or SLOTS, adaptive=info.live and o.frames is None)
         self._cutter.slots = self._effort.slots
         self._builders: dict[int, FeatureBuilder] = {}
         self._latencies = Latencies()
         self._stop = threading.Event()
-        self._busy_ns = 0
-        self._hops = 0
-        self._skips_told = 0
-        self._dropped_told = 0
-        self._started = self._retracted = 0
+        self._busy_ns = self._end_ns = 0
+        self._hops = self._events = self._skips_told = self._dropped_told = 0
         self._unlooked: Segment | None = None
-        self._end_s = 0.0
 
     def stop(self) -> None:
-        """End the stream soon; safe from a signal handler or another thread."""
+        """End the stream soon; safe from a signal handler and from any thread."""
         self._stop.set()
 
     def run(self, start: StreamStart) -> StreamEnd:
         """Process the whole stream; the source is open already and is closed here.
 
         Raises:
-            SourceError: the source was lost for good.
+            SourceError: the source was lost for good; the sinks were told the end.
             OutputError: a sink can't go on.
 
         """
@@ -111,57 +127,67 @@ class Pipeline:
             for sink in self._sinks:
                 sink.start(start)
             reader.start()
-            reason = self._work()
-            end = self._finish(reason, began_ns)
+            last = self._work()
+            end = self._summary(last.reason, began_ns)
             for sink in self._sinks:
                 sink.end(end)
-            return end
         finally:
             self._stop.set()
             self._mailbox.close()
             self._source.close()
             if reader.ident is not None:
                 reader.join(_JOIN_TIMEOUT_S)
+        if last.lost:
+            raise SourceError(f"{self._source.info.name}: {last.reason}")
+        return end
 
     # Reader thread --------------------------------------------------------------------------------
 
     def _read(self) -> None:
+        limit_s = self._options.duration_s if self._live else None
+        limit_ns = None if limit_s is None else round(limit_s * NS_PER_S)
         try:
             while not self._stop.is_set():
                 item = self._source.read(_READ_TIMEOUT_S)
-                if isinstance(item, EndOfStream):
-                    self._forward(self._cutter.finish(item.t_ns))
-                    self._mailbox.put(item)
-                    return
-                if isinstance(item, Status):
-                    self._mailbox.put(item)
-                elif item is not None:
-                    self._take(item)
                 now_ns = self._source.stream_now_ns()
+                if item is not None:
+                    self._take(item)
+                if isinstance(item, EndOfStream):
+                    return
                 if now_ns is not None:
                     self._forward(self._cutter.advance(now_ns))
+                    if limit_ns is not None and self._cutter.closed_to_ns >= limit_ns:
+                        self._mailbox.put(EndOfStream(limit_ns, "end of --duration"))
+                        return
         except BaseException as error:
             self._mailbox.put(Failed(error))
 
-    def _take(self, item: TimedFrame | TimedAudio) -> None:
-        for sink in self._media:
-            sink.media(item)
-        dropped = self._source.dropped
-        if dropped != self._dropped_told:
+    def _take(self, item: Item) -> None:
+        if isinstance(item, EndOfStream):
+            self._forward(self._cutter.finish(item.t_ns))
+            self._mailbox.put(item)
+        elif isinstance(item, Status):
+            self._mailbox.put(item)
+        else:
+            for sink in self._media:
+                sink.media(item)
+            dropped = self._source.dropped
             self._cutter.note_dropped(dropped - self._dropped_told)
             self._dropped_told = dropped
-        self._forward(self._cutter.push(item))
+            self._forward(self._cutter.push(item))
 
-    def _forward(self, cuts: Sequence[Chosen | Closed]) -> None:
+    def _forward(self, cuts: Sequence[Cut]) -> None:
         for cut in cuts:
             self._mailbox.put(cut if isinstance(cut, Chosen) else Stamped(cut, self._clock.now_ns()))
 
     # Caller's thread ------------------------------------------------------------------------------
 
-    def _work(self) -> str:
-        """Until the stream ends or is stopped; says why it ended."""
+    def _work(self) -> EndOfStream:
+        """Until the stream ends or is stopped."""
         while not self._stop.is_set():
             message = self._mailbox.take(_TAKE_TIMEOUT_S)
+            for status in self._reports.take():
+                self._tell(replace(status, t_ns=self._end_ns))
             if message is None:
                 continue
             before_ns = self._clock.now_ns()
@@ -172,45 +198,44 @@ class Pipeline:
             elif isinstance(message, Status):
                 self._tell(message)
             elif isinstance(message, EndOfStream):
-                self._end_s = message.t_ns / NS_PER_S
+                self._end_ns = message.t_ns
                 self._last_look()
-                if self._source.info.live and message.reason and self._hops == 0:
-                    raise SourceError(f"{self._source.info.name}: {message.reason}")
-                return message.reason or "end of stream"
+                return message
             else:
                 raise message.error
             self._busy_ns += self._clock.now_ns() - before_ns
-        return "stopped"
+        return EndOfStream(self._end_ns, "stopped")
 
     def _builder(self, key: int) -> FeatureBuilder:
-        return self._builders.setdefault(key, FeatureBuilder(self._engine))
+        if key not in self._builders:
+            self._builders[key] = FeatureBuilder(self._engine)
+        return self._builders[key]
 
     def _segment(self, stamped: Stamped) -> None:
         key, segment = stamped.closed.key, stamped.closed.segment
         features = self._builder(key).finish(segment)
-        self._builders = {k: b for k, b in self._builders.items() if k > key}
-        localizer = self._localizers[key % self._phases]
-        localizer.push(features)
-        self._end_s = max(self._end_s, segment.end_ns / NS_PER_S)
+        # Builders of skipped segments go, too.
+        self._builders = {k: builder for k, builder in self._builders.items() if k > key}
+        phase = key % self._phases
+        self._localizers[phase].push(features)
+        self._end_ns = max(self._end_ns, segment.end_ns)
         if key % self._stride:
             self._unlooked = segment
             return
         self._unlooked = None
-        self._hop(localizer, key // self._stride, segment, stamped.at_ns, final=key % self._phases == 0)
+        self._hop(phase, key // self._stride, segment, stamped.at_ns)
         self._adapt()
 
     def _last_look(self) -> None:
         """With a hop of several seconds the last ones would never be looked at."""
         if self._unlooked is not None:
             segment, self._unlooked = self._unlooked, None
-            self._hop(self._localizers[0], segment.index // self._stride + 1, segment, None, final=True)
+            self._hop(0, segment.index // self._stride + 1, segment, self._clock.now_ns())
 
-    def _hop(
-        self, localizer: Localizer, hop: int, segment: Segment, closed_ns: int | None, *, final: bool
-    ) -> None:
-        """Judge the window and tell everybody; `final` looks are the ones on whole seconds."""
-        scores = localizer.look(hop)
-        if final:
+    def _hop(self, phase: int, hop: int, segment: Segment, closed_ns: int) -> None:
+        """Judge the window of a phase and tell everybody."""
+        scores = self._localizers[phase].look(hop)
+        if phase == 0:
             step = self._decoder.push(scores, segment.end_ns / NS_PER_S if segment.partial else None)
             label, confidence = self._decoder.provisional()
         else:
@@ -218,13 +243,7 @@ class Pipeline:
             label = int(scores.probabilities[-1].argmax())
             confidence = float(scores.probabilities[-1][label])
         self._count(step)
-        now_ns = self._clock.now_ns()
-        stream_ns = self._source.stream_now_ns()
-        if stream_ns is not None:
-            latency_ns = stream_ns - segment.end_ns
-        else:
-            latency_ns = 0 if closed_ns is None else now_ns - closed_ns
-        latency_ms = max(0.0, latency_ns / 1e6)
+        latency_ms = self._latency_ms(segment, closed_ns)
         self._latencies.add(latency_ms)
         self._hops += 1
         record = HopRecord(
@@ -238,47 +257,54 @@ class Pipeline:
             dropped=self._source.dropped,
             skew_ms=self._source.skew_ms,
             frames_per_segment=self._effort.slots,
-            settled=tuple(step.settled),
-            events=tuple(step.events),
+            settled=step.settled,
+            events=step.events,
             audio_level_dbfs=level_dbfs(segment),
         )
         for sink in self._sinks:
             sink.hop(record)
 
+    def _latency_ms(self, segment: Segment, closed_ns: int) -> float:
+        """Segment end → now; a recording has no present, so there it counts from when its data was out."""
+        stream_ns = self._source.stream_now_ns()
+        latency_ns = self._clock.now_ns() - closed_ns if stream_ns is None else stream_ns - segment.end_ns
+        return max(0.0, latency_ns / 1e6)
+
     def _adapt(self) -> None:
         """Fewer pictures when a live stream is too much, more again when there is room; skips are told."""
-        now_ns = self._clock.now_ns()
         if self._mailbox.skipped > self._skips_told:
             count, self._skips_told = self._mailbox.skipped - self._skips_told, self._mailbox.skipped
-            self._tell(Status("machine", "late", f"{count} seconds skipped", round(self._end_s * NS_PER_S)))
-        if (slots := self._effort.after_hop(self._busy_ns, now_ns)) is not None:
+            many = "1 answer" if count == 1 else f"{count} answers"
+            self._tell(Status("machine", "late", f"{many} skipped: the networks take too long", self._end_ns))
+        if (slots := self._effort.after_hop(self._busy_ns, self._clock.now_ns())) is not None:
             self._cutter.slots = slots
-            reason = f"{slots} pictures a second"
-            self._tell(Status("machine", "effort", reason, round(self._end_s * NS_PER_S)))
+            self._tell(Status("machine", "effort", f"{slots} pictures a second", self._end_ns))
 
     def _tell(self, status: Status) -> None:
         for sink in self._sinks:
             sink.status(status)
 
     def _count(self, step: DecoderStep) -> None:
-        self._started += sum(event.kind == "start" for event in step.events)
-        self._retracted += sum(event.kind == "retract" for event in step.events)
+        for event in step.events:
+            self._events += (event.kind == "start") - (event.kind == "retract")
 
-    def _finish(self, reason: str, began_ns: int) -> StreamEnd:
-        step = self._decoder.finish(self._end_s)
+    def _summary(self, reason: str, began_ns: int) -> StreamEnd:
+        end_s = self._end_ns / NS_PER_S
+        step = self._decoder.finish(end_s)
         self._count(step)
+        spent_ns = self._busy_ns if self._options.paced else self._clock.now_ns() - began_ns
         return StreamEnd(
-            seconds=self._end_s,
+            seconds=end_s,
             hops=self._hops,
             skipped=self._mailbox.skipped,
             dropped=self._source.dropped,
-            events=self._started - self._retracted,
-            real_time_factor=self._busy_ns / NS_PER_S / self._end_s if self._end_s else 0.0,
+            events=self._events,
+            real_time_factor=spent_ns / self._end_ns if self._end_ns else 0.0,
             latency_ms=self._latencies.summary(),
             skew_ms=self._source.skew_ms,
             reason=reason,
-            last_settled=tuple(step.settled),
-            last_events=tuple(step.events),
+            last_settled=step.settled,
+            last_events=step.events,
         )
 
 

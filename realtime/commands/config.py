@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from ..config import Loaded, keys, value_of
+from ..layers import Loaded, keys, value_of
 from .flags import with_flags
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Union
 
 import typer
 
-from ..config import Key, Loaded, keys, load_config
+from ..layers import Key, Loaded, keys, load_config
 
 
 def with_flags(
@@ -57,12 +57,14 @@ def _parameter(key: Key) -> inspect.Parameter:
     assert key.flag is not None
     kind = _plain(key.info.annotation)
     default = key.info.default
-    shown: bool | str = False if default in (None, False, ()) else str(default)
+    text = key.info.description or ""
+    if default not in (None, False, (), "auto"):
+        text += f" (default {default:g})" if isinstance(default, float) else f" (default {default})"
     option = typer.Option(
         *key.flag.names,
         metavar=None if kind is bool else key.flag.metavar,
-        help=key.info.description,
-        show_default=shown,
+        help=text,
+        show_default=False,
         rich_help_panel=key.flag.panel,
     )
     return inspect.Parameter(

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 from ..clock import Clock, SystemClock, wall_clock_s
 from ..config import NONE, Config
 from ..errors import SourceError
-from ..messages import StreamStart
+from ..layers import Loaded
+from ..messages import Status, StreamStart
 from .flags import with_flags
 
 if TYPE_CHECKING:
@@ -58,8 +59,8 @@ def demo_path() -> Path:
     return path
 
 
-def make_engine(config: Config) -> Engine:
-    """The networks, warmed up."""
+def make_engine(config: Config, progress: Callable[[str], None] | None = None) -> Engine:
+    """The networks, warmed up; `progress` is told what a slow start is busy with."""
     from ...model.runtime.base import EngineOptions
     from ...model.runtime.select import load_engine
 
@@ -72,6 +73,7 @@ def make_engine(config: Config) -> Engine:
             audio_weights=config.audio_weights,
             visual_weights=config.visual_weights,
             threads=config.threads,
+            progress=progress,
         )
     )
     engine.warm_up()
@@ -134,30 +136,38 @@ class _Signals:
 
 def run(loaded: Loaded) -> None:
     """The main job."""
-    from ..pipeline import Pipeline, PipelineOptions
+    from ..events import Decoder
+    from ..pipeline import Pipeline, PipelineOptions, Reports
 
     config = loaded.config
     signals = _Signals()
     clock = SystemClock()
+    reports = Reports()
     source = open_source(config, clock)
     sinks: list[Sink] = []
+    engine: Engine | None = None
     try:
         if not config.is_live:
             source.open()
         sinks = make_sinks(config)  # first: the screen says that the networks are being loaded
-        engine = make_engine(config)
+        engine = make_engine(config, lambda text: _tell(sinks, Status("networks", "loading", text, 0)))
+        decoder = Decoder(decoder_config(config, engine.info.labels))
         if config.is_live:
             # Only now: whatever devices deliver while the networks load would be late already.
             source.open()
-        from ..events import Decoder
-
         pipeline = Pipeline(
             source,
             engine,
-            Decoder(decoder_config(config, engine.info.labels)),
+            decoder,
             sinks,
             clock,
-            PipelineOptions(config.hop_s, None if config.frames == "auto" else int(config.frames)),
+            PipelineOptions(
+                hop_s=config.hop_s,
+                frames=None if config.frames == "auto" else int(config.frames),
+                duration_s=config.duration_s,
+                paced=config.is_live or not config.fast,
+            ),
+            reports=reports,
         )
         signals.on_stop(pipeline.stop)
         pipeline.run(_start(config, source, engine))
@@ -165,6 +175,13 @@ def run(loaded: Loaded) -> None:
         source.close()
         for sink in sinks:
             sink.close()
+        if engine is not None:
+            engine.close()
+
+
+def _tell(sinks: list[Sink], status: Status) -> None:
+    for sink in sinks:
+        sink.status(status)
 
 
 def _start(config: Config, source: Source, engine: Engine) -> StreamStart:
