@@ -19,7 +19,21 @@ _GAP = 3
 
 def frame(state: ScreenState, width: int, height: int, theme: Theme) -> list[Text]:
     """Exactly `height` lines, each `width` cells wide."""
-    inner = max(20, width - 2 * _MARGIN)
+    return compose(state, width, height, theme)[0]
+
+
+def meter_line(state: ScreenState, width: int, theme: Theme) -> Text:
+    """The line of the sound meter alone, `width` cells wide: what moves between hops."""
+    return _set(meter(state, _inner(width), theme), width)
+
+
+def _inner(width: int) -> int:
+    return max(20, width - 2 * _MARGIN)
+
+
+def compose(state: ScreenState, width: int, height: int, theme: Theme) -> tuple[list[Text], int | None]:
+    """The lines of a frame, and which of them is the sound meter."""
+    inner = _inner(width)
     tall = height >= 30
     lines: list[Text] = []
     if height >= 8:
@@ -35,9 +49,10 @@ def frame(state: ScreenState, width: int, height: int, theme: Theme) -> list[Tex
         lines += [Text(), *_middle(state, inner, room, theme), Text()]
     elif height - len(lines) > len(foot):
         lines += [Text()] * (height - len(lines) - len(foot))
+    sound = len(lines) + (1 if tall else 0)
     lines += foot[: max(0, height - len(lines))]
     lines = lines[:height] + [Text()] * (height - len(lines))
-    return [_set(line, width) for line in lines]
+    return [_set(line, width) for line in lines], sound if sound < height else None
 
 
 def _middle(state: ScreenState, inner: int, rows: int, theme: Theme) -> list[Text]:

@@ -18,15 +18,13 @@ from rich.segment import Segment
 from ..clock import NS_PER_S, Clock, SystemClock
 from ..errors import OutputError
 from ..messages import HopRecord, Status, StreamEnd, StreamStart, TimedAudio, TimedFrame
-from .layout import frame
+from .layout import compose, meter_line
 from .state import ScreenState
 from .summary import summary
 from .theme import ASCII, Glyphs, Theme
 
 MAX_RATE = 10
 """Redraws a second at most."""
-_METER_RATE = 5
-"""Redraws a second at most while only the sound level moves."""
 _IDLE_NS = NS_PER_S // 2
 """How soon a changed window size is noticed while nothing else happens."""
 
@@ -58,8 +56,18 @@ class Screen:
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._stop = threading.Event()
-        self._news = self._level_moved = False
+        self._news = True
+        self._level_moved = False
         self._size = console.size
+        self._meter_row: int | None = None
+        # Beside `Live`, which would draw the whole screen again for one line.
+        self._direct = Console(
+            file=console.file,
+            force_terminal=True,
+            color_system=console.color_system,  # type: ignore[arg-type]
+            no_color=console.no_color,
+            legacy_windows=console.legacy_windows,
+        )
         self._closed = False
         self._broken: Exception | None = None
         self._live = Live(
@@ -135,7 +143,7 @@ class Screen:
         """The frame at the terminal's present size."""
         width, height = options.max_width, options.height or console.height
         with self._lock:
-            lines = frame(self.state, width, height, self._theme)
+            lines, self._meter_row = compose(self.state, width, height, self._theme)
         for number, line in enumerate(lines):
             yield from line.render(console)
             if number < len(lines) - 1:
@@ -150,6 +158,19 @@ class Screen:
             self._console.control(Control.clear())
             self._size = size
         self._live.refresh()
+        self.drawn += 1
+
+    def refresh_meter(self) -> None:
+        """Draw the sound meter's line alone: a twentieth of the work of a whole frame."""
+        self._level_moved = False
+        if self._meter_row is None:
+            return
+        width = self._size.width
+        with self._lock:
+            line = meter_line(self.state, width, self._theme)
+        self._direct.print(
+            Control.move_to(0, self._meter_row), line, end="", width=width, sep="", soft_wrap=True
+        )
         self.drawn += 1
 
     def _changed(self) -> None:
@@ -168,14 +189,16 @@ class Screen:
                 self._wake.clear()
                 if not (self._news or self._level_moved or self._console.size != self._size):
                     continue
-                rate = MAX_RATE if self._news else _METER_RATE
-                pause_until = last_ns + NS_PER_S // rate
+                pause_until = last_ns + NS_PER_S // MAX_RATE
                 if self._clock.now_ns() < pause_until:
                     self._clock.wait_until(pause_until, self._stop)
                 if self._stop.is_set():
                     break
                 last_ns = self._clock.now_ns()
-                self.refresh()
+                if self._news or self._console.size != self._size:
+                    self.refresh()
+                else:
+                    self.refresh_meter()
         except OSError as error:
             # A closed terminal: the loop hears of it with the next record.
             self._broken = error

@@ -61,7 +61,7 @@ def summary(state: ScreenState, width: int, theme: Theme) -> Group:
             line.append(f"  {percent(span.confidence)}", _DIM)
             lines.append(line)
 
-    lines += [Text(), numbers(state)]
+    lines += [Text(), *numbers(state, width)]
     troubled = [s for s in state.devices.values() if s.state not in ("running", "ended", "opening")]
     for status in troubled[:4]:
         lines.append(Text(f"  {g.off} {status.device} {status.state}: {status.reason}", style=theme.warn()))
@@ -70,8 +70,8 @@ def summary(state: ScreenState, width: int, theme: Theme) -> Group:
     return Group(*lines)
 
 
-def numbers(state: ScreenState) -> Text:
-    """How the machine kept up, in one line."""
+def numbers(state: ScreenState, width: int) -> list[Text]:
+    """How the machine kept up, in as few lines as fit."""
     end = state.end
     assert end is not None
     parts = [f"{end.hops} hops"]
@@ -82,4 +82,11 @@ def numbers(state: ScreenState) -> Text:
     parts.append(f"skipped {end.skipped}, dropped {end.dropped}")
     if end.skew_ms is not None:
         parts.append(f"skew {end.skew_ms:+.0f} ms")
-    return Text().append("  " + "   ".join(parts), _DIM)
+    lines = [""]
+    for part in parts:
+        joined = f"{lines[-1]}   {part}" if lines[-1] else f"  {part}"
+        if len(joined) > width and lines[-1]:
+            lines.append(f"  {part}")
+        else:
+            lines[-1] = joined
+    return [Text().append(line, _DIM) for line in lines]

@@ -17,7 +17,7 @@ import pytest
 from avel_live.model.labels import LABELS
 from avel_live.realtime.clock import ManualClock
 from avel_live.realtime.errors import OutputError
-from avel_live.realtime.messages import SourceInfo, Status
+from avel_live.realtime.messages import SourceInfo, Status, TimedAudio
 from avel_live.realtime.ui import make_screen, picture
 from avel_live.realtime.ui.layout import frame
 from avel_live.realtime.ui.plain import PlainLines
@@ -278,6 +278,24 @@ def test_a_stuck_terminal_does_not_hold_up_the_loop() -> None:
     screen.end(end)
     screen.close()
     assert "end of file" in file.getvalue()
+
+
+def test_the_meter_moves_alone_between_hops() -> None:
+    out = console(80, 24)
+    screen = Screen(out, ManualClock(), threaded=False)
+    start, records, _ = make_stream(3)
+    screen.start(start)
+    screen.hop(records[-1])
+    screen.refresh()
+    before = len(out.file.getvalue())  # type: ignore[attr-defined]
+    rng = np.random.default_rng(0)
+    screen.media(TimedAudio(0, (0.1 * rng.standard_normal(1_600)).astype(np.float32)))
+    screen.refresh_meter()
+    drawing = out.file.getvalue()[before:]  # type: ignore[attr-defined]
+    assert drawing.startswith("\x1b[22;1H")
+    assert "−20 dBFS" in drawing
+    assert "\n" not in drawing
+    screen.close()
 
 
 def test_redraws_are_bounded() -> None:
