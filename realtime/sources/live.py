@@ -197,8 +197,8 @@ class LiveSource:
                     redact(o.spec) for o in (self.options.camera, self.options.microphone) if o is not None
                 ]
                 raise SourceError(
-                    f"{' and '.join(names)}: opened, but nothing was delivered within {limit_ns / NS_PER_S:.0f} s; "
-                    "try another one (`avel devices --test`)"
+                    f"{' and '.join(names)}: opened, but nothing was delivered within "
+                    f"{limit_ns / NS_PER_S:.0f} s; try another one (`avel devices --test`)"
                 )
             if self._clock.wait_until(self._clock.now_ns() + _TICK_NS // 2, self._stop):
                 return

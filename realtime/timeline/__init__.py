@@ -1,7 +1,7 @@
 """From device time to the common timeline.
 
-    AudioBlock (sample counter, callback instants) ── ClockFit ──▶ rate, offset ── DriftResampler ──▶ TimedAudio
-    VideoFrame (stamp at grab) ───────────────────────────────────── FrameTimeline ──▶ stream time
+    AudioBlock (counter, callback instants) ─ ClockFit ─▶ rate, offset ─ DriftResampler ─▶ TimedAudio
+    VideoFrame (stamp at grab) ────────────────────────────────── FrameTimeline ──▶ stream time
 
 What is measured, and what can't be
 -----------------------------------

@@ -13,6 +13,7 @@ from .resampler import DriftResampler
 
 _SLEW_S = 5.0  # time constant with which a misplacement is resampled away
 _SLEW_LIMIT = 1e-3  # 1000 ppm: 1.7 cents, below what an ear notices
+_GLIDE_S = 0.5  # time constant of changes of the ratio
 _SETTLE_SPREAD_NS = 60_000_000  # arrivals later than this above the earliest are backlog, not jitter
 
 
@@ -32,6 +33,9 @@ class SkewReport:
     jitter_ms: float
     gaps: int
     lost_ms: float
+
+
+_PAUSE_NS = 300_000_000  # a callback this late may hide lost sound
 
 
 class AudioTimeline:
@@ -64,10 +68,12 @@ class AudioTimeline:
         self._epoch = -1
         self._fit: ClockFit | None = None
         self._resampler: DriftResampler | None = None
+        self._ratio: float | None = None
         self._resampler_base = 0  # device sample number of the resampler's first input
         self._next = 0  # next free position
         self._expected = 0  # device sample number that should come next
         self._held: list[AudioBlock] | None = None
+        self._doubt = False  # holding because of a pause: sound may have been lost in it, or not
         self._last_t_ns = 0
         self._anchored = False
         self._nominal_base: tuple[int, float] | None = None
@@ -97,18 +103,20 @@ class AudioTimeline:
         if n == 0:
             return out
         if block.epoch != self._epoch:
-            out += self._flush()
+            out += self.finish()
             self._begin_epoch(block)
-        late_ns = block.t_ns - self._last_t_ns - round(n / block.rate * 1e9)
-        suspicious = self._anchored and late_ns > 300_000_000 and self._settle_ns > 0
         if block.first_sample != self._expected:
             out += self._flush()  # lost between callback and here: the counter says exactly how much
-        if (block.overflow or suspicious) and self._held is None:
+        if block.overflow and self._held:
+            out += self._release()
+        if block.overflow and self._held is None:
             out += self._flush()
             assert self._fit is not None
-            if self._settle_ns > 0:
-                self._fit.new_piece()
-                self._held = []
+            self._fit.new_piece()
+            self._held = [] if self._settle_ns > 0 else None
+        late_ns = block.t_ns - self._last_t_ns - round(n / block.rate * 1e9)
+        if self._held is None and late_ns > _PAUSE_NS and self._settle_ns > 0 and self._anchored:
+            self._held, self._doubt = [], True
         self._expected = block.first_sample + n
         self._last_t_ns = block.t_ns
         if self._held is not None:
@@ -117,9 +125,7 @@ class AudioTimeline:
 
     def finish(self) -> list[TimedAudio]:
         """The device is gone or the stream ends: everything held or inside the filter."""
-        out: list[TimedAudio] = []
-        if self._held:
-            out += self._release()
+        out = self._release() if self._held else []
         return out + self._flush()
 
     def _begin_epoch(self, block: AudioBlock) -> None:
@@ -132,6 +138,7 @@ class AudioTimeline:
         self._anchored = False
         self._nominal_base = None
         self._held = [] if self._settle_ns > 0 else None
+        self._doubt = False
 
     def _hold(self, block: AudioBlock) -> list[TimedAudio]:
         assert self._held is not None
@@ -153,13 +160,21 @@ class AudioTimeline:
         return [b for b, v in zip(held, lag, strict=True) if v - least <= _SETTLE_SPREAD_NS]
 
     def _release(self) -> list[TimedAudio]:
+        """Place what was held, now that the arrivals show where it belongs."""
         assert self._held is not None
         assert self._fit is not None
         held, self._held = self._held, None
-        for b in self._fresh(held):
-            self._fit.observe(b.first_sample + len(b.samples), b.t_ns)
-        self._fit.settle()
+        doubt, self._doubt = self._doubt, False
+        fresh = self._fresh(held)
         out: list[TimedAudio] = []
+        if doubt and self._shifted(fresh):
+            out += self._flush()
+            self._fit.new_piece()
+            doubt = False
+        for b in fresh:
+            self._fit.observe(b.first_sample + len(b.samples), b.t_ns)
+        if not doubt:
+            self._fit.settle()
         previous: AudioBlock | None = None
         for b in held:
             if previous is not None and previous.first_sample + len(previous.samples) != b.first_sample:
@@ -167,6 +182,13 @@ class AudioTimeline:
             out += self._place(b, observe=False)
             previous = b
         return out
+
+    def _shifted(self, fresh: list[AudioBlock]) -> bool:
+        """Whether sound was lost in a pause: what came after it arrives later, relative to the counter."""
+        assert self._fit is not None
+        late_ms = [1e-6 * (b.t_ns - self._fit.time_ns(b.first_sample + len(b.samples))) for b in fresh]
+        doubt_ms = max(10.0, 4.0 * self._fit.jitter_ms / len(late_ms) ** 0.5)
+        return abs(float(np.median(late_ms))) > doubt_ms
 
     def _position(self, sample: float) -> float:
         """Where a device sample belongs, in 16 kHz samples from the start."""
@@ -191,7 +213,10 @@ class AudioTimeline:
         self._error_s = (due - self._next) / SAMPLE_RATE
         nudge = min(max(self._error_s / _SLEW_S, -_SLEW_LIMIT), _SLEW_LIMIT)
         ratio = self._fit.rate_hz / SAMPLE_RATE * (1.0 - nudge)
-        out += self._emit(resampler.process(block.samples, ratio))
+        # The pitch glides, it never steps: the fit is renewed once a second only.
+        glide = min(1.0, len(block.samples) / block.rate / _GLIDE_S)
+        self._ratio = ratio if self._ratio is None else self._ratio + glide * (ratio - self._ratio)
+        out += self._emit(resampler.process(block.samples, self._ratio))
         return out
 
     def _anchor(self, block: AudioBlock) -> None:
@@ -202,6 +227,7 @@ class AudioTimeline:
             self._lost_s += (due - self._next) / SAMPLE_RATE
         self._next = max(self._next, due) if self._anchored or self._next > 0 else due
         self._resampler = DriftResampler(block.rate)
+        self._ratio = None
         self._resampler_base = block.first_sample
         if self._nominal_base is None:
             assert self._fit is not None

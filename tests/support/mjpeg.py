@@ -50,15 +50,20 @@ class MjpegServer:
 
     def _wait(self) -> None:
         for _ in range(200):
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{self.port}/ready", timeout=1).close()
+            if self._answers():
                 return
-            except OSError:
-                if self.process.poll() is not None:
-                    break
-                time.sleep(0.05)
+            if self.process.poll() is not None:
+                break
+            time.sleep(0.05)
         self.kill()
         raise RuntimeError("the MJPEG server did not start")
+
+    def _answers(self) -> bool:
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{self.port}/ready", timeout=1).close()
+        except OSError:
+            return False
+        return True
 
     def stall(self) -> None:
         self.process.send_signal(signal.SIGSTOP)

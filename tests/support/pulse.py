@@ -6,6 +6,7 @@ server of the user is neither used nor touched. A missing package is an error he
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -64,7 +65,8 @@ class PulseServer:
         self.process = subprocess.Popen(
             [
                 "pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no",
-                "--disable-shm=yes", "--realtime=no", "--high-priority=no", "--log-target=stderr", "--log-level=error",
+                "--disable-shm=yes", "--realtime=no", "--high-priority=no",
+                "--log-target=stderr", "--log-level=error",
                 "-L", f"module-native-protocol-unix socket={self.folder / 'native'} auth-anonymous=1",
                 "-L", f"module-null-sink sink_name=fake rate={self.rate} channels=1 norewinds=1",
             ],
@@ -116,8 +118,8 @@ class Beeper:
         self.period_s, self.offset_s = period_s, offset_s
         self._stop = threading.Event()
         self._process = subprocess.Popen(
-            ["pacat", "--playback", "--device=fake", "--format=float32le", "--channels=1", f"--rate={self.RATE}",
-             "--latency-msec=20", "--process-time-msec=5"],
+            ["pacat", "--playback", "--device=fake", "--format=float32le", "--channels=1",
+             f"--rate={self.RATE}", "--latency-msec=20", "--process-time-msec=5"],
             env=server.env, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         self._thread = threading.Thread(target=self._feed, daemon=True)
@@ -151,10 +153,8 @@ class Beeper:
         self._process.kill()
         self._process.wait(5)
         if self._process.stdin is not None:
-            try:
+            with contextlib.suppress(OSError):
                 self._process.stdin.close()
-            except OSError:
-                pass
 
     def __enter__(self) -> Beeper:
         return self

@@ -65,7 +65,8 @@ def main():
     factory.set_launch(
         f"( appsrc name=v is-live=true format=time "
         f"caps=video/x-raw,format=I420,width={WIDTH},height={HEIGHT},framerate={FPS}/1 ! "
-        "x264enc tune=zerolatency speed-preset=ultrafast key-int-max=25 bitrate=800 ! rtph264pay name=pay0 pt=96 "
+        "x264enc tune=zerolatency speed-preset=ultrafast key-int-max=25 bitrate=800 ! "
+        "rtph264pay name=pay0 pt=96 "
         "appsrc name=a is-live=true format=time "
         f"caps=audio/x-raw,format=S16LE,rate={RATE},channels=1,layout=interleaved ! "
         "audioconvert ! audio/x-raw,format=S16BE ! rtpL16pay name=pay1 pt=97 )"
