@@ -127,7 +127,7 @@ def match(
         count = len(heard.times_s) if short == "heard" else seen
         raise WeakEvidenceError(
             f"sync: {count} claps or flashes were {short}, at least {MIN_EVENTS} are needed; clap five "
-            "times, hands in the middle of the picture, a metre from camera and microphone, in a lit and quiet room"
+            "times, hands in the middle of the picture, a metre from camera and microphone, in a lit room"
         )
     found = [(s, c) for s in many if (c := _best(heard, s, max_offset_s)) is not None]
     clear = [(s, c) for s, c in found if c.chance <= _CHANCE and len(c.pairs) >= MIN_EVENTS]

@@ -21,6 +21,7 @@ from .flags import with_flags
 
 if TYPE_CHECKING:
     from ...model.runtime.base import Engine
+    from ..calibrated import Applied
     from ..events import DecoderConfig
     from ..sinks.base import Sink
     from ..sources.base import Source
@@ -44,9 +45,10 @@ def open_source(config: Config, clock: Clock) -> Source:
                 originals=config.record.dir is not None,
             ),
         )
+    from ..calibrated import camera_delay_ms
     from ..sources.live import open_live
 
-    return open_live(config, clock)
+    return open_live(config, clock, camera_delay_ms(config))
 
 
 def demo_path() -> Path:
@@ -136,6 +138,7 @@ class _Signals:
 
 def run(loaded: Loaded) -> None:
     """The main job."""
+    from ..calibrated import apply_calibration, under_flags
     from ..events import Decoder
     from ..pipeline import Pipeline, PipelineOptions, Reports
 
@@ -151,14 +154,15 @@ def run(loaded: Loaded) -> None:
             source.open()
         sinks = make_sinks(config)  # first: the screen says that the networks are being loaded
         engine = make_engine(config, lambda text: _tell(sinks, Status("networks", "loading", text, 0)))
-        decoder = Decoder(decoder_config(config, engine.info.labels))
+        decoding = decoder_config(config, engine.info.labels)
         if config.is_live:
             # Only now: whatever devices deliver while the networks load would be late already.
             source.open()
+        applied = apply_calibration(config, engine.info, source.info)
         pipeline = Pipeline(
             source,
             engine,
-            decoder,
+            Decoder(under_flags(config, decoding, applied.rules)),
             sinks,
             clock,
             PipelineOptions(
@@ -167,10 +171,11 @@ def run(loaded: Loaded) -> None:
                 duration_s=config.duration_s,
                 paced=config.is_live or not config.fast,
             ),
+            calibrate=applied.calibrate,
             reports=reports,
         )
         signals.on_stop(pipeline.stop)
-        pipeline.run(_start(config, source, engine))
+        pipeline.run(_start(config, source, engine, applied))
     finally:
         source.close()
         for sink in sinks:
@@ -184,7 +189,7 @@ def _tell(sinks: list[Sink], status: Status) -> None:
         sink.status(status)
 
 
-def _start(config: Config, source: Source, engine: Engine) -> StreamStart:
+def _start(config: Config, source: Source, engine: Engine, applied: Applied) -> StreamStart:
     info = engine.info
     return StreamStart(
         version=version("avel-live"),
@@ -196,7 +201,8 @@ def _start(config: Config, source: Source, engine: Engine) -> StreamStart:
         hop_s=config.hop_s,
         settle=config.settle,
         device=info.device,
-        note=info.note,
+        note="; ".join(note for note in (info.note, applied.note) if note),
+        calibration=applied.name,
         wall_clock=wall_clock_s() if config.is_live else None,
     )
 
