@@ -20,7 +20,9 @@ from ..clock import NS_PER_S, Clock
 from ..errors import SourceError
 from ..messages import AudioBlock, Status
 from . import portaudio
-from .health import Backoff, DeviceHealth, HealthOptions
+from .detectors import SilenceDetector
+from .device import WatchedDevice
+from .health import HealthOptions
 from .pcmring import PcmRing
 
 
@@ -45,8 +47,14 @@ class InputStream(Protocol):
 
     active: bool
 
-    def start(self) -> None: ...
-    def close(self, ignore_errors: bool = True) -> None: ...
+    def start(self) -> None:
+        """Begin to call back."""
+
+    def abort(self, ignore_errors: bool = True) -> None:
+        """Stop at once."""
+
+    def close(self, ignore_errors: bool = True) -> None:
+        """Release it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +87,7 @@ def open_stream(
 
     """
     sd = portaudio.sounddevice()
-    with portaudio.lock():
+    with portaudio.exclusive():
         devices = portaudio.input_devices()
         device = None
         if known_name is not None and options.spec.isdigit():
@@ -89,7 +97,7 @@ def open_stream(
         if options.channel is not None:
             if options.channel > device.channels:
                 raise SourceError(
-                    f"microphone {device.name}: channel {options.channel} does not exist, it has {device.channels}"
+                    f"microphone {device.name}: no channel {options.channel}, it has {device.channels}"
                 )
             channels = max(options.channel, min(channels, device.channels))
         # `pulse` and `default` offer dozens of channels that are only copies.
@@ -116,7 +124,7 @@ def open_stream(
     return Opened(stream, device, rate, channels)
 
 
-class Microphone:
+class Microphone(WatchedDevice["_Session"]):
     """One microphone, kept alive.
 
     Args:
@@ -140,250 +148,136 @@ class Microphone:
         opener: StreamOpener = open_stream,
         rescan: Callable[[], bool] = portaudio.rescan,
     ) -> None:
+        super().__init__("microphone", "sound", clock, on_status, health)
         self.options = options
         self.opened: Opened | None = None
-        self.health = DeviceHealth("microphone", clock, on_status, health or HealthOptions())
         self.overflows = 0
         self.dropped = 0
-        self._clock = clock
+        """Sample frames that came faster than the ring was emptied."""
         self._on_block = on_block
         self._open = opener
         self._rescan = rescan
-        self._backoff = Backoff(self.health.options.backoff_s, self.health.options.backoff_max_s)
-        self._generation = 0
         self._epoch = -1
-        self._stop = threading.Event()
-        self._lost_at_ns = 0
-        self._thread: threading.Thread | None = None
 
-    def start(self) -> None:
-        """Open and begin to listen.
-
-        Raises:
-            SourceError: it can't be opened.
-
-        """
-        try:
-            session = self._session()
-        except SourceError:
-            self.health.to("failed", "can't be opened")
-            raise
-        self._spawn(session)
-
-    def watch(self) -> None:
-        """One look of the watchdog; call it about ten times a second, from one thread."""
-        if self._stop.is_set() or self.health.watch() != "reopen":
-            return
-        self._generation += 1  # the old thread closes its stream, if the driver lets it
-        self._to_lost(f"no sound for {self.health.age_s:.0f} s")
-        self._spawn(None)
-
-    def close(self) -> None:
-        """Stop and release the device; waits up to three seconds for the driver."""
-        self._stop.set()
-        thread = self._thread
-        if thread is not None and thread is not threading.current_thread():
-            thread.join(timeout=3.0)
-        if self.health.state not in ("failed", "ended"):
-            self.health.to("ended", "closed")
-
-    def _session(self) -> _Session:
-        known = self.opened.device.name if self.opened is not None else None
+    def _open_session(self) -> _Session:
+        before = self.opened
+        if before is not None:
+            self._rescan()
         session = _Session(self._clock, self.options)
+        known = before.device.name if before is not None else None
         opened = self._open(self.options, session.callback, session.finished.set, known)
-        session.attach(opened)
+        session.attach(opened, self._epoch + 1)
         try:
             opened.stream.start()
         except Exception as error:
             session.close()
             raise SourceError(f"microphone {opened.device.name} does not start: {error}") from error
-        self._revalidate(opened)
         self._epoch += 1
-        session.epoch = self._epoch
+        self.opened = opened
+        self._remark(before, opened)
         return session
 
-    def _revalidate(self, opened: Opened) -> None:
-        before, self.opened = self.opened, opened
-        if before is not None and (before.rate, before.device.name) != (opened.rate, opened.device.name):
+    def _remark(self, before: Opened | None, now: Opened) -> None:
+        """Say what is remarkable about a device just opened."""
+        device = now.device
+        if before is not None and (before.rate, before.device.name) != (now.rate, device.name):
             self.health.say(
-                f"came back as {opened.device.name} at {opened.rate} Hz, was {before.device.name} at {before.rate} Hz"
+                f"came back as {device.name} at {now.rate} Hz, was {before.device.name} at {before.rate} Hz"
             )
-        monitor = portaudio.looks_like_monitor(opened.device)
-        if monitor is not None and (before is None or before.device.name != opened.device.name):
+        if before is not None and before.device.name == device.name:
+            return
+        monitor = portaudio.looks_like_monitor(device)
+        if monitor is not None:
             self.health.say(
                 f"{monitor} is a monitor: it records what this machine plays, not a microphone; "
                 "choose another with --mic (`avel devices`)"
             )
 
-    def _spawn(self, session: _Session | None) -> None:
-        self._thread = threading.Thread(
-            target=self._run, args=(self._generation, session), name=f"mic-{self._generation}", daemon=True
-        )
-        self._thread.start()
+    def _release(self, session: _Session) -> None:
+        session.close()
 
-    def _current(self, generation: int) -> bool:
-        return generation == self._generation and not self._stop.is_set()
-
-    def _to_lost(self, reason: str) -> None:
-        if self.health.state in ("opening", "running", "stalled", "recovering"):
-            if self._lost_at_ns == 0:
-                self._lost_at_ns = self._clock.now_ns()
-            self.health.to("lost", reason)
-
-    def _run(self, generation: int, session: _Session | None) -> None:
-        attempt = 0
-        while self._current(generation):
-            if session is None:
-                if not self._pause(generation, attempt):
-                    return
-                attempt += 1
-                session = self._reopen(generation)
-                if session is None:
-                    continue
-            delivered, reason = self._drain_all(generation, session)
-            session.close()
-            session = None
-            if delivered:
-                attempt = 0
-            if self._current(generation):
-                self._to_lost(reason)
-        if session is not None:
-            session.close()
-
-    def _pause(self, generation: int, attempt: int) -> bool:
-        give_up = self.health.options.give_up_s
-        if give_up is not None and self._clock.now_ns() - self._lost_at_ns > give_up * NS_PER_S:
-            self.health.to("failed", f"not back within {give_up:g} s")
-            return False
-        wait_ns = round(self._backoff.pause_s(attempt) * NS_PER_S)
-        self._clock.wait_until(self._clock.now_ns() + wait_ns, self._stop)
-        if not self._current(generation):
-            return False
-        self.health.to("recovering", f"attempt {attempt + 1}")
-        return True
-
-    def _reopen(self, generation: int) -> _Session | None:
-        try:
-            self._rescan()
-            session = self._session()
-        except SourceError as error:
-            if self._current(generation):
-                self._to_lost(str(error))
-            return None
-        if not self._current(generation):
-            session.close()
-            return None
-        return session
-
-    def _drain_all(self, generation: int, session: _Session) -> tuple[bool, str]:
-        """Empty the ring until told to stop or the stream ends; whether anything came, and why it ended."""
+    def _work(self, generation: int, session: _Session) -> str:
         silence = SilenceDetector(session.rate, self.options.silent_after_s)
-        delivered = False
+        note = f"{session.name} at {session.rate} Hz"
         while self._current(generation):
-            over = session.finished.is_set()  # before draining: what came until then is still delivered
+            over = session.ended  # looked at before draining: what came until then is still delivered
             for block in session.drain():
-                if not self._current(generation):
-                    return delivered, "closed"
-                if not delivered:
-                    delivered = True
-                    self._lost_at_ns = 0
-                    self.health.data(block.t_ns, f"{session.name} at {session.rate} Hz")
-                self.health.data(block.t_ns)
+                if not self._delivered(generation, block.t_ns, note):
+                    return "closed"
                 self.overflows += block.overflow
-                note = silence.look(block.samples)
-                if note is not None:
-                    self.health.say(note)
+                line = silence.look(block.samples)
+                if line is not None:
+                    self.health.say(line)
                 self._on_block(block)
-            self.dropped = session.ring.dropped
-            if over or not session.active:
-                return delivered, "the stream ended (unplugged, or the sound server is gone)"
+            self.dropped += session.take_dropped()
+            if over:
+                return "the stream ended (unplugged, or the sound server is gone)"
             self._clock.wait_until(self._clock.now_ns() + round(self.options.drain_s * NS_PER_S), self._stop)
-        return delivered, "closed"
+        return "closed"
 
 
 class _Session:
     """One opening of the stream: its callback, its ring, its flags."""
 
     def __init__(self, clock: Clock, options: MicOptions) -> None:
-        self.epoch = 0
+        self.finished = threading.Event()
         self.rate = 0
         self.name = ""
-        self.finished = threading.Event()
-        self.ring: PcmRing
         self._clock = clock
         self._channel = options.channel
+        self._epoch = 0
+        self._ring: PcmRing | None = None
         self._opened: Opened | None = None
-        self._ready = False
-        self._closed = False
+        self._dropped_told = 0
 
-    def attach(self, opened: Opened) -> None:
-        self.rate, self.name = opened.rate, opened.device.name
-        self.ring = PcmRing(capacity=4 * opened.rate, channels=opened.channels)
+    def attach(self, opened: Opened, epoch: int) -> None:
+        """The stream is open, not started yet."""
+        self.rate, self.name, self._epoch = opened.rate, opened.device.name, epoch
         self._opened = opened
-        self._ready = True
-
-    @property
-    def active(self) -> bool:
-        assert self._opened is not None
-        try:
-            return bool(self._opened.stream.active)
-        except Exception:  # PortAudio forgets streams of a server that died
-            return False
+        self._ring = PcmRing(capacity=4 * opened.rate, channels=opened.channels)
 
     def callback(self, data: NDArray[np.float32], frames: int, time_info: Any, flags: Any) -> None:
         """PortAudio's callback: copy, count, nothing else."""
-        if self._ready:
-            self.ring.write(data, self._clock.now_ns(), bool(flags.input_overflow))
+        if self._ring is not None:
+            self._ring.write(data, self._clock.now_ns(), bool(flags.input_overflow))
+
+    @property
+    def ended(self) -> bool:
+        """Whether PortAudio knows that the stream is over."""
+        assert self._opened is not None
+        try:
+            return self.finished.is_set() or not self._opened.stream.active
+        except Exception:  # PortAudio forgets streams of a server that died
+            return True
+
+    def take_dropped(self) -> int:
+        """Sample frames the ring had no room for since the last call."""
+        assert self._ring is not None
+        before, self._dropped_told = self._dropped_told, self._ring.dropped
+        return self._dropped_told - before
 
     def drain(self) -> list[AudioBlock]:
         """Everything since the last call, mono."""
+        assert self._ring is not None
         blocks = []
-        for first, t_ns, overflow, data in self.ring.read():
+        for first, t_ns, overflow, data in self._ring.read():
             if self._channel is not None:
                 mono = np.ascontiguousarray(data[:, self._channel - 1])
             elif data.shape[1] == 1:
                 mono = np.ascontiguousarray(data[:, 0])
             else:
                 mono = data.mean(axis=1, dtype=np.float32)
-            blocks.append(AudioBlock(t_ns, first, self.rate, mono, self.epoch, overflow))
+            blocks.append(AudioBlock(t_ns, first, self.rate, mono, self._epoch, overflow))
         return blocks
 
     def close(self) -> None:
-        if self._opened is None or self._closed:
+        """Close the stream; safe to call twice."""
+        opened, self._opened = self._opened, None
+        if opened is None:
             return
-        self._closed = True
         with contextlib.suppress(Exception):
-            # abort() rather than stop(): stop waits for buffers that a dead server never fills.
-            abort = getattr(self._opened.stream, "abort", None)
-            if abort is not None:
-                abort(ignore_errors=True)
+            # abort, not stop: stopping waits for buffers that a dead server never fills.
+            opened.stream.abort(ignore_errors=True)
         with contextlib.suppress(Exception):
-            self._opened.stream.close(ignore_errors=True)
+            opened.stream.close(ignore_errors=True)
         portaudio.closed()
-
-
-class SilenceDetector:
-    """Says so when only digital zeros come, and when sound comes back. Pure."""
-
-    def __init__(self, rate: int, after_s: float) -> None:
-        self._limit = round(rate * after_s)
-        self._after_s = after_s
-        self._zeros = 0
-        self._said = False
-
-    def look(self, samples: NDArray[np.float32]) -> str | None:
-        """A line when zeros have gone on for too long or have ended; None otherwise."""
-        if not samples.any():
-            self._zeros += len(samples)
-            if not self._said and self._zeros >= self._limit:
-                self._said = True
-                return (
-                    f"only digital zeros for {self._after_s:g} s: muted, switched off, "
-                    "or the monitor of a silent output?"
-                )
-            return None
-        self._zeros = 0
-        if self._said:
-            self._said = False
-            return "sound again"
-        return None

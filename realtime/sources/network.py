@@ -112,8 +112,8 @@ def connect(options: NetworkOptions) -> Any:
         if isinstance(error, (av.error.ExitError, TimeoutError)):
             reason = f"no answer within {options.open_timeout_s:g} s"
         raise SourceError(
-            f"stream {redact(options.url)}: {redact(str(reason))}; check the address, the credentials, and that "
-            "the server is up"
+            f"stream {redact(options.url)}: {redact(str(reason))}; check the address, the credentials, and "
+            "that the server is up"
         ) from error
     if not _wanted(container, options):
         container.close()

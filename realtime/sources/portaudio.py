@@ -7,10 +7,12 @@ is open: terminating closes every stream under the feet of its owner. `streams` 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,7 +56,7 @@ class InputDevice:
 def input_devices() -> list[InputDevice]:
     """Everything that can record, in PortAudio's order."""
     sd = sounddevice()
-    with _lock:
+    with exclusive():
         apis = [api["name"] for api in sd.query_hostapis()]
         chosen = sd.default.device[0]
         default = chosen if isinstance(chosen, int) and chosen >= 0 else _default_input(sd)
@@ -125,20 +127,36 @@ def closed() -> None:
         _open_streams -= 1
 
 
+@contextlib.contextmanager
+def exclusive(timeout_s: float = 3.0) -> Iterator[None]:
+    """Nobody else opens, closes or rescans meanwhile.
+
+    Raises:
+        SourceError: a call into PortAudio hangs in another thread.
+
+    """
+    if not _lock.acquire(timeout=timeout_s):
+        raise SourceError("the sound system hangs; restart it: systemctl --user restart pipewire pulseaudio")
+    try:
+        yield
+    finally:
+        _lock.release()
+
+
 def rescan() -> bool:
-    """Terminate and initialise PortAudio so that it sees what was plugged in; False while streams are open."""
+    """Restart PortAudio so that it sees what was plugged in; False (not done) while streams are open.
+
+    Raises:
+        SourceError: a call into PortAudio hangs in another thread.
+
+    """
     sd = sounddevice()
-    with _lock:
+    with exclusive():
         if _open_streams > 0:
             return False
         sd._terminate()
         sd._initialize()
         return True
-
-
-def lock() -> threading.RLock:
-    """Held while a stream is opened or closed, so that no rescan comes between."""
-    return _lock
 
 
 _MONITOR_WORDS = ("monitor", "loopback", "stereo mix", "what u hear", "wave out mix")
