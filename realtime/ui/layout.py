@@ -70,6 +70,7 @@ def _middle(state: ScreenState, inner: int, rows: int, theme: Theme) -> list[Tex
         right,
         theme,
         strength,
+        "no picture" if record is not None else "",
     )
     bars = top(state, left, theme)[:rows]
     spare = rows - len(bars)

@@ -6,12 +6,11 @@ from rich.style import Style
 from rich.text import Text
 
 from ...model.labels import short_name
-from .state import CELLS, Cell, ScreenState
+from .state import CELLS, Cell, ScreenState, is_well
 from .theme import Theme, brief, clock_text
 
 _DIM = Style(dim=True)
 _BOLD = Style(bold=True)
-_GOOD_STATES = {"running", "ended", "opening"}
 
 
 def percent(p: float) -> str:
@@ -113,11 +112,14 @@ def _now(state: ScreenState, theme: Theme) -> tuple[str, str, str, str, float]:
     record, dot = state.record, f" {theme.glyphs.dot} "
     if state.start is None or record is None:
         words = "waiting for the first second" if state.start else "opening devices, loading networks"
+        if state.start is None and state.devices:
+            latest = next(reversed(state.devices.values()))
+            words = f"{latest.device} {latest.state}" + (f": {latest.reason}" if latest.reason else "")
         return "Listening and looking", "", words, "", 0.0
     event = state.open_event
     if record.label != state.background:
         name = state.name(record.label)
-        detail = ["provisional"]
+        detail = ["beginning", "provisional"]
         if event is not None and event.label == record.label:
             settled = event.start_s < (state.settled_to + 1) * state.start.segment_s
             detail = [
@@ -278,8 +280,8 @@ def meter(state: ScreenState, width: int, theme: Theme) -> Text:
         rest = rest[peak - level :]
     body.append(rest, _DIM)
     line.append_text(body)
-    shown = max(-99.0, state.level_dbfs)
-    line.append(f"{shown:>5.0f} dBFS".replace("-", g.minus), _DIM)
+    shown = f"{state.level_dbfs:>5.0f} dBFS".replace("-", g.minus) if state.level_dbfs > -100 else "silence"
+    line.append(shown.rjust(10), _DIM)
     return line
 
 
@@ -287,9 +289,9 @@ def devices(state: ScreenState, width: int, theme: Theme) -> Text:
     """Every device with its state; what is not well comes first and says why."""
     g = theme.glyphs
     line = Text()
-    entries = sorted(state.devices.values(), key=lambda s: s.state in _GOOD_STATES)
+    entries = state.standing()
     for status in entries:
-        well = status.state in _GOOD_STATES
+        well = is_well(status)
         if line.cell_len:
             line.append("   ")
         line.append(g.on if well else g.off, theme.good() if well else theme.warn())

@@ -77,10 +77,14 @@ def draw(
     columns: int,
     theme: Theme,
     strength: float = 1.0,
+    missing: str = "no picture",
 ) -> list[Text]:
-    """Exactly `rows` lines of exactly `columns` cells; the picture stands at the top, centred."""
+    """Exactly `rows` lines of exactly `columns` cells; the picture stands at the top, centred.
+
+    Without a picture `missing` says why.
+    """
     if image is None or image.size == 0:
-        return _nothing(rows, columns, theme)
+        return _nothing(rows, columns, missing)
     tall, wide = fit(image.shape[0], image.shape[1], rows, columns)
     pixels = overlay(shrink(image, 2 * tall, wide), attention, strength)
     use_blocks = theme.color and theme.fine and theme.glyphs.full == "█"
@@ -129,9 +133,7 @@ def _shades(
     return lines
 
 
-def _nothing(rows: int, columns: int, theme: Theme) -> list[Text]:
-    lines = []
-    for row in range(rows):
-        words = "no picture" if row == rows // 2 else ""
-        lines.append(Text(words.center(columns)[:columns], style=theme.quiet()))
+def _nothing(rows: int, columns: int, words: str) -> list[Text]:
+    lines = [Text(" " * columns) for _ in range(rows)]
+    lines[rows // 2] = Text().append(words.center(columns)[:columns], Style(dim=True))
     return lines

@@ -49,6 +49,7 @@ class ScreenState:
         self.ledger = Ledger(RECENT)
         self.retracted: deque[EventSpan] = deque(maxlen=RECENT)
         self.devices: OrderedDict[str, Status] = OrderedDict()
+        self._told_s: dict[str, float] = {}
         self.level_dbfs = -120.0
         self.peak_dbfs = -120.0
         self.counts: Counter[int] = Counter()
@@ -62,15 +63,19 @@ class ScreenState:
     # Taking records -------------------------------------------------------------------------------
 
     def take_start(self, start: StreamStart) -> None:
-        """The stream begins."""
+        """The stream begins; what was being loaded is loaded."""
         self.start = start
+        for status in [s for s in self.devices.values() if s.state == "loading"]:
+            del self.devices[status.device]
 
     def take_status(self, status: Status) -> None:
         """Remember the last state of each device."""
         self.devices.pop(status.device, None)
         self.devices[status.device] = status
+        self._told_s[status.device] = self.now_s
         while len(self.devices) > DEVICES:
-            self.devices.popitem(last=False)
+            name, _ = self.devices.popitem(last=False)
+            self._told_s.pop(name, None)
 
     def take_hop(self, record: HopRecord) -> None:
         """One more answer."""
@@ -166,6 +171,15 @@ class ScreenState:
         """The event that is going on."""
         return self.ledger.open
 
+    def standing(self) -> list[Status]:
+        """The states that matter now: of devices always, of the machine for half a minute; troubles first."""
+        shown = [
+            status
+            for status in self.devices.values()
+            if status.device != "machine" or self.now_s - self._told_s[status.device] < LOSS_SHOWN_S
+        ]
+        return sorted(shown, key=is_well)
+
     @property
     def losing(self) -> bool:
         """Whether something was dropped or skipped in the last half minute."""
@@ -197,6 +211,11 @@ class ScreenState:
         ended = [(span, False) for span in self.ledger.spans if span.end_s is not None]
         taken_back = [(span, True) for span in self.retracted]
         return sorted(ended + taken_back, key=lambda item: item[0].id, reverse=True)
+
+
+def is_well(status: Status) -> bool:
+    """Whether a state needs no attention."""
+    return status.state in ("running", "ended", "opening", "loading")
 
 
 def _missing(video: bool, sound: bool) -> str:

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from ...model.labels import short_name
 from .parts import bar, percent
-from .state import ScreenState
+from .state import ScreenState, is_well
 from .theme import Theme, clock_text
 
 _DIM = Style(dim=True)
@@ -62,7 +62,7 @@ def summary(state: ScreenState, width: int, theme: Theme) -> Group:
             lines.append(line)
 
     lines += [Text(), *numbers(state, width)]
-    troubled = [s for s in state.devices.values() if s.state not in ("running", "ended", "opening")]
+    troubled = [status for status in state.standing() if not is_well(status)]
     for status in troubled[:4]:
         lines.append(Text(f"  {g.off} {status.device} {status.state}: {status.reason}", style=theme.warn()))
     for line in lines:

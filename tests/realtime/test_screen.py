@@ -135,6 +135,21 @@ def test_missing_picture_and_sound_are_said() -> None:
     assert "no sound" in shown
 
 
+def test_loading_and_passing_troubles_make_room_again() -> None:
+    state = ScreenState()
+    state.take_status(Status("networks", "loading", "building an engine, 2 min", 0))
+    assert "building an engine" in text_of(state, 80, 24)
+    start, records, _ = make_stream(40)
+    state.take_start(start)
+    assert "building" not in text_of(state, 80, 24)
+    state.take_hop(records[0])
+    state.take_status(Status("machine", "late", "2 seconds skipped", 0))
+    assert "2 seconds skipped" in text_of(state, 80, 24)
+    for record in records[1:]:
+        state.take_hop(record)
+    assert "2 seconds skipped" not in text_of(state, 80, 24)
+
+
 def test_state_is_bounded_and_ready_for_hours() -> None:
     state = told(400)
     for k in range(100):

@@ -1,0 +1,202 @@
+"""What fusing the looks buys: whole events found and label changes per minute, with it and without.
+
+    python tests/bench/flicker.py [--clips DIR] [--settle 0,1,2,5,9] [--profile lite] [--save scores.npz]
+
+Every labelled clip is replayed through the live loop as fast as it goes; what the network said at each hop
+is kept, and decoded in several ways:
+
+    raw        the most probable class of the newest second at each hop: what a loop without a decoder shows
+    fused s    seconds settled after s more seconds were seen, and the events made of them
+
+Columns: events F1 at tIoU 0.5 (precision, recall), label changes per minute (true: those of the labels),
+seconds labelled right. Clips are short and few: read differences, not digits.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from avel_live.model.labels import BACKGROUND, label_index
+from avel_live.model.runtime.base import EngineOptions
+from avel_live.model.runtime.select import load_engine
+from avel_live.model.training.metrics import event_scores
+from avel_live.realtime.clock import SystemClock
+from avel_live.realtime.events import Decoder, DecoderConfig, Ledger
+from avel_live.realtime.messages import HopRecord, Scores, Status, StreamEnd, StreamStart
+from avel_live.realtime.pipeline import Pipeline
+from avel_live.realtime.sources.replay import Replay, ReplayOptions
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+CLIPS = Path(__file__).resolve().parents[3] / "shared" / "data" / "clips"
+TIOU = 0.5
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One recording: its true label for each whole second, and every look of the network at it."""
+
+    name: str
+    truth: NDArray[np.int64]
+    looks: tuple[Scores, ...]
+
+
+class Looks:
+    """A sink that keeps the scores."""
+
+    def __init__(self) -> None:
+        self.scores: list[Scores] = []
+
+    def start(self, start: StreamStart) -> None:
+        pass
+
+    def hop(self, record: HopRecord) -> None:
+        if not record.segment.partial:
+            self.scores.append(record.scores)
+
+    def status(self, status: Status) -> None:
+        pass
+
+    def end(self, end: StreamEnd) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+def read_clips(folder: Path, profile: str) -> list[Clip]:
+    """Every labelled clip of the folder through the live loop."""
+    engine = load_engine(EngineOptions(profile=profile))
+    engine.warm_up()
+    with (folder / "MANIFEST.tsv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    clips = []
+    for row in track(rows, description="clips"):
+        clock = SystemClock()
+        source = Replay(folder / row["file"], clock, ReplayOptions(speed=None))
+        source.open()
+        sink = Looks()
+        info = engine.info
+        start = StreamStart("", info.profile, info.backend, info.precision, source.info, info.labels, 1.0)
+        Pipeline(source, engine, Decoder(), [sink], clock).run(start)
+        truth = np.full(len(sink.scores), BACKGROUND)
+        marked = [int(k) for k in row["segments_audible_and_visible"].split(",") if k.strip().isdigit()]
+        if marked:
+            truth[[k for k in marked if k < len(truth)]] = label_index(row["class"])
+        clips.append(Clip(row["file"], truth, tuple(sink.scores)))
+    engine.close()
+    return clips
+
+
+def raw_labels(clip: Clip) -> NDArray[np.int64]:
+    """The argmax of each hop's newest second."""
+    return np.asarray([int(look.probabilities[-1].argmax()) for look in clip.looks])
+
+
+def decoded(clip: Clip, config: DecoderConfig) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
+    """Settled labels, the events painted on seconds, and how many events were retracted."""
+    decoder, ledger = Decoder(config), Ledger()
+    settled, records = [], []
+    for look in clip.looks:
+        step = decoder.push(look)
+        settled += step.settled
+        records += step.events
+    last = decoder.finish()
+    settled += last.settled
+    records += last.events
+    ledger.extend(records)
+    events = np.full(len(clip.looks), BACKGROUND)
+    for span in ledger.spans:
+        assert span.end_s is not None
+        events[round(span.start_s) : round(span.end_s)] = span.label
+    retracted = sum(event.kind == "retract" for event in records)
+    return np.asarray([s.label for s in settled]), events, retracted
+
+
+def changes(rows: list[NDArray[np.int64]]) -> float:
+    """Label changes per minute."""
+    return 60 * sum(int(np.count_nonzero(np.diff(row))) for row in rows) / sum(len(row) for row in rows)
+
+
+def report(clips: list[Clip], settles: list[int], config: DecoderConfig) -> Table:
+    """The table."""
+    truth = [clip.truth for clip in clips]
+    seconds = sum(len(row) for row in truth)
+    table = Table(
+        title=f"{len(clips)} clips, {seconds} s; true labels change {changes(truth):.1f} times a minute"
+    )
+    for heading in ("labels", "event F1", "precision", "recall", "changes/min", "right", "retracted"):
+        table.add_column(heading, justify="left" if heading == "labels" else "right")
+
+    def row(name: str, events: list[NDArray[np.int64]], labels: list[NDArray[np.int64]], back: str) -> None:
+        score = event_scores(events, truth, BACKGROUND, TIOU)
+        right = np.mean(np.concatenate(labels) == np.concatenate(truth))
+        values = (score.f1, score.precision, score.recall)
+        table.add_row(
+            name,
+            *(f"{100 * v:.1f} %" for v in values),
+            f"{changes(labels):.1f}",
+            f"{100 * right:.1f} %",
+            back,
+        )
+
+    raw = [raw_labels(clip) for clip in clips]
+    row("raw, every hop", raw, raw, "")
+    for settle in settles:
+        answers = [decoded(clip, replace(config, settle=settle)) for clip in clips]
+        back = sum(answer[2] for answer in answers)
+        row(f"fused, settled after {settle} s", [a[1] for a in answers], [a[0] for a in answers], str(back))
+    return table
+
+
+def save(path: Path, clips: list[Clip]) -> None:
+    """Keep the looks, to try other settings without running the networks again."""
+    arrays: dict[str, NDArray[np.generic]] = {}
+    for number, clip in enumerate(clips):
+        arrays[f"{number}/name"] = np.asarray(clip.name)
+        arrays[f"{number}/truth"] = clip.truth
+        for look in clip.looks:
+            arrays[f"{number}/p/{look.hop}"] = look.probabilities
+            arrays[f"{number}/v/{look.hop}"] = look.valid
+    np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
+
+
+def load(path: Path) -> list[Clip]:
+    """What `save` kept."""
+    clips = []
+    with np.load(path) as data:
+        for number in range(sum(name.endswith("/truth") for name in data.files)):
+            truth, looks = data[f"{number}/truth"], []
+            for hop in range(len(truth)):
+                p, valid = data[f"{number}/p/{hop}"], data[f"{number}/v/{hop}"]
+                even = np.full((len(p), 7, 7), 1 / 49, np.float32)
+                looks.append(Scores(hop, hop + 1 - len(p), np.log(np.maximum(p, 1e-9)), p, even, valid))
+            clips.append(Clip(str(data[f"{number}/name"]), truth, tuple(looks)))
+    return clips
+
+
+def main() -> None:
+    """Run it."""
+    parser = argparse.ArgumentParser(description="what fusing the looks buys on labelled clips")
+    parser.add_argument("--clips", type=Path, default=CLIPS)
+    parser.add_argument("--settle", default="0,1,2,3,5,9")
+    parser.add_argument("--profile", default="lite")
+    parser.add_argument("--save", type=Path, help="keep the looks, or use them where the file exists")
+    options = parser.parse_args()
+    if options.save and options.save.exists():
+        clips = load(options.save)
+    else:
+        clips = read_clips(options.clips, options.profile)
+        if options.save:
+            save(options.save, clips)
+    Console().print(report(clips, [int(s) for s in options.settle.split(",")], DecoderConfig()))
+
+
+if __name__ == "__main__":
+    main()
