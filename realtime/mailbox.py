@@ -45,6 +45,8 @@ class Mailbox:
         self._queue: deque[Message] = deque()
         self._changed = threading.Condition()
         self._closed = False
+        self._begun = -1
+        """The newest segment that the worker has begun with."""
         self.skipped = 0
         """Segments taken out because the worker was late."""
 
@@ -72,6 +74,7 @@ class Mailbox:
             if not self._queue:
                 return None
             message = self._queue.popleft()
+            self._begun = max(self._begun, _key(message))
             self._changed.notify_all()
             return message
 
@@ -83,17 +86,16 @@ class Mailbox:
             self._changed.notify_all()
 
     def _make_room(self) -> None:
+        """Take out what waits; what the worker has begun with is in flight and stays."""
         waiting = [m.closed.key for m in self._queue if isinstance(m, Stamped)]
-        if not waiting:
-            return
-        started = not any(isinstance(m, Chosen) and m.key == waiting[0] for m in self._queue)
-        # The oldest one counts as in flight once the worker has had all its pictures.
-        for key in waiting[1:] if started else waiting:
-            self._queue = deque(m for m in self._queue if not _belongs(m, key))
-            self.skipped += 1
+        for key in waiting:
+            if key > self._begun:
+                self._queue = deque(m for m in self._queue if _key(m) != key)
+                self.skipped += 1
 
 
-def _belongs(message: Message, key: int) -> bool:
+def _key(message: Message) -> int:
+    """The segment a message belongs to; -1 for none."""
     if isinstance(message, Stamped):
-        return message.closed.key == key
-    return isinstance(message, Chosen) and message.key == key
+        return message.closed.key
+    return message.key if isinstance(message, Chosen) else -1

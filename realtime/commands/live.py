@@ -153,7 +153,7 @@ def run(loaded: Loaded) -> None:
         if not config.is_live:
             source.open()
         sinks = make_sinks(config)  # first: the screen says that the networks are being loaded
-        engine = make_engine(config, lambda text: _tell(sinks, Status("networks", "loading", text, 0)))
+        engine = make_engine(config, None if config.json_ else _teller(sinks))
         decoding = decoder_config(config, engine.info.labels)
         if config.is_live:
             # Only now: whatever devices deliver while the networks load would be late already.
@@ -184,9 +184,14 @@ def run(loaded: Loaded) -> None:
             engine.close()
 
 
-def _tell(sinks: list[Sink], status: Status) -> None:
-    for sink in sinks:
-        sink.status(status)
+def _teller(sinks: list[Sink]) -> Callable[[str], None]:
+    """Passes on what loading is busy with."""
+
+    def tell(text: str) -> None:
+        for sink in sinks:
+            sink.status(Status("networks", "loading", text, 0))
+
+    return tell
 
 
 def _start(config: Config, source: Source, engine: Engine, applied: Applied) -> StreamStart:
