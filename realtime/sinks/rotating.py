@@ -176,7 +176,7 @@ class RotatingFile:
         target = self.path.with_name(f"{self.path.stem}-{stamp}{self.path.suffix}")
         number = 1
         while target.exists():
-            target = self.path.with_name(f"{self.path.stem}-{stamp}-{number}{self.path.suffix}")
+            target = self.path.with_name(f"{self.path.stem}-{stamp}_{number:02}{self.path.suffix}")
             number += 1
         os.rename(self.path, target)
         for old in self.closed_files()[: -self._rotation.keep]:
@@ -188,7 +188,7 @@ class RotatingFile:
         stem, suffix = self.path.stem, self.path.suffix
         pattern = f"{stem}-[0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9]T[0-9][0-9][0-9][0-9][0-9][0-9]*{suffix}"
         found = [path for path in self.path.parent.glob(pattern) if path.is_file()]
-        return sorted(found, key=lambda path: (path.stat().st_mtime_ns, path.name))
+        return sorted(found, key=lambda path: path.stem)
 
     def _due(self) -> bool:
         rotation = self._rotation

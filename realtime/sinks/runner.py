@@ -54,7 +54,19 @@ def without_media(record: HopRecord) -> HopRecord:
 
 
 class SinkRunner:
-    """Runs `sink` in a thread of its own. Memory: at most `capacity` records without media."""
+    """Runs `sink` in a thread of its own. Memory: at most `capacity` records without media.
+
+    Args:
+        name: of the sink, in its reports.
+        sink: what to run.
+        report: is told of drops, failures and recoveries.
+        capacity: records that may wait.
+        deadline_s: how long `close` lets the sink finish.
+        lossless: wait for room instead of dropping. For recordings, which wait for their reader: a replay
+            as fast as the machine can must not leave holes in a log.
+        clock: for the pace of the reports.
+
+    """
 
     def __init__(
         self,
@@ -64,6 +76,7 @@ class SinkRunner:
         *,
         capacity: int = 256,
         deadline_s: float = 5.0,
+        lossless: bool = False,
         clock: Clock | None = None,
     ) -> None:
         self.name = name
@@ -71,6 +84,7 @@ class SinkRunner:
         self._report_to = report
         self._capacity = max(1, capacity)
         self._deadline_s = deadline_s
+        self._lossless = lossless
         self._clock = clock or SystemClock()
         self._queue: deque[_Item] = deque()
         self._changed = threading.Condition()
@@ -136,6 +150,8 @@ class SinkRunner:
         with self._changed:
             if self._closing:
                 return
+            while self._lossless and len(self._queue) >= self._capacity and not self._closing:
+                self._changed.wait()
             if len(self._queue) >= self._capacity:
                 self._drop_one()
                 now_ns = self._clock.now_ns()
@@ -143,7 +159,7 @@ class SinkRunner:
                     self._told_ns = now_ns
                     tell, self._dropped_told = self._dropped - self._dropped_told, self._dropped
             self._queue.append(item)
-            self._changed.notify()
+            self._changed.notify_all()
         if tell:
             self._tell("overrun", f"too slow: {tell} records dropped ({self._dropped_told} so far)")
 
@@ -171,6 +187,7 @@ class SinkRunner:
                 if self._abandoned or not self._queue:
                     break
                 item = self._queue.popleft()
+                self._changed.notify_all()
             self._deliver(item)
         try:
             self._sink.close()

@@ -14,10 +14,12 @@ from pathlib import Path
 import pytest
 from avel_live.model.labels import LABELS
 from avel_live.realtime.clock import ManualClock
+from avel_live.realtime.config import LogOptions
 from avel_live.realtime.errors import OutputError
 from avel_live.realtime.messages import Status
 from avel_live.realtime.sinks.base import Sink
 from avel_live.realtime.sinks.csv import COLUMNS, HEADER, CsvFile
+from avel_live.realtime.sinks.files import log_sinks
 from avel_live.realtime.sinks.jsonl import JsonlFile
 from avel_live.realtime.sinks.rotating import RETRY_S, RotatingFile, Rotation
 from avel_live.realtime.sinks.stdout import JsonLines
@@ -214,3 +216,17 @@ def test_an_unwritable_path_is_one_clear_error(tmp_path: Path, where: str) -> No
     with pytest.raises(OutputError, match="can't be written") as caught:
         RotatingFile(tmp_path / where, "log", quiet)
     assert "\n" not in str(caught.value)
+
+
+def test_the_configuration_makes_the_files(tmp_path: Path) -> None:
+    options = LogOptions(jsonl=tmp_path / "a" / "log.jsonl", csv=tmp_path / "events.csv", rotate_mb=0.01)
+    for sink in log_sinks(options, quiet, live=False):
+        tell(sink, hops=60)
+    closed = sorted((tmp_path / "a").glob("log-*.jsonl"), key=lambda path: path.stem)
+    assert closed
+    records = [r for path in [*closed, tmp_path / "a" / "log.jsonl"] for r in read(path)]
+    assert [r["hop"] for r in records if r["type"] == "hop"] == list(range(60))
+    rows = (tmp_path / "events.csv").read_text(encoding="utf-8").splitlines()
+    ended = [r for r in records if r["type"] == "event" and r["event"] == "end"]
+    assert len(rows) == 1 + len(ended)
+    assert log_sinks(LogOptions(), quiet, live=True) == []

@@ -143,3 +143,14 @@ def test_a_hanging_sink_cannot_hold_up_the_end() -> None:
     assert "6 records not delivered" in told[-1].reason
     assert runner.counts.dropped == 6
     inner.gate.set()
+
+
+def test_a_recording_waits_for_a_slow_sink() -> None:
+    inner, told = Recorder(), list[Status]()
+    runner = SinkRunner("log", inner, told.append, capacity=2, deadline_s=WAIT_S, lossless=True)
+    feed(runner, 200)
+    runner.close()
+    records = [item for _, item in inner.calls if isinstance(item, HopRecord)]
+    assert [record.hop for record in records] == list(range(200))
+    assert told == []
+    assert runner.counts.dropped == 0
