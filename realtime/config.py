@@ -87,6 +87,8 @@ class MetricsOptions(_Group):
         None, ge=0, le=65535, description="serve Prometheus metrics and /healthz on this port"
     )
     host: str = "127.0.0.1"
+    token: str | None = Field(None, repr=False)
+    """Bearer token that readers must show; needed on any other address than loopback."""
 
 
 class ExecOptions(_Group):

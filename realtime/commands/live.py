@@ -141,6 +141,8 @@ def run(loaded: Loaded) -> None:
     from ..calibrated import apply_calibration, under_flags
     from ..events import Decoder
     from ..pipeline import Pipeline, PipelineOptions, Reports
+    from ..sinks.files import log_sinks
+    from ..sinks.outputs import make_outputs
 
     config = loaded.config
     signals = _Signals()
@@ -153,6 +155,8 @@ def run(loaded: Loaded) -> None:
         if not config.is_live:
             source.open()
         sinks = make_sinks(config)  # first: the screen says that the networks are being loaded
+        sinks += log_sinks(config.log, reports, live=config.is_live)
+        sinks += make_outputs(config, reports, clock)
         engine = make_engine(config, None if config.json_ else _teller(sinks))
         decoding = decoder_config(config, engine.info.labels)
         if config.is_live:

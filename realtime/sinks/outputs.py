@@ -1,0 +1,91 @@
+"""Every output beside screen and files that the configuration asks for, each in a thread of its own."""
+
+from __future__ import annotations
+
+from ..clock import Clock
+from ..config import Config
+from .base import Sink
+from .runner import Report, SinkRunner
+
+STREAM_NAME = "avel"
+"""What a stream is called that has no `--name`."""
+
+
+def make_outputs(config: Config, report: Report, clock: Clock) -> list[Sink]:
+    """Build them; nothing is imported for an output that is off.
+
+    Raises:
+        UsageError: an address, command or budget that makes no sense.
+        OutputError: a folder that can't be written, a taken port, a missing package or program.
+
+    """
+    name = config.name or STREAM_NAME
+    outputs: list[Sink] = []
+
+    def isolated(label: str, sink: Sink, flush_s: float) -> None:
+        outputs.append(SinkRunner(label, sink, report, deadline_s=flush_s + 2, clock=clock))
+
+    if config.metrics.port is not None:
+        from .metrics import MetricsSettings, MetricsSink
+
+        o = config.metrics
+        outputs.append(MetricsSink(MetricsSettings(config.metrics.port, o.host, o.token), clock))
+    if config.mqtt.url is not None:
+        from .mqtt import MqttSettings, MqttSink
+
+        m = config.mqtt
+        mqtt = MqttSettings(
+            config.mqtt.url,
+            name=name,
+            topic=m.topic,
+            username=m.username,
+            password=m.password,
+            ca_file=m.ca_file,
+            client_id=m.client_id,
+            discovery=m.discovery,
+            discovery_prefix=m.discovery_prefix,
+            buffer=m.buffer,
+        )
+        isolated("mqtt", MqttSink(mqtt, report, clock), mqtt.flush_s)
+    if config.webhook.url is not None:
+        from .webhook import WebhookSettings, WebhookSink
+
+        w = config.webhook
+        webhook = WebhookSettings(
+            config.webhook.url,
+            w.secret,
+            name=name,
+            timeout_s=w.timeout_s,
+            retries=w.retries,
+            buffer=w.buffer,
+        )
+        isolated("webhook", WebhookSink(webhook, report, clock), webhook.flush_s)
+    if config.exec.command is not None:
+        from .exec import ExecSettings, ExecSink
+
+        program = ExecSettings(config.exec.command, name=name, timeout_s=config.exec.timeout_s)
+        isolated("exec", ExecSink(program, report, clock), program.flush_s)
+    if config.notify:
+        from .desktop import DesktopSettings, DesktopSink
+
+        isolated("notify", DesktopSink(DesktopSettings(name=name), report, clock), 1.0)
+    if config.record.dir is not None:
+        from .clips import ClipSettings, ClipSink
+
+        r = config.record
+        # Has a thread of its own, and wants the media that a runner does not pass on.
+        outputs.append(
+            ClipSink(
+                ClipSettings(
+                    config.record.dir,
+                    pre_s=r.pre_s,
+                    post_s=r.post_s,
+                    max_s=r.max_s,
+                    keep=r.keep,
+                    name=name,
+                ),
+                report,
+                clock,
+            )
+        )
+    return outputs
