@@ -65,6 +65,8 @@ class Opened:
     device: portaudio.InputDevice
     rate: int
     channels: int
+    closed: Callable[[], None] = lambda: None
+    """To be called once the stream has been closed."""
 
 
 Callback = Callable[[NDArray[np.float32], int, Any, Any], None]
@@ -121,7 +123,7 @@ def open_stream(
                 f"microphone {device.name} can't be opened at {rate} Hz: {text}; is another program using it?"
             ) from error
         portaudio.opened()
-    return Opened(stream, device, rate, channels)
+    return Opened(stream, device, rate, channels, portaudio.closed)
 
 
 class Microphone(WatchedDevice["_Session"]):
@@ -280,4 +282,4 @@ class _Session:
             opened.stream.abort(ignore_errors=True)
         with contextlib.suppress(Exception):
             opened.stream.close(ignore_errors=True)
-        portaudio.closed()
+        opened.closed()

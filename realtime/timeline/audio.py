@@ -188,7 +188,7 @@ class AudioTimeline:
         assert self._fit is not None
         late_ms = [1e-6 * (b.t_ns - self._fit.time_ns(b.first_sample + len(b.samples))) for b in fresh]
         doubt_ms = max(10.0, 4.0 * self._fit.jitter_ms / len(late_ms) ** 0.5)
-        return abs(float(np.median(late_ms))) > doubt_ms
+        return bool(abs(np.median(late_ms)) > doubt_ms)
 
     def _position(self, sample: float) -> float:
         """Where a device sample belongs, in 16 kHz samples from the start."""
