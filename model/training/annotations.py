@@ -38,7 +38,7 @@ def _parse(path: Path, number: int, line: str, length: int) -> Annotation:
     fields = line.split("&")
     if len(fields) != 5:
         raise ModelFileError(
-            f"{path}:{number}: expected Category&VideoID&quality&start&end, got {len(fields)} fields: {line!r}"
+            f"{path}:{number}: expected Category&VideoID&quality&start&end, got {len(fields)} fields"
         )
     category, video, _, first, last = fields
     try:

@@ -82,13 +82,14 @@ class FeatureFile:
 
         """
         out = np.empty((len(rows), *self.shape[1:]), np.float32)
-        for i, row in enumerate(rows):
-            try:
+        row = -1
+        try:
+            for i, row in enumerate(rows):
                 out[i] = self._dataset[int(row)]
-            except OSError as error:
-                raise ModelFileError(
-                    f"features {self.path}: row {row} can't be read ({error}); fetch or extract it again"
-                ) from error
+        except OSError as error:
+            raise ModelFileError(
+                f"features {self.path}: row {row} can't be read ({error}); fetch or extract it again"
+            ) from error
         return out
 
     def close(self) -> None:

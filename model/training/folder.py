@@ -155,6 +155,26 @@ def _second_labels(events: Sequence[Labelled], seconds: int, path: Path, index: 
     return target
 
 
+def read_classes(path: Path) -> tuple[str, ...]:
+    """Event names, one a line; background need not be named and comes last.
+
+    Raises:
+        ModelFileError: can't be read, empty, or a name occurs twice.
+
+    """
+    try:
+        names = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise ModelFileError(f"class list {path}: can't be read ({error})") from error
+    events = [name for name in names if name and name.lower() != BACKGROUND_NAME]
+    if not events:
+        raise ModelFileError(f"class list {path}: no names in it")
+    for number, name in enumerate(names, 1):
+        if name and name in names[: number - 1]:
+            raise ModelFileError(f"{path}:{number}: {name!r} occurs twice")
+    return tuple(events)
+
+
 class FolderData:
     """Own videos; see `data.DataSet`.
 
@@ -265,7 +285,9 @@ class FolderData:
         """What a person should know."""
         found = [f"{name}: {len(rows)} windows" for name, rows in self.splits.items()]
         if self.unlabelled:
-            found.append(f"{len(self.unlabelled)} videos have no line and are left out: {self.unlabelled[0]} …")
+            found.append(
+                f"{len(self.unlabelled)} videos have no line and are left out: {self.unlabelled[0]} …"
+            )
         return found
 
     def close(self) -> None:

@@ -61,7 +61,9 @@ def _figure(result: Evaluation) -> Any:
         axes.set_xticks(list(waits))
         axes.set_yticks(list(waits))
         axes.set(
-            xlabel="seconds of future", ylabel="seconds of past", title="Accuracy with exactly so much context"
+            xlabel="seconds of future",
+            ylabel="seconds of past",
+            title="Accuracy with exactly so much context",
         )
         figure.colorbar(image, ax=axes, label="%")
     return figure
@@ -95,8 +97,9 @@ def headline(result: Evaluation) -> list[tuple[str, str]]:
 
 
 _STYLE: Final = """
-body{font:16px/1.5 system-ui,sans-serif;max-width:72rem;margin:2rem auto;padding:0 1rem;color:#222;background:#fff}
-table{border-collapse:collapse;margin:1rem 0}td,th{padding:.25rem .8rem;border-bottom:1px solid #ddd;text-align:left}
+body{font:16px/1.5 system-ui,sans-serif;max-width:72rem;margin:2rem auto;padding:0 1rem}
+body{color:#222;background:#fff}table{border-collapse:collapse;margin:1rem 0}
+td,th{padding:.25rem .8rem;border-bottom:1px solid #ddd;text-align:left}
 td+td,th+th{text-align:right;font-variant-numeric:tabular-nums}img{max-width:100%}
 """
 

@@ -1,14 +1,15 @@
 """Generated features of AVE's layout with a known best answer: the yardstick for the network.
 
-A second of class c shows a unit vector q(c), scaled by `visual_gain`, in one random cell of the grid, and
-sounds like p(c), scaled by `audio_gain`; all else is white noise of deviation 1. Three kinds of evidence:
+A second of class c shows a unit vector q(c), scaled by `visual_gain`, in a block of 3×3 cells at a random
+place of the grid, and sounds like p(c), scaled by `audio_gain`; all else is white noise of deviation 1.
+Three kinds of evidence:
 
     audio    the sound alone tells class and event; the picture is noise
     visual   the picture alone tells
     joint    neither alone tells: classes share sounds in pairs {c, c+14} and pictures in pairs
              {2i, 2i+1}, so only both name the class; a background second has the sound without the sight,
-             the sight without the sound, the sight with a wrong sound, or nothing; and a second object
-             of another class often stands in another cell
+             the sight without the sound, the sight with a wrong sound, or nothing; and most videos show a
+             second object of another class all through, which only the sound tells from the first
 
 One video in ten (`lookalike`) looks and sounds throughout like the next class, so that the best possible
 answer is well below 100 %.
@@ -34,7 +35,9 @@ from .data import ArrayData, Floats, Rows
 
 Evidence = Literal["audio", "visual", "joint"]
 EVIDENCE: Final[tuple[Evidence, ...]] = ("audio", "visual", "joint")
-CELLS: Final = GRID * GRID
+BLOCK: Final = 3
+"""Side of an object, in cells."""
+PLACES: Final = GRID - BLOCK + 1
 Doubles = NDArray[np.float64]
 
 # Kinds of second: the event, and four ways to be background.
@@ -49,9 +52,9 @@ class SyntheticSpec:
         evidence: which modality tells.
         visual_dim: width of a grid cell; small, so that the table takes minutes on a CPU.
         audio_dim: width of the sound vector.
-        visual_gain: length of an object's vector against noise of deviation 1.
+        visual_gain: length of an object's vector in each of its cells, against noise of deviation 1.
         audio_gain: the same for sounds.
-        distractor: how often a second object is in the picture (joint only).
+        distractor: how often a video has a second object (joint only).
         lookalike: how often a video of class c has the sounds and sights of class c + 1.
         background: shares of heard only, seen only, mismatched and empty background (joint only).
         seed: of prototypes and noise.
@@ -61,9 +64,9 @@ class SyntheticSpec:
     evidence: Evidence = "joint"
     visual_dim: int = 16
     audio_dim: int = 16
-    visual_gain: float = 6.0
+    visual_gain: float = 2.5
     audio_gain: float = 4.0
-    distractor: float = 0.5
+    distractor: float = 0.7
     lookalike: float = 0.1
     background: tuple[float, float, float, float] = (0.3, 0.3, 0.3, 0.1)
     seed: int = 0
@@ -108,7 +111,7 @@ def draw(spec: SyntheticSpec, rows: Sequence[Annotation]) -> tuple[Floats, Float
     own = np.array([row.label for row in rows])
     looks = np.where(rng.random(len(own)) < spec.lookalike, (own + 1) % BACKGROUND, own)
     label = np.broadcast_to(looks[:, None], shape)
-    visual = rng.standard_normal((*shape, CELLS, spec.visual_dim), np.float32)
+    visual = rng.standard_normal((*shape, GRID, GRID, spec.visual_dim), np.float32)
     audio = rng.standard_normal((*shape, spec.audio_dim), np.float32)
 
     heard, seen = spec.heard[label], spec.seen[label]
@@ -124,15 +127,22 @@ def draw(spec: SyntheticSpec, rows: Sequence[Annotation]) -> tuple[Floats, Float
     if spec.evidence != "visual":
         audio[n, t] += (spec.audio_gain * sound[heard[n, t]]).astype(np.float32)
     if spec.evidence != "audio":
-        cell = rng.integers(0, CELLS, shape)
-        n, t = np.nonzero(np.isin(kind, (_EVENT, _SEEN, _MISMATCH)))
-        visual[n, t, cell[n, t]] += (spec.visual_gain * sight[seen[n, t]]).astype(np.float32)
+        _place(visual, np.isin(kind, (_EVENT, _SEEN, _MISMATCH)), spec.visual_gain * sight[seen], rng)
     if spec.evidence == "joint":
-        elsewhere = (cell + rng.integers(1, CELLS, shape)) % CELLS
-        other = (seen + rng.integers(1, codes, shape)) % codes
-        n, t = np.nonzero(rng.random(shape) < spec.distractor)
-        visual[n, t, elsewhere[n, t]] += (spec.visual_gain * sight[other[n, t]]).astype(np.float32)
-    return visual.reshape(*shape, GRID, GRID, spec.visual_dim), audio
+        other = (spec.seen[looks] + rng.integers(1, codes, len(looks))) % codes
+        cluttered = np.broadcast_to((rng.random(len(looks)) < spec.distractor)[:, None], shape)
+        clutter = np.broadcast_to(sight[other][:, None], (*shape, spec.visual_dim))
+        _place(visual, cluttered, spec.visual_gain * clutter, rng)
+    return visual, audio
+
+
+def _place(visual: Floats, where: NDArray[np.bool_], vectors: Doubles, rng: np.random.Generator) -> None:
+    """Add each second's vector [N, T, Dv] to a block of cells at a random place, where there is an object."""
+    top, left = rng.integers(0, PLACES, (2, *where.shape))
+    n, t = np.nonzero(where)
+    for i in range(BLOCK):
+        for j in range(BLOCK):
+            visual[n, t, top[n, t] + i, left[n, t] + j] += vectors[n, t].astype(np.float32)
 
 
 def _mean_of_others(x: Doubles) -> Doubles:
@@ -140,8 +150,8 @@ def _mean_of_others(x: Doubles) -> Doubles:
     return (x.sum(-1, keepdims=True) - x) / (x.shape[-1] - 1)
 
 
-def likelihood_ratios(spec: SyntheticSpec, visual: Floats, audio: Floats) -> tuple[Doubles, Doubles]:
-    """Log density of each second against pure noise, if its class is c and it is event, or background.
+def likelihood_ratios(spec: SyntheticSpec, visual: Floats, audio: Floats) -> tuple[Doubles, Doubles, Doubles]:
+    """Log density against pure noise of each second, if its class is c and it is event, or background.
 
     Args:
         spec: how the features were drawn.
@@ -149,32 +159,30 @@ def likelihood_ratios(spec: SyntheticSpec, visual: Floats, audio: Floats) -> tup
         audio: [N, T, Da].
 
     Returns:
-        Event [N, T, 28] and background [N, T, 28].
+        Event [N, T, 28], background [N, T, 28], and a factor [N, 28] of the whole video: its second object.
 
     """
     sound, sight = spec.prototypes()
     g = np.exp(spec.audio_gain * (audio.astype(np.float64) @ sound.T) - spec.audio_gain**2 / 2)
-    cells = visual.reshape(*visual.shape[:2], CELLS, -1).astype(np.float64)
-    a = np.exp(spec.visual_gain * (cells @ sight.T) - spec.visual_gain**2 / 2)  # [N, T, 49, K]
-    s = a.mean(2)
+    cell = spec.visual_gain * (visual.astype(np.float64) @ sight.T) - spec.visual_gain**2 / 2
+    block = np.lib.stride_tricks.sliding_window_view(cell, (BLOCK, BLOCK), axis=(2, 3)).sum(axis=(-2, -1))
+    s = np.exp(block).mean(axis=(2, 3))  # [N, T, K]: an object of each code, wherever it stands
     ones = np.ones((*s.shape[:2], BACKGROUND))
     if spec.evidence == "audio":
-        return np.log(g[..., spec.heard]), np.log(ones)
+        return np.log(g[..., spec.heard]), np.log(ones), np.zeros_like(ones[:, 0])
     if spec.evidence == "visual":
-        return np.log(s[..., spec.seen]), np.log(ones)
-    # One object in one cell and another in another: both sums, less the cases where the cells coincide.
-    pairs = np.einsum("ntph,ntpk->nthk", a, a)
-    both = (CELLS**2 * s[..., :, None] * s[..., None, :] - pairs) / (CELLS * (CELLS - 1))
-    count = s.shape[-1]
-    others = (both.sum(-1) - both[..., np.arange(count), np.arange(count)]) / (count - 1)
-    rho = spec.distractor
-    with_object = ((1 - rho) * s + rho * others)[..., spec.seen]
-    without = ((1 - rho) + rho * _mean_of_others(s))[..., spec.seen]
-    right, wrong = g[..., spec.heard], _mean_of_others(g)[..., spec.heard]
+        return np.log(s[..., spec.seen]), np.log(ones), np.zeros_like(ones[:, 0])
+    sight_there, right, wrong = s[..., spec.seen], g[..., spec.heard], _mean_of_others(g)[..., spec.heard]
     k = spec.background
-    event = right * with_object
-    background = k[0] * right * without + k[1] * with_object + k[2] * wrong * with_object + k[3] * without
-    return np.log(event), np.log(background)
+    background = k[0] * right + k[1] * sight_there + k[2] * wrong * sight_there + k[3]
+    # Codes are orthogonal, so two objects' log ratios add even where they overlap: the second object, there
+    # in every second or in none, is a factor of its own.
+    whole = np.log(s).sum(1)
+    others = np.where(np.eye(whole.shape[1], dtype=bool), -np.inf, whole[:, None])  # [N, own code, another]
+    peak = others.max(-1)
+    mean = peak + np.log(np.exp(others - peak[..., None]).sum(-1) / (whole.shape[1] - 1))
+    clutter = np.logaddexp(np.log(1 - spec.distractor), np.log(spec.distractor) + mean)
+    return np.log(right * sight_there), np.log(background), clutter[:, spec.seen]
 
 
 def bayes(
@@ -190,7 +198,7 @@ def bayes(
             half a count is added to every interval.
 
     """
-    event, background = likelihood_ratios(spec, visual, audio)
+    event, background, video = likelihood_ratios(spec, visual, audio)
     length = event.shape[1]
     spans = [(0, 0)] + [(s, e) for s in range(length) for e in range(s + 1, length + 1)]
     index = {span: i for i, span in enumerate(spans)}
@@ -202,7 +210,7 @@ def bayes(
     gain = np.concatenate([np.zeros_like(event[:, :1]), np.cumsum(event - background, axis=1)], axis=1)
     starts, ends = np.array(spans).T
     score = gain[:, ends] - gain[:, starts]  # [N, spans, 28]
-    score = score + background.sum(1)[:, None] + np.log(count / count.sum())[:, None]
+    score = score + (background.sum(1) + video)[:, None] + np.log(count / count.sum())[:, None]
     # Class c looks like itself or like c + 1: from the density of each look to that of each class.
     peak = score.max(axis=(1, 2), keepdims=True)
     score = np.exp(score - peak)
