@@ -174,7 +174,7 @@ def fit_vector(logits: ArrayLike, targets: ArrayLike, *, penalty: float = 1e-3) 
         optimiser.zero_grad()
         loss = torch.nn.functional.cross_entropy(scores * scale + bias, labels)
         loss = loss + penalty * (((scale - start) ** 2).sum() + (bias**2).sum())
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         return float(loss.detach())
 
     optimiser.step(closure)
@@ -207,7 +207,7 @@ def fit(looks: Looks, method: Method = "temperature", *, min_seconds: int = MIN_
     return Calibrator(method, scale, bias)
 
 
-def cross_fitted(
+def cross_fits(
     looks: Looks,
     method: Method = "temperature",
     *,
@@ -215,29 +215,37 @@ def cross_fitted(
     seed: int = 0,
     min_seconds: int = MIN_SECONDS,
     progress: Callable[[int, int], None] | None = None,
-) -> NDArray[np.float32]:
-    """Probabilities [N, C] in which no look was calibrated by a fit that saw its clip.
+) -> dict[int, Calibrator]:
+    """For every clip (group) a calibrator that never saw it.
 
-    With no more clips than `folds` this is leave-one-clip-out. These are the honest "after" figures when
-    there is no second set of data.
+    With no more clips than `folds` this is leave-one-clip-out. What these say of their clips is the honest
+    "after" where there is no second set of data.
 
     Raises:
         ValueError: fewer than two clips.
 
     """
-    ids, group = np.unique(looks.groups, return_inverse=True)
+    ids = np.unique(looks.groups)
     if len(ids) < 2:
         raise ValueError("cross-fitting needs at least two clips")
     fold_of = np.random.default_rng(seed).permutation(len(ids)) % min(folds, len(ids))
-    fold = fold_of[group]
-    out = np.empty(looks.logits.shape, np.float32)
-    total = int(fold.max()) + 1
+    total = int(fold_of.max()) + 1
+    found: dict[int, Calibrator] = {}
     for k in range(total):
-        held = fold == k
-        fitted = fit(looks[~held], method, min_seconds=min_seconds)
-        out[held] = fitted.apply(looks.logits[held], looks.future_s[held])
+        held = ids[fold_of == k]
+        fitted = fit(looks[~np.isin(looks.groups, held)], method, min_seconds=min_seconds)
+        found |= dict.fromkeys((int(group) for group in held), fitted)
         if progress is not None:
             progress(k + 1, total)
+    return found
+
+
+def apply_each(looks: Looks, fits: dict[int, Calibrator]) -> NDArray[np.float32]:
+    """Probabilities [N, C], every look through its own clip's calibrator."""
+    out = np.empty(looks.logits.shape, np.float32)
+    for group, fitted in fits.items():
+        held = looks.groups == group
+        out[held] = fitted.apply(looks.logits[held], looks.future_s[held])
     return out
 
 

@@ -311,8 +311,7 @@ def _within(bench: _Bench, rules: Rules, own: list[Rule], max_per_hour: float, h
 
     while _cautious(int((alarms := bench.alarms(rules)).sum()), hours) > max_per_hour:
         best: tuple[float, int, int] | None = None
-        for label in np.flatnonzero(alarms):
-            label = int(label)
+        for label in map(int, np.flatnonzero(alarms)):
             now = bench.tally(rules, label)
             for step in range(steps[label] + 1, len(ladders[label]) + 1):
                 tried = rules.with_rule(label, at(label, step))
@@ -352,7 +351,9 @@ def _stricter(rule: Rule) -> list[Rule]:
     return [*ladder, Rule(1.0, rule.leave_ratio, max(DURATIONS_S))]
 
 
-def precision_recall(posteriors: Iterable[tuple[Floats, NDArray[np.bool_]]]) -> tuple[Floats, Floats, Floats]:
+def precision_recall(
+    posteriors: Iterable[tuple[NDArray[np.floating], NDArray[np.bool_]]],
+) -> tuple[Floats, Floats, Floats]:
     """Precision and recall of one class by the second, for every threshold.
 
     Args:

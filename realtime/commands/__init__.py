@@ -30,7 +30,15 @@ class Entry(NamedTuple):
 
 COMMANDS: dict[str, Entry] = {
     "live": Entry("live", "live", "Name what is seen and heard, second by second (the same as avel-live)."),
+    "calibrate": Entry("calibrate", "app", "Fit confidence and thresholds, measure a room, align devices."),
     "config": Entry("config", "app", "Show the merged configuration and where each value comes from."),
+    "bench": Entry("bench", "bench", "Measure what every backend costs on this machine, on real clips."),
+    "compile": Entry(
+        "compile", "compile_networks", "Export to ONNX, or build TensorRT engines for this GPU."
+    ),
+    "extract": Entry("extract", "extract", "Turn videos into feature files for training."),
+    "train": Entry("train", "app", "Train on AVE, on your own videos, or the lite model."),
+    "evaluate": Entry("evaluate", "evaluate", "Score a checkpoint; show what waiting for the future buys."),
 }
 """Every command, in the order of `avel --help`."""
 
@@ -101,10 +109,6 @@ def _run(command: Callable[[list[str]], Any], args: Sequence[str] | None) -> Non
             raise
         _say(f"error: {error}")
         sys.exit(error.exit_code)
-    except BrokenPipeError:
-        # The reader of our output went away (`| head`): nothing to say, and nowhere to say it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
     except KeyboardInterrupt:
         sys.exit(0)
     except Exception as error:
