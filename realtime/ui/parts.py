@@ -175,10 +175,11 @@ def timeline(state: ScreenState, width: int, theme: Theme) -> list[Text]:
             run = edges[position + _run(cells, position)] - edges[position] - gap
             name = brief(state.name(cell.label), run if run == each else run - 2, theme.glyphs.more)
             name = name.center(run) if run == each else f"  {name}"
-        times.append(clock_text(cell.index * segment_s).ljust(each)[:each], _DIM)
+        time = clock_text(cell.index * segment_s)
+        times.append((time if len(time) <= each else "").ljust(each), _DIM)
         labels.append(name[:each].ljust(each), style)
         name = name[each:]
-        sure.append(percent(cell.confidence).center(each)[:each], style)
+        sure.append(percent(cell.confidence)[: 4 if each > 4 else 2].center(each), style)
         mark = theme.glyphs.settled if cell.settled else theme.glyphs.provisional
         marks.append(mark * each, _mark_style(cell, state, theme))
     return [times, labels, sure, marks]

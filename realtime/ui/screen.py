@@ -7,6 +7,7 @@ never holds up the loop. It draws at most ten times a second, and only when some
 from __future__ import annotations
 
 import math
+import sys
 import threading
 
 import numpy as np
@@ -20,6 +21,7 @@ from ..errors import OutputError
 from ..messages import HopRecord, Status, StreamEnd, StreamStart, TimedAudio, TimedFrame
 from .layout import compose, meter_line
 from .state import ScreenState
+from .stderr import HeldStderr
 from .summary import summary
 from .theme import ASCII, Glyphs, Theme
 
@@ -78,6 +80,9 @@ class Screen:
             redirect_stdout=False,
             redirect_stderr=False,
         )
+        self._held = HeldStderr()
+        if console.file.isatty():
+            self._held.start()
         self._live.start()
         self._thread: threading.Thread | None = None
         if threaded:
@@ -133,6 +138,8 @@ class Screen:
         if self._thread is not None:
             self._thread.join(2.0)
         self._live.stop()
+        for line in self._held.stop():
+            print(line, file=sys.stderr)
         if self.state.end is not None:
             with self._lock:
                 self._console.print(summary(self.state, self._console.width, self._theme))

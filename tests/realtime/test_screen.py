@@ -6,6 +6,7 @@ the difference.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import threading
@@ -23,6 +24,7 @@ from avel_live.realtime.ui.layout import frame
 from avel_live.realtime.ui.plain import PlainLines
 from avel_live.realtime.ui.screen import MAX_RATE, Screen, theme_for
 from avel_live.realtime.ui.state import CELLS, DEVICES, RECENT, ScreenState
+from avel_live.realtime.ui.stderr import HeldStderr
 from avel_live.realtime.ui.summary import summary
 from avel_live.realtime.ui.theme import ASCII, Theme, brief, clock_text, oklch
 from rich.console import Console, Group
@@ -358,3 +360,65 @@ def test_a_closed_terminal_ends_the_stream_with_a_clear_error() -> None:
 
 def test_make_screen_chooses_lines_where_there_is_no_terminal() -> None:
     assert isinstance(make_screen(stream=io.StringIO()), PlainLines)
+
+
+def test_what_libraries_print_is_held_back() -> None:
+    master, terminal = os.openpty()
+    try:
+        held = HeldStderr(terminal)
+        held.start()
+        os.write(terminal, b"ALSA lib pcm.c: unknown PCM\n" * 40 + b"half a line")
+        lines = held.stop()
+        os.write(terminal, b"after")
+        assert os.read(master, 1_000) == b"after"
+    finally:
+        os.close(master)
+        os.close(terminal)
+    assert lines == ["ALSA lib pcm.c: unknown PCM"] * 11 + ["half a line"]
+    reader, writer = os.pipe()  # not a terminal: nothing is touched
+    held = HeldStderr(writer)
+    held.start()
+    os.write(writer, b"log")
+    assert os.read(reader, 10) == b"log"
+    assert held.stop() == []
+    os.close(reader)
+    os.close(writer)
+
+
+@pytest.mark.parametrize(("columns", "rows"), [(80, 24), (60, 18)])
+def test_on_a_real_terminal(columns: int, rows: int) -> None:
+    """A pseudo-terminal takes the bytes, and is read as fast as it is written."""
+    master, terminal = os.openpty()
+    os.set_blocking(master, False)
+    size = {"COLUMNS": str(columns), "LINES": str(rows)}
+
+    def show() -> None:
+        with os.fdopen(terminal, "w", encoding="utf-8") as file:
+            out = Console(file=file, _environ={"TERM": "xterm-256color", "COLORTERM": "truecolor", **size})
+            screen = Screen(out, ManualClock(), threaded=False)
+            start, records, end = make_stream(4)
+            screen.start(start)
+            for record in records:
+                screen.hop(record)
+            screen.refresh()
+            screen.end(end)
+            screen.close()
+
+    seen = b""
+    worker = threading.Thread(target=show)
+    worker.start()
+    while worker.is_alive():
+        # Reading what nobody will write any more is an error on a pseudo-terminal, and the end of it.
+        with contextlib.suppress(BlockingIOError, OSError):
+            seen += os.read(master, 65_536)
+            continue
+        worker.join(0.01)
+    with contextlib.suppress(BlockingIOError, OSError):
+        while chunk := os.read(master, 65_536):
+            seen += chunk
+    os.close(master)
+    text = seen.decode()
+    drawn = text[text.rindex("\x1b[H") : text.index("\x1b[?1049l")]
+    assert drawn.count("\n") == rows - 1
+    assert "garden.mp4" in drawn
+    assert "end of file" in text[text.index("\x1b[?1049l") :]
