@@ -15,6 +15,8 @@ from ..errors import UsageError
 PerClass = float | tuple[float, ...]
 """One value for all event classes, or one per class (a value for *background* may follow, unused)."""
 
+_LEAVE_SHARE = 0.625
+
 MAX_SETTLE = 9
 """The last look at a second comes nine seconds after it: the window has ten segments."""
 
@@ -43,8 +45,8 @@ class DecoderConfig:
 
     enter: PerClass = 0.40
     """Probability from which a class may take a second."""
-    leave: PerClass = 0.25
-    """Probability below which the class that holds loses the next second."""
+    leave: PerClass | None = None
+    """Probability below which the class that holds loses the next second; None: 5/8 of `enter` (0.25)."""
     margin: float = 0.10
     """A rival must beat the class that holds by more than this to take a second from it."""
     background_competes: bool = True
@@ -105,8 +107,10 @@ class DecoderConfig:
 
     def per_class(self, name: str) -> NDArray[np.float64]:
         """The option `name` as one value per event class, [num_classes - 1]."""
-        value: PerClass = getattr(self, name)
+        value: PerClass | None = getattr(self, name)
         events = self.num_classes - 1
+        if value is None:
+            return _LEAVE_SHARE * self.per_class("enter")
         if isinstance(value, (int, float)):
             return np.full(events, float(value))
         if len(value) not in (events, self.num_classes):
