@@ -63,7 +63,7 @@ def _parameter(key: Key) -> inspect.Parameter:
     option = typer.Option(
         *key.flag.names,
         metavar=None if kind is bool else key.flag.metavar,
-        help=text,
+        help=text.replace("[", "\\["),  # rich markup otherwise
         show_default=False,
         rich_help_panel=key.flag.panel,
     )

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from collections.abc import Callable
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 
 from ..clock import Clock, SystemClock, wall_clock_s
@@ -18,6 +16,7 @@ from ..errors import SourceError
 from ..layers import Loaded
 from ..messages import Status, StreamStart
 from .flags import with_flags
+from .signals import Signals
 
 if TYPE_CHECKING:
     from ...model.runtime.base import Engine
@@ -113,29 +112,6 @@ def make_sinks(config: Config) -> list[Sink]:
     return sinks
 
 
-class _Signals:
-    """Ctrl-C and SIGTERM: the first asks to stop, the second ends the process at once."""
-
-    def __init__(self) -> None:
-        self._stop: Callable[[], None] | None = None
-        self._asked = False
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._handle)
-
-    def on_stop(self, stop: Callable[[], None]) -> None:
-        self._stop = stop
-        if self._asked:
-            stop()
-
-    def _handle(self, number: int, _frame: FrameType | None) -> None:
-        if self._asked:
-            os._exit(128 + number)
-        self._asked = True
-        if self._stop is None:
-            raise KeyboardInterrupt
-        self._stop()
-
-
 def run(loaded: Loaded) -> None:
     """The main job."""
     from ..calibrated import apply_calibration, under_flags
@@ -145,7 +121,7 @@ def run(loaded: Loaded) -> None:
     from ..sinks.outputs import make_outputs
 
     config = loaded.config
-    signals = _Signals()
+    signals = Signals()
     clock = SystemClock()
     reports = Reports()
     source = open_source(config, clock)
@@ -180,6 +156,9 @@ def run(loaded: Loaded) -> None:
         )
         signals.on_stop(pipeline.stop)
         pipeline.run(_start(config, source, engine, applied))
+    except BrokenPipeError:
+        # The reader of our output went away (`| head`): nothing to say, and nowhere to say it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     finally:
         source.close()
         for sink in sinks:

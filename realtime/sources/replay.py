@@ -75,9 +75,9 @@ class Replay:
         self._waiting: tuple[int, Item] | None = None
         self._origin_ns: int | None = None
         self._end: EndOfStream | None = None
-        self._tracks: list[Track] = []
+        self._containers: list[InputContainer] = []
         self._end_ns = 0
-        self._lock = threading.Lock()
+        self._reading = threading.Lock()
 
     @property
     def skew_ms(self) -> float | None:
@@ -112,28 +112,28 @@ class Replay:
 
     def read(self, timeout_s: float) -> Item | None:
         """See `Source.read`; waits for the moment an item is due when the speed is limited."""
-        if self._end is not None:
-            return self._end
-        if self._closed.is_set():
-            self._end = EndOfStream(self._end_ns, "stopped")
-            return self._end
-        if self._waiting is None:
-            self._waiting = next(self._items)
-        due_ns, item = self._waiting
-        if self._options.speed is not None and not self._due(due_ns, timeout_s):
-            return None
-        self._waiting = None
-        if isinstance(item, EndOfStream):
-            self._end = item
-        return item
+        with self._reading:
+            if self._end is not None:
+                return self._end
+            if self._closed.is_set():
+                self._end = EndOfStream(self._end_ns, "stopped")
+                return self._end
+            if self._waiting is None:
+                self._waiting = next(self._items)
+            due_ns, item = self._waiting
+            if self._options.speed is not None and not self._due(due_ns, timeout_s):
+                return None
+            self._waiting = None
+            if isinstance(item, EndOfStream):
+                self._end = item
+            return item
 
     def close(self) -> None:
         """See `Source.close`."""
         self._closed.set()
-        with self._lock:
-            tracks, self._tracks = self._tracks, []
-        for track in tracks:
-            track.container.close()
+        # A decoder must not be closed under the thread that is decoding.
+        with self._reading:
+            self._close_tracks()
 
     def _due(self, due_ns: int, timeout_s: float) -> bool:
         speed = cast(float, self._options.speed)
@@ -210,8 +210,7 @@ class Replay:
     def _open_tracks(self, first: bool) -> tuple[Track | None, Track | None, float]:
         """Video track, audio track, and where the header says that the file ends (file time)."""
         container = _open(self.path)
-        with self._lock:
-            self._tracks.append(Track(container, None))
+        self._containers.append(container)
         o = self._options
         pictured = [s for s in container.streams.video if _decodable(s) and not _is_cover(s)]
         sounding = [s for s in container.streams.audio if _decodable(s)]
@@ -232,8 +231,7 @@ class Replay:
             own = container
             if video is not None:
                 own = _open(self.path)
-                with self._lock:
-                    self._tracks.append(Track(own, None))
+                self._containers.append(own)
             audio = Track(own, own.streams[sounding[0].index])
         start_us = container.start_time or 0
         end_s = (start_us + container.duration) / 1_000_000 if container.duration else 0.0
@@ -263,10 +261,9 @@ class Replay:
         return zero + self._options.start_s
 
     def _close_tracks(self) -> None:
-        with self._lock:
-            tracks, self._tracks = self._tracks, []
-        for track in tracks:
-            track.container.close()
+        for container in self._containers:
+            container.close()
+        self._containers.clear()
 
     # Tracks to items ------------------------------------------------------------------------------
 

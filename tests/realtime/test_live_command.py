@@ -1,0 +1,218 @@
+"""The command itself: what it prints, how it fails, how it stops."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from avel_live.model.labels import LABELS
+from avel_live.realtime.commands import COMMANDS, live_main, load, main
+from support.media import make_clip
+
+LIVE = [sys.executable, "-c", "from avel_live.realtime.commands import live_main; live_main()"]
+ENV = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+@pytest.fixture(autouse=True)
+def _clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """No configuration from outside; the handlers of the test runner come back."""
+    for name in [n for n in os.environ if n.startswith("AVEL_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "xdg"))
+    monkeypatch.chdir(tmp_path)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("media") / "clip.mkv"
+    return make_clip(path, seconds=2.6, fps=4, size=(96, 72), rate=16_000, channels="mono")
+
+
+def failing(args: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as ended:
+        live_main(args)
+    captured = capsys.readouterr()
+    return int(ended.value.code or 0), captured.out, captured.err
+
+
+def test_json_is_schema_1(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The golden record: names, order and types of every field. A change here is a new schema."""
+    code, out, err = failing(["--file", str(clip), "--fast", "--json", "--threads", "1"], capsys)
+    assert (code, err) == (0, "")
+    records = [json.loads(line) for line in out.splitlines()]
+    assert [r["type"] for r in records if r["type"] != "event"] == [
+        "start",
+        *["hop"] * 3,
+        *["segment"] * 3,
+        "end",
+    ]
+    start, hop, end = records[0], records[1], records[-1]
+    assert list(start) == [
+        "type", "schema", "version", "profile", "backend", "precision", "device", "calibration", "source",
+        "labels", "window", "segment_s", "hop_s", "settle",
+    ]  # fmt: skip
+    assert (start["schema"], start["window"], start["segment_s"], start["hop_s"]) == (1, 10, 1.0, 1.0)
+    assert start["labels"] == list(LABELS)
+    assert start["source"]["name"] == "clip.mkv"
+    assert list(hop) == [
+        "type", "hop", "segment", "label", "confidence", "top", "audio_dbfs", "latency_ms", "skipped",
+        "dropped", "skew_ms",
+    ]  # fmt: skip
+    assert hop["segment"] == {
+        "index": 0, "start_s": 0.0, "end_s": 1.0, "frames": 4, "audio": 1.0, "video": True, "sound": True,
+        "partial": False,
+    }  # fmt: skip
+    assert len(hop["top"]) == 5
+    assert hop["top"] == sorted(hop["top"], key=lambda pair: -pair[1])
+    last = [r for r in records if r["type"] == "segment"][-1]
+    assert list(last) == ["type", "index", "start_s", "end_s", "label", "confidence", "looks"]
+    assert (last["index"], last["start_s"], last["end_s"], last["looks"]) == (2, 2.0, 2.6, 1)
+    assert list(end) == [
+        "type", "reason", "seconds", "hops", "skipped", "dropped", "events", "real_time_factor", "latency_ms",
+        "skew_ms",
+    ]  # fmt: skip
+    assert (end["reason"], end["seconds"], end["hops"], end["skew_ms"]) == ("end of file", 2.6, 3, None)
+    assert sorted(end["latency_ms"]) == ["p50", "p95", "p99"]
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "words"),
+    [
+        (["--file", "nowhere.mp4"], 3, "nowhere.mp4: no such file"),
+        (["--file", "text.mp4"], 3, "not a media file"),
+        (["--file", "CLIP", "--mic", "none", "--camera", "none"], 2, "nothing to see or hear"),
+        (["--camera", "none", "--mic", "none"], 2, "nothing to see or hear"),
+        (["--file", "CLIP", "--hop", "0.3"], 2, "hop_s: expected 0.25"),
+        (["--file", "CLIP", "--checkpoint", "nowhere.safetensors"], 4, "nowhere.safetensors"),
+        (["--file", "CLIP", "--checkpoint", "text.mp4"], 4, "text.mp4"),
+        (["--file", "CLIP", "--profile", "light"], 4, "unknown profile 'light'; did you mean lite?"),
+        (["--file", "CLIP", "--classes", "Barck"], 2, "unknown class 'Barck'; did you mean bark"),
+        (["--file", "CLIP", "--config", "nowhere.toml"], 2, "nowhere.toml: no such file"),
+    ],
+)
+def test_bad_input_is_one_line_and_an_exit_code(
+    args: list[str], code: int, words: str, clip: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("text.mp4").write_text("not a film" * 500)
+    given = [str(clip) if a == "CLIP" else a for a in args]
+    got, out, err = failing([*given, "--fast", "--json"], capsys)
+    assert words in err
+    assert got == code
+    assert out == ""
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+
+
+def test_debug_shows_the_trace() -> None:
+    with pytest.raises(Exception, match="no such file"):
+        live_main(["--file", "nowhere.mp4", "--debug"])
+
+
+def test_unknown_flags_are_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, err = failing(["--sped", "4"], capsys)
+    assert code == 2
+    assert "--speed" in err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_unwritable_output(clip: Path) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [*LIVE, "--file", str(clip), "--fast", "--json"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            env=ENV,
+            timeout=120,
+        )
+    assert done.returncode == 5
+    assert b"standard output" in done.stderr
+    assert done.stderr.count(b"\n") == 1
+
+
+def test_a_reader_that_goes_away_is_no_error(clip: Path) -> None:
+    process = subprocess.Popen(
+        [*LIVE, "--file", str(clip), "--loop", "--fast", "--json"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENV,
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert process.stdout.readline()
+    process.stdout.close()
+    _, err = process.communicate(timeout=120)
+    assert (process.returncode, err) == (0, b"")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_cleanly(number: signal.Signals, clip: Path) -> None:
+    process = subprocess.Popen(
+        [*LIVE, "--file", str(clip), "--loop", "--fast", "--json"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENV, text=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    lines = [process.stdout.readline() for _ in range(5)]
+    process.send_signal(number)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0
+    assert err == ""
+    records = [json.loads(line) for line in [*lines, *out.splitlines()]]
+    assert records[-1]["type"] == "end"
+    assert records[-1]["reason"] == "stopped"
+    hops = [r["segment"]["index"] for r in records if r["type"] == "hop"]
+    assert [r["index"] for r in records if r["type"] == "segment"] == hops
+
+
+def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
+    script = tmp_path / "stuck.py"
+    script.write_text(
+        "import signal, time\n"
+        "from avel_live.realtime.commands.signals import Signals\n"
+        "s = Signals(); s.on_stop(lambda: print('stopping', flush=True)); print('ready', flush=True)\n"
+        "while True: time.sleep(0.05)\n"
+    )
+    with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGINT)
+        assert process.stdout.readline() == "stopping\n"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 128 + signal.SIGINT
+
+
+def test_help_is_quick_and_light() -> None:
+    """Neither help nor the list of commands needs torch, OpenCV, PyAV or the device library."""
+    code = (
+        "import sys\n"
+        "from avel_live.realtime.commands import main\n"
+        "for args in ([], ['live']):\n"
+        "    try: main([*args, '--help'])\n"
+        "    except SystemExit as e: assert not e.code\n"
+        "heavy = {'torch', 'cv2', 'av', 'sounddevice', 'onnxruntime', 'matplotlib', 'soxr'}\n"
+        "heavy &= set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    begun = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert time.monotonic() - begun < 30
+    for name in COMMANDS:
+        assert name in done.stdout
+    assert "--camera" in done.stdout
+
+
+def test_every_registered_command_loads_and_helps(capsys: pytest.CaptureFixture[str]) -> None:
+    for name in COMMANDS:
+        assert load(name) is not None
+        with pytest.raises(SystemExit) as ended:
+            main([name, "--help"])
+        assert ended.value.code == 0, name
+        assert capsys.readouterr().out.strip()
