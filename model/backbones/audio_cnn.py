@@ -53,7 +53,9 @@ class AudioCNN(nn.Module):
         self.blocks = nn.Sequential(
             *(SeparableBlock(a, b, stride) for a, (b, stride) in zip(widths, BLOCKS, strict=False))
         )
-        self.embed = nn.Linear(2 * widths[-1], dim)
+        # Without a norm before it the last ReLU dies within a few steps of training.
+        self.embed = nn.Linear(2 * widths[-1], dim, bias=False)
+        self.norm_embed = nn.BatchNorm1d(dim)
         self.classify = nn.Linear(dim, len(EVENT_NAMES))
         self.audioset = nn.Linear(dim, AUDIOSET_CLASSES)
 
@@ -63,7 +65,7 @@ class AudioCNN(nn.Module):
         x = self.blocks(x)
         pooled = x.mean(dim=(2, 3))
         peak = x.amax(dim=(2, 3))
-        return F.relu(self.embed(torch.cat([pooled, peak], dim=1)))
+        return F.relu(self.norm_embed(self.embed(torch.cat([pooled, peak], dim=1))))
 
     def class_logits(self, embedding: Tensor) -> Tensor:
         """[..., dim] → [..., 28]: independent logits, "this event is heard in this second"."""

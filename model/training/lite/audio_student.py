@@ -37,8 +37,8 @@ class StudentConfig:
     """How the student is trained."""
 
     epochs: int = 14
-    batch: int = 128
-    peak_rate: float = 3e-3
+    batch: int = 64
+    peak_rate: float = 2.5e-3
     weight_decay: float = 0.02
     score_weight: float = 1.0
     embedding_weight: float = 20.0
@@ -64,6 +64,7 @@ def train_student(
     config: StudentConfig = StudentConfig(),
     *,
     leave_out: Collection[int] = (),
+    start: Path | None = None,
     progress: Callable[[float, str], None] = lambda _share, _text: None,
 ) -> AudioCNN:
     """Train, or go on from `work/student.pt`; the network comes back in eval mode.
@@ -73,6 +74,7 @@ def train_student(
         work: folder of the checkpoint, outside the repository.
         config: schedule, loss weights, seed.
         leave_out: groups no sound of which is learnt from.
+        start: weights of an earlier student to go on from with a new schedule, e.g. on a larger pool.
         progress: called with the share done and a line of text after every hundred batches.
 
     """
@@ -80,7 +82,7 @@ def train_student(
     from torch import nn
     from torch.nn import functional as F
 
-    from ...backbones.audio_cnn import AudioCNN
+    from ...backbones.audio_cnn import AudioCNN, load_audio_cnn
 
     torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
@@ -98,6 +100,8 @@ def train_student(
             reader.bias.copy_(torch.logit(mean))
             reader.weight.mul_(0.1)
         to_embedding.bias.zero_()
+    if start is not None:
+        network = load_audio_cnn(start)
     network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     parameters = [*network.parameters(), *to_embedding.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=1e-4, weight_decay=config.weight_decay)
@@ -151,7 +155,7 @@ def train_student(
             loss.backward()
             optimizer.step()
             sums += [float(part.detach()) for part in parts]
-            if batch % 20 == 19 or batch == per_epoch - 1:
+            if batch % 40 == 39 or batch == per_epoch - 1:
                 text = "scores {:.3f}  embedding {:.3f}  events {:.3f}".format(*(sums / (batch + 1)))
                 progress((epoch * per_epoch + batch + 1) / total, f"epoch {epoch + 1}  {text}")
         temporary = saved.with_suffix(".tmp")
