@@ -72,7 +72,10 @@ class _Tally:
 
 
 def _tally_batch(
-    answers: dict[tuple[int, int], Rows], target: Rows, background: int, tallies: tuple[_Tally, _Tally, _Tally]
+    answers: dict[tuple[int, int], Rows],
+    target: Rows,
+    background: int,
+    tallies: tuple[_Tally, _Tally, _Tally],
 ) -> None:
     """`answers[start, end]` are the classes [B, end − start] that the window start..end gave."""
     exact, latency, quiet = tallies

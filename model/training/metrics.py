@@ -100,7 +100,12 @@ def event_scores(predicted: Rows, target: Rows, background: int, threshold: floa
         said += len(mine)
         true += len(theirs)
         pairs = sorted(
-            ((tiou(p, q), i, j) for i, p in enumerate(mine) for j, q in enumerate(theirs) if p.label == q.label),
+            (
+                (tiou(p, q), i, j)
+                for i, p in enumerate(mine)
+                for j, q in enumerate(theirs)
+                if p.label == q.label
+            ),
             reverse=True,
         )
         taken_p: set[int] = set()
