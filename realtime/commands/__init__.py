@@ -31,6 +31,7 @@ class Entry(NamedTuple):
 COMMANDS: dict[str, Entry] = {
     "live": Entry("live", "live", "Name what is seen and heard, second by second (the same as avel-live)."),
     "calibrate": Entry("calibrate", "app", "Fit confidence and thresholds, measure a room, align devices."),
+    "localize": Entry("localize", "localize", "Look through recordings; write pages, subtitles, tracks."),
     "config": Entry("config", "app", "Show the merged configuration and where each value comes from."),
     "bench": Entry("bench", "bench", "Measure what every backend costs on this machine, on real clips."),
     "compile": Entry(
