@@ -19,6 +19,7 @@ from ..profiles import Profile
 from .base import EngineOptions
 from .graphs import NETWORKS, Network, weights_digest
 from .networks import WEIGHTS, audio_files, visual_files
+from .probe import machine
 
 FORMAT: Final = "avel-int8-1"
 CARD: Final = "int8.json"
@@ -65,14 +66,14 @@ def find_int8(profile: Profile, options: EngineOptions, target: Target) -> Int8G
     """
     reasons = []
     for folder, origin in (
-        (installed_folder(profile, options.cache_dir), "calibrated here"),
-        (shipped_folder(profile), "calibration of the package"),
+        (installed_folder(profile, options.cache_dir), "calibration made here"),
+        (shipped_folder(profile), "package's calibration"),
     ):
         card = _read(folder / CARD)
         if card is None:
             continue
-        if reason := _unfit(card, profile, options):
-            reasons.append(f"{folder} {reason}")
+        if reason := _unfit(card, profile, options, target):
+            reasons.append(f"the {origin} {reason}")
             continue
         paths: dict[Network, Path] = {}
         for network in NETWORKS:
@@ -115,8 +116,8 @@ def _read(path: Path) -> dict[str, Any] | None:
     return card
 
 
-def _unfit(card: dict[str, Any], profile: Profile, options: EngineOptions) -> str:
-    """Why a calibration is not for these weights; empty where it is."""
+def _unfit(card: dict[str, Any], profile: Profile, options: EngineOptions, target: Target) -> str:
+    """Why a calibration is not for these weights or this machine; empty where it is."""
     if card.get("profile") != profile.name:
         return f"was made for profile {card.get('profile')!r}"
     files = {
@@ -126,4 +127,7 @@ def _unfit(card: dict[str, Any], profile: Profile, options: EngineOptions) -> st
     for network in card["networks"]:
         if network in files and card["weights"].get(network) != weights_digest(files[network]()):
             return f"was made from other {network} weights"
+        needs = card["networks"][network].get(target, {}).get("needs")
+        if needs and not machine().fast_int8:
+            return f"needs {needs}, which this CPU lacks"
     return ""

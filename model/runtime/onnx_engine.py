@@ -8,7 +8,7 @@ and keeps one frame's activations in memory per thread instead of sixteen.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -87,9 +87,18 @@ def open_session(
 
 
 class OnnxEngine(EngineBase):
-    """The networks of a profile in ONNX Runtime."""
+    """The networks of a profile in ONNX Runtime.
 
-    def __init__(self, options: EngineOptions) -> None:
+    Args:
+        options: what is asked for.
+        graphs: files to run in place of the profile's own, by network.
+        exact: see `open_session`.
+
+    """
+
+    def __init__(
+        self, options: EngineOptions, *, graphs: Mapping[Network, Path] | None = None, exact: bool = False
+    ) -> None:
         super().__init__(options)
         ort = runtime()
         available = ort.get_available_providers()
@@ -103,18 +112,23 @@ class OnnxEngine(EngineBase):
                 )
             precision = "fp16"
         cache = EngineCache(options.cache_dir)
-        graphs = dict(ensure(wanted(self.profile, options), cache, options.progress))
+        paths = dict(ensure(wanted(self.profile, options), cache, options.progress))
         notes = []
         if precision == "int8":
             target: Target = "tensorrt" if TENSORRT in gpu else "cpu"
             quantised = find_int8(self.profile, options, target)
-            graphs.update(quantised.paths)
+            paths.update(quantised.paths)
             notes.append(quantised.note)
+        paths.update(graphs or {})
         self._threads = options.threads or usable_cores()
         providers = _providers(gpu, precision, cache.root)
         self._batched = bool(gpu)
         self._pool = None if self._batched else ThreadPoolExecutor(self._threads, "avel-frames")
-        sessions = {name: open_session(path, providers) for name, path in graphs.items()}
+        sessions = {
+            # Only what was put in is simulated exactly; the rest runs as ever.
+            name: open_session(path, providers, exact=exact and name in (graphs or {}))
+            for name, path in paths.items()
+        }
         self._sessions: dict[Network, Any] = sessions
         device = sessions["visual"].get_providers()[0].removesuffix("ExecutionProvider").lower()
         if device == "cpu":

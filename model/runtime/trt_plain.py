@@ -146,14 +146,12 @@ def engines(options: EngineOptions, precision: Precision) -> dict[Network, Path]
     for graph in graphs:
         key = engine_key(graph.key() | {"graph": onnx[graph.network].name}, precision, version)
         name = f"{graph.name}-{precision}"
-        if (found := cache.get(name, key)) is None:
-            say(f"building the TensorRT engine of {graph.network} for {machine().gpu} (minutes, once)")
 
-            def write(path: Path, network: Network = graph.network) -> None:
-                build_engine(network, onnx[network], path, cache.root / "timing.cache")
+        def write(path: Path, network: Network = graph.network) -> None:
+            say(f"building the TensorRT engine of {network} for {machine().gpu} (minutes, once)")
+            build_engine(network, onnx[network], path, cache.root / "timing.cache")
 
-            found = cache.get_or_put(name, key, ".engine", write)
-        paths[graph.network] = found
+        paths[graph.network] = cache.get_or_put(name, key, ".engine", write)
     return paths
 
 

@@ -22,7 +22,7 @@ from .cache import EngineCache
 from .common import EngineBase, Floats
 from .export import build_network, example_inputs
 from .folding import fold_batchnorm
-from .graphs import Graph, Network, wanted
+from .graphs import Graph, wanted
 from .probe import machine
 from .trt_api import compile_options, load_torch_tensorrt, parameter_names
 
@@ -71,8 +71,13 @@ def compile_network(trt: Any, module: Any, inputs: Any, *, dryrun: bool = False)
         raise BackendError(f"Torch-TensorRT could not compile the network ({first})") from error
 
 
-def compiled(options: EngineOptions, precision: Precision) -> dict[Network, Any]:
-    """All three networks, loaded from the cache or compiled now."""
+def cached(options: EngineOptions, precision: Precision) -> dict[str, Path]:
+    """Files of all three networks, compiled now where the cache lacks them.
+
+    Raises:
+        BackendError: Torch-TensorRT can't be had, or refuses a network.
+
+    """
     trt = load_torch_tensorrt()
     profile = get_profile(options.profile)
     cache = EngineCache(options.cache_dir)
@@ -80,7 +85,7 @@ def compiled(options: EngineOptions, precision: Precision) -> dict[Network, Any]
     tensorrt_version = versions.get("tensorrt", "")
     say = options.progress or (lambda _: None)
     MultiHeadAttention.manual = _version(tensorrt_version) < _SDPA_SINCE
-    modules: dict[Network, Any] = {}
+    paths: dict[str, Path] = {}
     for graph in wanted(profile, options):
         key = {
             **graph.key(),
@@ -91,20 +96,14 @@ def compiled(options: EngineOptions, precision: Precision) -> dict[Network, Any]
             "tensorrt": tensorrt_version,
             "gpu": machine().gpu,
         }
-        name = f"{graph.name}-{precision}"
-        if (found := cache.get(name, key)) is not None:
-            modules[graph.network] = trt.load(str(found)).module()
-            continue
-        say(f"compiling {graph.network} with Torch-TensorRT for {machine().gpu} (minutes, once)")
-        module, inputs = prepare(graph, profile, precision)
-        engine = compile_network(trt, module, inputs)
 
-        def write(path: Path, engine: Any = engine, inputs: Any = inputs) -> None:
-            trt.save(engine, str(path), arg_inputs=list(inputs))
+        def write(path: Path, graph: Graph = graph) -> None:
+            say(f"compiling {graph.network} with Torch-TensorRT for {machine().gpu} (minutes, once)")
+            module, inputs = prepare(graph, profile, precision)
+            trt.save(compile_network(trt, module, inputs), str(path), arg_inputs=list(inputs))
 
-        cache.put(name, key, ".ep", write)
-        modules[graph.network] = engine
-    return modules
+        paths[graph.network] = cache.get_or_put(f"{graph.name}-{precision}", key, ".ep", write)
+    return paths
 
 
 def _version(text: str) -> tuple[int, ...]:
@@ -117,7 +116,10 @@ class TorchTensorRTEngine(EngineBase):
     def __init__(self, options: EngineOptions, precision: Precision) -> None:
         super().__init__(options)
         self._dtype = torch.float16 if precision == "fp16" else torch.float32
-        self._modules = compiled(options, precision)
+        trt = load_torch_tensorrt()
+        self._modules: dict[str, Any] = {
+            network: trt.load(str(path)).module() for network, path in cached(options, precision).items()
+        }
         self.info = self.describe("tensorrt", precision, machine().gpu, "Torch-TensorRT")
 
     def _put(self, array: NDArray[Any]) -> torch.Tensor:

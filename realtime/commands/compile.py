@@ -1,0 +1,122 @@
+"""`avel compile`: networks to ONNX files, or to TensorRT engines for this very GPU."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..errors import OutputError, UsageError
+
+if TYPE_CHECKING:
+    from ...model.runtime.base import EngineOptions, Precision
+
+
+def compile_networks(
+    to: Annotated[
+        str, typer.Option(help="onnx, torch-tensorrt, or tensorrt (builder, else trtexec)")
+    ] = "onnx",
+    profile: Annotated[str, typer.Option(help="lite, lite-yamnet or paper")] = "lite",
+    precision: Annotated[str, typer.Option(help="fp32, fp16 or int8")] = "fp32",
+    frames: Annotated[str, typer.Option(help="batch of the two backbones: dynamic or a number")] = "dynamic",
+    out: Annotated[
+        Path | None, typer.Option(help="also copy the files here; they always go into the engine cache")
+    ] = None,
+    checkpoint: Annotated[Path | None, typer.Option(help="trained head")] = None,
+    visual_weights: Annotated[Path | None, typer.Option(help="weights of the visual network")] = None,
+    audio_weights: Annotated[Path | None, typer.Option(help="weights of the audio network")] = None,
+    clear: Annotated[bool, typer.Option("--clear", help="empty the engine cache first")] = False,
+) -> None:
+    """Export the networks to ONNX, or build TensorRT engines for this GPU.
+
+    Whatever is built lands in the engine cache, where `avel-live` finds it: its next start is quick.
+    """
+    from rich.console import Console
+
+    from ...model.runtime.base import EngineOptions
+    from ...model.runtime.cache import EngineCache
+
+    if frames != "dynamic" and not (frames.isdigit() and int(frames) > 0):
+        raise UsageError(f"--frames: expected `dynamic` or a number above 0, got {frames!r}")
+    console = Console(stderr=True)
+    cache = EngineCache()
+    if clear:
+        console.print(f"removed {cache.clear()} files from {cache.root}", highlight=False)
+    with console.status("looking into the engine cache") as status:
+
+        def say(text: str) -> None:
+            status.update(text)
+            if not console.is_terminal:
+                console.print(text, highlight=False)
+
+        options = EngineOptions(
+            profile=profile,
+            precision=precision,
+            checkpoint=checkpoint,
+            visual_weights=visual_weights,
+            audio_weights=audio_weights,
+            progress=say,
+        )
+        paths = _build(to, options, None if frames == "dynamic" else int(frames), say)
+    for name, path in paths.items():
+        target = _copy(path, out, f"{profile}_{name}{path.suffix}") if out else path
+        print(f"{name}: {target} ({target.stat().st_size / 1e6:.1f} MB)")
+
+
+def _build(
+    to: str, options: EngineOptions, frames: int | None, say: Callable[[str], None]
+) -> dict[str, Path]:
+    from ...model.profiles import get_profile
+    from ...model.runtime.cache import EngineCache
+    from ...model.runtime.graphs import ensure, wanted
+    from ...model.runtime.int8_graphs import find_int8
+
+    profile = get_profile(options.profile)
+    precision = _precision(options.precision)
+    if to == "onnx":
+        graphs = wanted(profile, options, frames=frames, half=precision == "fp16")
+        paths = dict(ensure(graphs, EngineCache(options.cache_dir), say))
+        if precision == "int8":
+            paths.update(find_int8(profile, options, "cpu").paths)
+        return {str(name): path for name, path in paths.items()}
+    if frames is not None:
+        raise UsageError("--frames is for --to onnx; engines take up to 16 frames at once")
+    if to == "tensorrt":
+        from ...model.runtime.trt_plain import engines
+
+        return {str(name): path for name, path in engines(options, precision).items()}
+    if to == "torch-tensorrt":
+        if precision == "int8":
+            raise UsageError("INT8 goes by explicit Q/DQ graphs: use --to tensorrt --precision int8")
+        from ...model.runtime.trt_torch import cached
+
+        return cached(options, precision)
+    raise UsageError(f"--to: expected onnx, torch-tensorrt or tensorrt, got {to!r}")
+
+
+def _precision(name: str) -> Precision:
+    if name == "fp32":
+        return "fp32"
+    if name == "fp16":
+        return "fp16"
+    if name == "int8":
+        return "int8"
+    raise UsageError(f"--precision: expected fp32, fp16 or int8, got {name!r}")
+
+
+def _copy(path: Path, folder: Path, name: str) -> Path:
+    """Copy atomically."""
+    scratch = folder / f".{name}.{os.getpid()}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, scratch)
+        os.replace(scratch, folder / name)
+    except OSError as error:
+        raise OutputError(f"{folder}: can't be written ({error.strerror})") from error
+    finally:
+        scratch.unlink(missing_ok=True)
+    return folder / name
