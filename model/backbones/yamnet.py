@@ -13,7 +13,6 @@ lost in between, so the network undoes the one and applies the other itself.
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,6 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..downloads import FILES, check_digest, fetch
 from ..errors import ModelFileError
 from ..logmel import LOG_OFFSET
 
@@ -31,12 +31,6 @@ if TYPE_CHECKING:
 EMBEDDING_DIM: Final = 1024
 CLASSES: Final = 521
 YAMNET_LOG_OFFSET: Final = 0.001
-FILE_NAME: Final = "yamnet_spectra_in.tflite"
-SHA256: Final = "0a266465c46718f3fcc4137366be82882a8c93bfcc4f0278581a11d11dddcdf9"
-URL: Final = (
-    "https://raw.githubusercontent.com/google-coral/coralmicro/"
-    "c9f665b0a8b973d35cb9d383b3e92e9f14b4dd72/models/yamnet_spectra_in.tflite"
-)
 # (output channels, stride) of the thirteen separable blocks after the stem.
 BLOCKS: Final = (
     (64, 1),
@@ -96,27 +90,6 @@ class Yamnet(nn.Module):
         return torch.sigmoid(self.classify(embedding))
 
 
-def fetch_yamnet(directory: Path | None = None) -> Path:
-    """The weight file, downloaded once into the user's cache and checked.
-
-    Raises:
-        ModelFileError: no network, or what came is not the published file.
-
-    """
-    import pooch
-    from platformdirs import user_cache_path
-
-    folder = directory or user_cache_path("avel-live") / "weights"
-    try:
-        return Path(pooch.retrieve(URL, f"sha256:{SHA256}", fname=FILE_NAME, path=folder))
-    except Exception as error:  # pooch passes on what its transport raises
-        first = str(error).splitlines()[0]
-        raise ModelFileError(
-            f"YAMNet weights: can't be fetched from {URL} ({first}); fetch {FILE_NAME} by other means "
-            "and give its path as the audio weights"
-        ) from error
-
-
 def load_yamnet(path: Path | None = None) -> Yamnet:
     """The network with its published weights, in eval mode, float32.
 
@@ -127,16 +100,17 @@ def load_yamnet(path: Path | None = None) -> Yamnet:
         ModelFileError: the file is missing or not the published one, or the `tflite` package is absent.
 
     """
-    path = path or fetch_yamnet()
+    public = FILES["yamnet"]
+    path = path or fetch("yamnet")
     try:
+        got = check_digest(path, public.digest)
         blob = path.read_bytes()
     except OSError as error:
         raise ModelFileError(f"YAMNet weights {path}: can't be read ({error.strerror})") from error
-    digest = hashlib.sha256(blob).hexdigest()
-    if digest != SHA256:
+    if got is not None:
         raise ModelFileError(
-            f"YAMNet weights {path}: expected SHA-256 {SHA256[:12]}…, got {digest[:12]}…; "
-            f"the file is {FILE_NAME} from {URL}"
+            f"YAMNet weights {path}: expected {public.digest[:19]}…, got {got[:12]}…; "
+            f"the file is {public.file} from {public.url}"
         )
     network = Yamnet()
     layers = [m for m in network.modules() if isinstance(m, (nn.Conv2d, nn.Linear))]

@@ -97,4 +97,8 @@ def build_audio(profile: Profile, weights: Path | None = None) -> nn.Module:
         from ..backbones.vggish import load_vggish
 
         return load_vggish(weights)
+    if profile.audio.name == "yamnet":
+        from ..backbones.yamnet import load_yamnet
+
+        return load_yamnet(weights)
     raise ModelFileError(f"profile {profile.name!r}: audio backbone {profile.audio.name!r} is not available")
