@@ -13,6 +13,7 @@ from .resampler import DriftResampler
 
 _SLEW_S = 5.0  # time constant with which a misplacement is resampled away
 _SLEW_LIMIT = 1e-3  # 1000 ppm: 1.7 cents, below what an ear notices
+_FAR_S, _SLEW_LIMIT_FAR = 0.04, 5e-3  # beyond a frame being on time matters more than 9 cents
 _GLIDE_S = 0.5  # time constant of changes of the ratio
 _SETTLE_SPREAD_NS = 60_000_000  # arrivals later than this above the earliest are backlog, not jitter
 
@@ -186,6 +187,8 @@ class AudioTimeline:
     def _shifted(self, fresh: list[AudioBlock]) -> bool:
         """Whether sound was lost in a pause: what came after it arrives later, relative to the counter."""
         assert self._fit is not None
+        if len(fresh) < 5:
+            return False  # too little to tell loss from lateness
         late_ms = [1e-6 * (b.t_ns - self._fit.time_ns(b.first_sample + len(b.samples))) for b in fresh]
         doubt_ms = max(10.0, 4.0 * self._fit.jitter_ms / len(late_ms) ** 0.5)
         return bool(abs(np.median(late_ms)) > doubt_ms)
@@ -211,7 +214,8 @@ class AudioTimeline:
         assert resampler is not None
         due = self._position(self._resampler_base + resampler.consumed)
         self._error_s = (due - self._next) / SAMPLE_RATE
-        nudge = min(max(self._error_s / _SLEW_S, -_SLEW_LIMIT), _SLEW_LIMIT)
+        limit = _SLEW_LIMIT if abs(self._error_s) < _FAR_S else _SLEW_LIMIT_FAR
+        nudge = min(max(self._error_s / _SLEW_S, -limit), limit)
         ratio = self._fit.rate_hz / SAMPLE_RATE * (1.0 - nudge)
         # The pitch glides, it never steps: the fit is renewed once a second only.
         glide = min(1.0, len(block.samples) / block.rate / _GLIDE_S)

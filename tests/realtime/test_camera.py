@@ -225,7 +225,7 @@ def test_no_permission_names_the_group(monkeypatch: pytest.MonkeyPatch, tmp_path
 
 def test_csi_without_gstreamer_says_where_to_get_it() -> None:
     assert not has_gstreamer()  # pip's OpenCV never has it
-    with pytest.raises(SourceError, match="no GStreamer.*python3-opencv"):
+    with pytest.raises(SourceError, match=r"no GStreamer.*python3-opencv"):
         open_capture(CameraOptions("csi:0"))
 
 

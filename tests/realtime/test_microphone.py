@@ -201,7 +201,7 @@ def test_an_ambiguous_name_lists_the_candidates() -> None:
 
 def test_an_unknown_name_or_index_lists_what_there_is() -> None:
     for spec in ("Røde", "7"):
-        with pytest.raises(SourceError, match="there are: 0: HDA Intel.*5: pulse"):
+        with pytest.raises(SourceError, match=r"there are: 0: HDA Intel.*5: pulse"):
             find_device(spec, DEVICES)
 
 

@@ -45,7 +45,7 @@ class States:
 
 
 class FakeCapture:
-    """Like cv2.VideoCapture; `mode` decides what `grab` does: ok, fail, hang, stale (True, but nothing new)."""
+    """Like cv2.VideoCapture; `mode` decides what `grab` does: ok, fail, hang, stale (True, no news)."""
 
     def __init__(self, width: int = 64, height: int = 48, fps: float = 100.0) -> None:
         self.shape = (height, width, 3)

@@ -1,7 +1,7 @@
 """An HTTP-MJPEG camera on loopback, in a process of its own: it can be stopped, killed, started again.
 
 As a program (`python mjpeg.py PORT [...]`) it serves pictures on http://127.0.0.1:PORT/ at a steady pace.
-The flash: for FLASH_S after every multiple of PERIOD seconds of the monotonic clock (plus --flash-offset)
+The flash: for FLASH_S after every multiple of PERIOD_S of the monotonic clock (plus --flash-offset)
 the picture is white, otherwise it is dark with a moving bar, so that no two pictures are the same.
 """
 
@@ -17,8 +17,8 @@ import sys
 import time
 import urllib.request
 
-PERIOD_S = 2.0
-FLASH_S = 0.2
+PERIOD_S = 1.0
+FLASH_S = 0.1
 
 
 def free_port() -> int:

@@ -7,6 +7,7 @@ server of the user is neither used nor touched. A missing package is an error he
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import shutil
 import signal
@@ -108,13 +109,14 @@ class PulseServer:
 class Beeper:
     """Plays a beep at every multiple of `period_s` of the monotonic clock plus `offset_s`.
 
-    A process `pacat` with little latency is fed in step with the clock; between beeps there is faint
-    noise, so that the microphone is never digitally silent.
+    A process `pacat` with little latency is fed in step with the clock through the smallest pipe there is;
+    what does not fit is left out rather than played late, so that a player that starts slowly or stumbles
+    does not shift the beeps for ever. Between beeps there is faint noise: never digital silence.
     """
 
     RATE = 48_000
 
-    def __init__(self, server: PulseServer, period_s: float = 2.0, offset_s: float = 0.0) -> None:
+    def __init__(self, server: PulseServer, period_s: float = 1.0, offset_s: float = 0.0) -> None:
         self.period_s, self.offset_s = period_s, offset_s
         self._stop = threading.Event()
         self._process = subprocess.Popen(
@@ -122,30 +124,32 @@ class Beeper:
              f"--rate={self.RATE}", "--latency-msec=20", "--process-time-msec=5"],
             env=server.env, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL,
         )  # fmt: skip
+        assert self._process.stdin is not None
+        self._pipe = self._process.stdin.fileno()
+        fcntl.fcntl(self._pipe, 1031, 4096)  # F_SETPIPE_SZ: 21 ms
+        os.set_blocking(self._pipe, False)
         self._thread = threading.Thread(target=self._feed, daemon=True)
         self._thread.start()
 
     def _feed(self) -> None:
-        assert self._process.stdin is not None
         rng = np.random.default_rng(0)
         start = time.monotonic()
-        sent = 0
-        try:
-            while not self._stop.is_set():
-                ahead = sent / self.RATE - (time.monotonic() - start)
-                if ahead > 0.0:
-                    time.sleep(min(ahead, 0.01))
-                    continue
-                n = 240
-                t = start + (sent + np.arange(n)) / self.RATE
-                phase = (t - self.offset_s) % self.period_s
-                tone = np.where(phase < 0.2, 0.5 * np.sin(2 * np.pi * 1000 * phase), 0.0)
-                x = (tone + 1e-3 * rng.standard_normal(n)).astype("<f4")
-                self._process.stdin.write(x.tobytes())
-                self._process.stdin.flush()
-                sent += n
-        except (OSError, ValueError):
-            return
+        sent, n = 0, 240
+        while not self._stop.is_set():
+            ahead = sent / self.RATE - (time.monotonic() - start)
+            if ahead > 0.0:
+                time.sleep(min(ahead, 0.01))
+                continue
+            t = start + (sent + np.arange(n)) / self.RATE
+            phase = (t - self.offset_s) % self.period_s
+            tone = np.where(phase < 0.1, 0.5 * np.sin(2 * np.pi * 1000 * phase), 0.0)
+            sent += n
+            try:
+                os.write(self._pipe, (tone + 1e-3 * rng.standard_normal(n)).astype("<f4").tobytes())
+            except BlockingIOError:
+                continue
+            except OSError:
+                return
 
     def close(self) -> None:
         self._stop.set()
