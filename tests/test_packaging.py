@@ -85,7 +85,7 @@ def test_no_absolute_imports_of_ourselves() -> None:
 
 
 def test_time_is_asked_in_one_place() -> None:
-    """No module of the live path but the clock reads the time or sleeps; benchmarks and training are not on it."""
+    """No module of the live path but the clock reads the time or sleeps."""
     for path in modules("realtime"):
         if path.name == "clock.py" or {"bench", "commands"} & set(path.parts):
             continue
