@@ -54,9 +54,11 @@ class Quantiser:
             quant_pre_process(str(graph), str(self._float), skip_symbolic_shape=True)
         model = onnx.load(self._float)
         self._input = model.graph.input[0].name
-        self.nodes = [node.name for node in model.graph.node if node.op_type in _OPS]
-        self.groups = _groups([node for node in model.graph.node if node.op_type in _OPS])
+        quantisable = [node for node in model.graph.node if node.op_type in _OPS]
+        after = _after_probabilities(model.graph.node)
+        self.groups = _groups([node for node in quantisable if node.name not in after])
         """Layers that are kept or quantised together, in order: name → nodes."""
+        self._never = [node.name for node in quantisable if node.name in after]
         self._ranges: dict[tuple[str, bool], Any] = {}
 
     def ranges(self, method: Method, *, symmetric: bool) -> Any:
@@ -112,7 +114,7 @@ class Quantiser:
         from onnxruntime.quantization.quant_utils import load_model_with_shape_infer
 
         gpu = target == "tensorrt"
-        excluded = [
+        excluded = self._never + [
             node
             for name, nodes in self.groups.items()
             for node in nodes
@@ -168,6 +170,17 @@ def _groups(nodes: Sequence[Any]) -> dict[str, list[str]]:
             current = node.name.strip("/").split("/")[0]
         groups.setdefault(current, []).append(node.name)
     return groups
+
+
+def _after_probabilities(nodes: Sequence[Any]) -> set[str]:
+    """Names of nodes that work on probabilities: 1/255 is a poor grid for what may be 0.001."""
+    reached: set[str] = set()
+    names: set[str] = set()
+    for node in nodes:  # in topological order
+        if node.op_type in ("Softmax", "Sigmoid", "Log") or reached.intersection(node.input):
+            reached.update(node.output)
+            names.add(node.name)
+    return names
 
 
 def _reader(name: str, inputs: Sequence[NDArray[Any]]) -> Any:

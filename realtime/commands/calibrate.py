@@ -7,12 +7,16 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from .calibrate_int8 import int8
+
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     help="Confidence that means something, thresholds that hold, a room, and a clap that aligns the devices.",
 )
+
+app.command()(int8)
 
 _Data = Annotated[
     Path, typer.Option("--data", help="labelled clips (MANIFEST.tsv), or a folder in AVE's layout")
