@@ -35,7 +35,7 @@ ABLATIONS: Final[dict[str, dict[str, Any]]] = {
     "DIIA without inter-modality attention": {"inter": False},
     "DIIA without spatial-channel attention": {"guided": False},
 }
-TRAIN: Final = TrainConfig(epochs=14, batch=64, lr=2e-3, milestones=(6, 9, 12), amp="off", device="cpu")
+TRAIN: Final = TrainConfig(epochs=11, batch=64, lr=2e-3, milestones=(5, 8, 10), amp="off", device="cpu")
 MODEL: Final[dict[str, Any]] = {"width": 64, "ffn": 128, "spatial_dim": 32, "dropout": 0.0}
 
 

@@ -11,7 +11,7 @@ Three kinds of evidence:
              the sight without the sound, the sight with a wrong sound, or nothing; and most videos show a
              second object of another class all through, which only the sound tells from the first
 
-One video in ten (`lookalike`) looks and sounds throughout like the next class, so that the best possible
+One video in twenty (`lookalike`) looks and sounds throughout like the next class, so that the best possible
 answer is well below 100 %.
 
 Every density is a finite mixture of Gaussians, so the posterior of each second's label is exact:
@@ -64,10 +64,10 @@ class SyntheticSpec:
     evidence: Evidence = "joint"
     visual_dim: int = 16
     audio_dim: int = 16
-    visual_gain: float = 2.5
-    audio_gain: float = 4.0
+    visual_gain: float = 4.0
+    audio_gain: float = 6.0
     distractor: float = 0.7
-    lookalike: float = 0.1
+    lookalike: float = 0.05
     background: tuple[float, float, float, float] = (0.3, 0.3, 0.3, 0.1)
     seed: int = 0
 

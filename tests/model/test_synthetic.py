@@ -1,0 +1,139 @@
+"""Generated features: the stated best answer is the best answer, checked against slow densities."""
+
+import itertools
+
+import numpy as np
+import pytest
+from avel_live.model.labels import BACKGROUND
+from avel_live.model.training.annotations import generate, targets
+from avel_live.model.training.metrics import calibration_error
+from avel_live.model.training.synthetic import (
+    BLOCK,
+    EVIDENCE,
+    PLACES,
+    SyntheticSpec,
+    bayes,
+    draw,
+    likelihood_ratios,
+)
+from scipy.special import logsumexp
+
+
+def log_normal(x):
+    return -0.5 * float((x**2).sum())
+
+
+def slow_picture(spec, cells, codes):
+    """Log density of one second's grid with objects of these codes, each at any place, against noise."""
+    _, sight = spec.prototypes()
+    places = list(itertools.product(range(PLACES), repeat=2))
+    terms = []
+    for combination in itertools.product(places, repeat=len(codes)):
+        mean = np.zeros_like(cells, dtype=float)
+        for (i, j), code in zip(combination, codes, strict=True):
+            mean[i : i + BLOCK, j : j + BLOCK] += spec.visual_gain * sight[code]
+        terms.append(log_normal(cells - mean) - log_normal(cells))
+    return logsumexp(terms) - np.log(len(terms))
+
+
+def test_joint_densities_equal_a_slow_sum_over_everything():
+    """One video of one second: places, the second object, and kinds of background summed by hand."""
+    spec = SyntheticSpec(visual_gain=0.7, audio_gain=1.5, distractor=0.6)
+    rows, _ = generate(3, seed=5)
+    visual, audio = draw(spec, rows)
+    visual, audio = visual[:1, :1], audio[:1, :1]
+    event, background, video = likelihood_ratios(spec, visual, audio)
+    sound, _ = spec.prototypes()
+    cells, heard = visual[0, 0].astype(float), audio[0, 0].astype(float)
+    hear = [log_normal(heard - spec.audio_gain * p) - log_normal(heard) for p in sound]
+    for c in (0, 9, 27):
+        g, h = spec.heard[c], spec.seen[c]
+        others = [k for k in range(len(sound)) if k != h]
+        wrong = logsumexp([hear[k] for k in range(len(sound)) if k != g]) - np.log(len(sound) - 1)
+        for there, kinds in (
+            (True, {"event": (1.0, hear[g])}),
+            (True, {"seen": (spec.background[1], 0.0), "mismatch": (spec.background[2], wrong)}),
+            (False, {"heard": (spec.background[0], hear[g]), "nothing": (spec.background[3], 0.0)}),
+        ):
+            own = [h] if there else []
+            alone = slow_picture(spec, cells, own)
+            clutter = [slow_picture(spec, cells, [*own, k]) for k in others[:2]]
+            factor = [np.log(likelihood_ratios_of_one(spec, cells, k)) for k in others[:2]]
+            # With orthogonal codes the second object's ratio is a factor of its own.
+            assert np.allclose(np.array(clutter) - alone, factor, atol=1e-8)
+            for name, (weight, sounding) in kinds.items():
+                if name == "event":
+                    assert event[0, 0, c] == pytest.approx(alone + sounding, abs=1e-8)
+        parts = [
+            np.log(spec.background[0]) + hear[g],
+            np.log(spec.background[1]) + slow_picture(spec, cells, [h]),
+            np.log(spec.background[2]) + wrong + slow_picture(spec, cells, [h]),
+            np.log(spec.background[3]),
+        ]
+        assert background[0, 0, c] == pytest.approx(logsumexp(parts), abs=1e-8)
+        second = np.mean([np.exp(slow_picture(spec, cells, [k])) for k in others])
+        assert video[0, c] == pytest.approx(np.log(0.4 + 0.6 * second), abs=1e-8)
+
+
+def likelihood_ratios_of_one(spec, cells, code):
+    return np.exp(slow_picture(spec, cells, [code]))
+
+
+def test_posterior_sums_intervals_and_looks_like_a_slow_sum():
+    spec = SyntheticSpec(evidence="audio", audio_gain=1.0, lookalike=0.2)
+    rows, _ = generate(40, seed=3)
+    visual, audio = draw(spec, rows[:2])
+    got = bayes(spec, visual, audio, rows)
+    event, background, _ = likelihood_ratios(spec, visual, audio)
+    spans = [(0, 0)] + [(s, e) for s in range(10) for e in range(s + 1, 11)]
+    for n in range(2):
+        weights = {}
+        for c in range(BACKGROUND):
+            for s, e in spans:
+                prior = (0.5 + sum((r.start, r.end) == (s, e) for r in rows)) * (
+                    0.5 + sum(r.label == c for r in rows)
+                )
+                by_look = [
+                    sum(event[n, t, k] if s <= t < e else background[n, t, k] for t in range(10))
+                    for k in (c, (c + 1) % BACKGROUND)
+                ]
+                weights[c, s, e] = prior * (0.8 * np.exp(by_look[0]) + 0.2 * np.exp(by_look[1]))
+        total = sum(weights.values())
+        for t in (0, 4, 9):
+            for c in (0, 7, 27):
+                want = sum(w for (k, s, e), w in weights.items() if k == c and s <= t < e) / total
+                assert got[n, t, c] == pytest.approx(want, abs=1e-9)
+    assert np.allclose(got.sum(-1), 1)
+
+
+@pytest.mark.parametrize("evidence", EVIDENCE)
+def test_the_posterior_is_calibrated_and_beats_others(evidence):
+    """What says 80 % is right in 80 % of the cases: only the true posterior of the generator is."""
+    spec = SyntheticSpec(evidence=evidence, visual_gain=0.8, audio_gain=1.6)
+    rows, _ = generate(500, seed=1)
+    visual, audio = draw(spec, rows)
+    posterior = bayes(spec, visual, audio, rows)
+    target = targets(rows)
+    best = (posterior.argmax(-1) == target).mean()
+    assert calibration_error(posterior, target) < 0.05
+    worse = bayes(SyntheticSpec(evidence=evidence, visual_gain=1.4, audio_gain=0.5), visual, audio, rows)
+    assert best > (worse.argmax(-1) == target).mean()
+    assert 0.3 < best < 0.97
+
+
+@pytest.mark.parametrize("evidence", ["audio", "visual"])
+def test_the_silent_modality_says_nothing(evidence):
+    spec = SyntheticSpec(evidence=evidence)
+    visual, audio = draw(spec, generate(60)[0])
+    silent = visual if evidence == "audio" else audio
+    assert abs(silent.mean()) < 0.01
+    assert silent.std() == pytest.approx(1, abs=0.01)
+
+
+def test_a_seed_fixes_everything():
+    rows, _ = generate(4)
+    first, second = draw(SyntheticSpec(seed=3), rows), draw(SyntheticSpec(seed=3), rows)
+    assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+    assert not np.array_equal(first[0], draw(SyntheticSpec(seed=4), rows)[0])
+    with pytest.raises(ValueError, match="codes need at least"):
+        SyntheticSpec(visual_dim=5).prototypes()
