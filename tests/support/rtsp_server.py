@@ -1,7 +1,7 @@
 """Run by the system's Python (PyGObject): `rtsp_server.py PORT AUDIO_DELAY_MS`.
 
 One thread pushes both tracks with time stamps from one counter, in step with the clock: a flash and a beep
-of 0.2 s at every even second, the beep AUDIO_DELAY_MS later.
+of 0.12 s at every second, the beep AUDIO_DELAY_MS later.
 """
 
 import array
@@ -17,7 +17,7 @@ gi.require_version("GstRtspServer", "1.0")
 from gi.repository import GLib, Gst, GstRtspServer  # noqa: E402
 
 WIDTH, HEIGHT, FPS, RATE = 320, 240, 25, 48000
-PERIOD, ON = 2.0, 0.2
+PERIOD, ON = 1.0, 0.12
 STEP = RATE // FPS
 
 

@@ -99,6 +99,15 @@ class Viewer:
         nearest = [f - beeps[np.argmin(np.abs(beeps - f))] for f in flashes]
         return 1e3 * float(np.median(nearest))
 
+    def measured_skew_ms(self, from_s: float, count: int = 4, limit_s: float = 40.0) -> float:
+        """Watch until there are enough flashes and beeps since `from_s`, then `skew_ms`."""
+
+        def enough() -> bool:
+            return min(len(self.flashes(from_s)), len(self.beeps(from_s))) >= count
+
+        self.watch(limit_s, until=enough)
+        return self.skew_ms(from_s)
+
     def check_segments(self) -> None:
         """None lost, none doubled, no sound twice at one place."""
         assert [s.index for s in self.segments] == list(range(len(self.segments)))
