@@ -6,7 +6,7 @@ Every function takes a NumPy generator and float32 sound at 16 kHz, and is deter
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Final
+from typing import Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,7 +60,8 @@ def random_curve(rng: np.random.Generator, bins: int, spread_db: float) -> Wave:
         gain *= 1 / (1 + (rng.uniform(60, 350) / np.maximum(hertz, 1.0)) ** 4)
     if rng.random() < 0.25:
         gain *= 1 / (1 + (hertz / rng.uniform(2_500, 7_500)) ** 8)
-    return gain.astype(np.float32)
+    curve: Wave = gain.astype(np.float32)
+    return curve
 
 
 def colour(rng: np.random.Generator, wave: Wave, room: Wave | None, spread_db: float) -> Wave:
@@ -112,8 +113,8 @@ def raise_voice(wave: Wave, factor: float, order: int = 18) -> Wave:
         inverse = filters[min(int(start * factor) // hop, len(filters) - 1)]
         out[start : start + size] += lfilter([1.0], inverse, source[start : start + size] * window)
     # A near-unstable filter may ring: bound it.
-    out = out[: len(source)].clip(-4, 4).astype(np.float32)
-    result: Wave = out * np.float32(np.sqrt(power(wave) / power(out)))
+    voiced: Wave = out[: len(source)].clip(-4, 4).astype(np.float32)
+    result: Wave = voiced * np.float32(np.sqrt(power(wave) / power(voiced)))
     return result
 
 
@@ -144,7 +145,7 @@ def codec(rng: np.random.Generator, wave: Wave) -> Wave:
     buffer = io.BytesIO()
     pcm = (wave.clip(-1, 1) * 32767).astype(np.int16)
     with av.open(buffer, "w", format=container_format) as out:
-        stream = out.add_stream(name, rate=SAMPLE_RATE)
+        stream = cast("av.AudioStream", out.add_stream(name, rate=SAMPLE_RATE))
         stream.bit_rate = int(rng.choice([12_000, 16_000, 24_000, 32_000]))
         stream.layout = "mono"
         frame = av.AudioFrame.from_ndarray(pcm[None], "s16", "mono")
@@ -155,7 +156,7 @@ def codec(rng: np.random.Generator, wave: Wave) -> Wave:
             out.mux(packet)
     buffer.seek(0)
     blocks: list[Wave] = []
-    with av.open(buffer) as container:
+    with av.open(buffer, "r") as container:
         resampler = av.AudioResampler("flt", "mono", SAMPLE_RATE)
         for frame in container.decode(audio=0):
             blocks += [block.to_ndarray()[0] for block in resampler.resample(frame)]

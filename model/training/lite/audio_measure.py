@@ -95,7 +95,7 @@ def linear_probe(
     x = (x - mean) / spread
     for _ in range(150):
         optimizer.zero_grad()
-        F.cross_entropy(layer(x), y, weight).backward()  # type: ignore[no-untyped-call]
+        F.cross_entropy(layer(x), y, weight).backward()
         optimizer.step()
     with torch.inference_mode():
         return np.asarray(layer((torch.from_numpy(np.asarray(held, np.float32)) - mean) / spread).numpy())

@@ -88,7 +88,7 @@ def train_student(
     torch.manual_seed(config.seed)
     rng = np.random.default_rng(config.seed)
     if leave_out:
-        pool = pool.take(~np.isin(pool.groups, list(leave_out)).any(1))
+        pool = pool.take(np.logical_not(np.isin(pool.groups, list(leave_out)).any(axis=1)))
     target, weight = event_targets(pool)
     mean_embedding = pool.embedding.mean(0, dtype=np.float64)
     spread = float(np.sqrt(pool.embedding.var(0, dtype=np.float64).mean()))
@@ -102,7 +102,7 @@ def train_student(
         to_embedding.bias.zero_()
     if start is not None:
         network = load_audio_cnn(start)
-    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     parameters = [*network.parameters(), *to_embedding.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=1e-4, weight_decay=config.weight_decay)
     per_epoch = len(pool) // config.batch
@@ -170,7 +170,8 @@ def train_student(
             temporary,
         )
         temporary.replace(saved)
-    return network.eval()
+    network.eval()
+    return network
 
 
 def vary(patches: Tensor, rng: np.random.Generator) -> Tensor:
