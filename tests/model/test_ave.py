@@ -185,7 +185,7 @@ def test_what_does_not_belong_together_is_refused(folder):
     with pytest.raises(ModelFileError, match="expected a float array of 3 axes, got int64"):
         AveData(path)
     (path / "audio_feature.h5").unlink()
-    with pytest.raises(ModelFileError, match="no such file.*avel extract"):
+    with pytest.raises(ModelFileError, match=r"no such file.*avel extract"):
         AveData(path)
 
 

@@ -139,9 +139,7 @@ def test_a_loss_that_is_not_a_number_stops_and_names_the_last_good_checkpoint(tm
             with torch.no_grad():
                 trainer.model.classify.bias[0] = math.nan
 
-    with pytest.raises(
-        TrainingError, match=r"not finite at epoch 2, step 0.*best\.safetensors.*smaller --lr"
-    ):
+    with pytest.raises(TrainingError, match=r"epoch 2, step 0.*best\.safetensors.*smaller --lr"):
         trainer.fit(on_epoch=poison)
     model, info = load_checkpoint(tmp_path / "best.safetensors")
     assert info.info["epoch"] <= 1

@@ -50,20 +50,12 @@ def test_joint_densities_equal_a_slow_sum_over_everything():
         g, h = spec.heard[c], spec.seen[c]
         others = [k for k in range(len(sound)) if k != h]
         wrong = logsumexp([hear[k] for k in range(len(sound)) if k != g]) - np.log(len(sound) - 1)
-        for there, kinds in (
-            (True, {"event": (1.0, hear[g])}),
-            (True, {"seen": (spec.background[1], 0.0), "mismatch": (spec.background[2], wrong)}),
-            (False, {"heard": (spec.background[0], hear[g]), "nothing": (spec.background[3], 0.0)}),
-        ):
-            own = [h] if there else []
-            alone = slow_picture(spec, cells, own)
-            clutter = [slow_picture(spec, cells, [*own, k]) for k in others[:2]]
-            factor = [np.log(likelihood_ratios_of_one(spec, cells, k)) for k in others[:2]]
+        assert event[0, 0, c] == pytest.approx(slow_picture(spec, cells, [h]) + hear[g], abs=1e-8)
+        for own in ([h], []):
             # With orthogonal codes the second object's ratio is a factor of its own.
-            assert np.allclose(np.array(clutter) - alone, factor, atol=1e-8)
-            for name, (weight, sounding) in kinds.items():
-                if name == "event":
-                    assert event[0, 0, c] == pytest.approx(alone + sounding, abs=1e-8)
+            both = [slow_picture(spec, cells, [*own, k]) for k in others[:2]]
+            apart = [slow_picture(spec, cells, own) + slow_picture(spec, cells, [k]) for k in others[:2]]
+            assert np.allclose(both, apart, atol=1e-8)
         parts = [
             np.log(spec.background[0]) + hear[g],
             np.log(spec.background[1]) + slow_picture(spec, cells, [h]),
@@ -73,10 +65,6 @@ def test_joint_densities_equal_a_slow_sum_over_everything():
         assert background[0, 0, c] == pytest.approx(logsumexp(parts), abs=1e-8)
         second = np.mean([np.exp(slow_picture(spec, cells, [k])) for k in others])
         assert video[0, c] == pytest.approx(np.log(0.4 + 0.6 * second), abs=1e-8)
-
-
-def likelihood_ratios_of_one(spec, cells, code):
-    return np.exp(slow_picture(spec, cells, [code]))
 
 
 def test_posterior_sums_intervals_and_looks_like_a_slow_sum():
