@@ -30,6 +30,8 @@ class Entry(NamedTuple):
 
 COMMANDS: dict[str, Entry] = {
     "live": Entry("live", "live", "Name what is seen and heard, second by second (the same as avel-live)."),
+    "devices": Entry("devices", "devices", "List cameras and microphones; --test opens each."),
+    "doctor": Entry("doctor", "doctor", "Say what works here, what is missing, and how to mend it."),
     "calibrate": Entry("calibrate", "app", "Fit confidence and thresholds, measure a room, align devices."),
     "localize": Entry("localize", "localize", "Look through recordings; write pages, subtitles, tracks."),
     "config": Entry("config", "app", "Show the merged configuration and where each value comes from."),

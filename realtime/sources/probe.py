@@ -17,8 +17,9 @@ from ..messages import AudioBlock, Status, VideoFrame
 from ..timeline import ClockFit
 from .camera import Camera
 from .capture import CameraOptions, camera_paths
-from .microphone import Microphone, MicOptions
+from .microphone import MicOptions, Microphone
 from .portaudio import InputDevice, looks_like_monitor
+from .redact import redact
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +159,11 @@ def try_microphone(
         microphone.overflows,
         tuple(remarks),
     )
+
+
+def safe(spec: str) -> str:
+    """A camera's name without its credentials."""
+    return redact(spec)
 
 
 def dbfs(amplitude: float) -> float:
