@@ -52,18 +52,18 @@ class MqttOptions(_Group):
     """Messages to an MQTT broker."""
 
     url: Annotated[str | None, _flag("--mqtt", panel=_OUTPUT, metavar="URL")] = Field(
-        None, description="publish to a broker: mqtt[s]://[user@]host[:port][/topic]"
+        default=None, description="publish to a broker: mqtt[s]://[user@]host[:port][/topic]"
     )
     topic: str = "avel"
     """First level of every topic."""
     username: str | None = None
-    password: str | None = Field(None, repr=False)
+    password: str | None = Field(default=None, repr=False)
     ca_file: Path | None = None
     client_id: str | None = None
     discovery: bool = True
     """Announce the sensor to Home Assistant."""
     discovery_prefix: str = "homeassistant"
-    buffer: int = Field(10_000, ge=1)
+    buffer: int = Field(default=10_000, ge=1)
     """Messages kept while the broker is away."""
 
 
@@ -71,23 +71,23 @@ class WebhookOptions(_Group):
     """HTTP POST of every event."""
 
     url: Annotated[str | None, _flag("--webhook", panel=_OUTPUT, metavar="URL")] = Field(
-        None, description="POST every event as JSON"
+        default=None, description="POST every event as JSON"
     )
-    secret: str | None = Field(None, repr=False)
+    secret: str | None = Field(default=None, repr=False)
     """Key of the HMAC-SHA256 signature."""
-    timeout_s: float = Field(5.0, gt=0)
-    retries: int = Field(8, ge=0)
-    buffer: int = Field(1_000, ge=1)
+    timeout_s: float = Field(default=5.0, gt=0)
+    retries: int = Field(default=8, ge=0)
+    buffer: int = Field(default=1_000, ge=1)
 
 
 class MetricsOptions(_Group):
     """Prometheus metrics and /healthz."""
 
     port: Annotated[int | None, _flag("--metrics", panel=_OUTPUT, metavar="PORT")] = Field(
-        None, ge=0, le=65535, description="serve Prometheus metrics and /healthz on this port"
+        default=None, ge=0, le=65535, description="serve Prometheus metrics and /healthz on this port"
     )
     host: str = "127.0.0.1"
-    token: str | None = Field(None, repr=False)
+    token: str | None = Field(default=None, repr=False)
     """Bearer token that readers must show; needed on any other address than loopback."""
 
 
@@ -95,27 +95,27 @@ class ExecOptions(_Group):
     """A program to run on every event."""
 
     command: Annotated[str | None, _flag("--exec", panel=_OUTPUT, metavar="CMD")] = Field(
-        None, description="run a program on every event (no shell; the event as JSON on its stdin)"
+        default=None, description="run a program on every event (no shell; the event as JSON on its stdin)"
     )
-    timeout_s: float = Field(10.0, gt=0)
+    timeout_s: float = Field(default=10.0, gt=0)
 
 
 class RecordOptions(_Group):
     """Clips of events."""
 
     dir: Annotated[Path | None, _flag("--record", panel=_OUTPUT, metavar="DIR")] = Field(
-        None, description="write a clip of every event into this folder"
+        default=None, description="write a clip of every event into this folder"
     )
     pre_s: Annotated[Seconds, _flag("--pre", panel=_OUTPUT, metavar="S")] = Field(
-        3.0, description="seconds of a clip before its event"
+        default=3.0, description="seconds of a clip before its event"
     )
     post_s: Annotated[Seconds, _flag("--post", panel=_OUTPUT, metavar="S")] = Field(
-        3.0, description="seconds of a clip after its event"
+        default=3.0, description="seconds of a clip after its event"
     )
     keep: Annotated[str | None, _flag("--keep", panel=_OUTPUT, metavar="5GB|30d")] = Field(
-        None, description="delete the oldest clips beyond this size or age"
+        default=None, description="delete the oldest clips beyond this size or age"
     )
-    max_s: float = Field(60.0, gt=0)
+    max_s: float = Field(default=60.0, gt=0)
     """Longest clip."""
 
 
@@ -123,14 +123,14 @@ class LogOptions(_Group):
     """Files that results are written to."""
 
     jsonl: Annotated[Path | None, _flag("--log", panel=_OUTPUT, metavar="FILE")] = Field(
-        None, description="also write JSONL to this file"
+        default=None, description="also write JSONL to this file"
     )
     csv: Annotated[Path | None, _flag("--csv", panel=_OUTPUT, metavar="FILE")] = Field(
-        None, description="write events as CSV to this file"
+        default=None, description="write events as CSV to this file"
     )
-    rotate_mb: float | None = Field(None, gt=0)
-    rotate_days: float | None = Field(None, gt=0)
-    keep_files: int = Field(10, ge=1)
+    rotate_mb: float | None = Field(default=None, gt=0)
+    rotate_days: float | None = Field(default=None, gt=0)
+    keep_files: int = Field(default=10, ge=1)
     fsync: Literal["never", "event", "always"] = "event"
 
 
@@ -141,46 +141,46 @@ class Config(BaseSettings):
 
     # Source
     file: Annotated[Path | None, _flag("--file", panel=_SOURCE, metavar="PATH")] = Field(
-        None, description="replay a recording as a stream"
+        default=None, description="replay a recording as a stream"
     )
     url: Annotated[str | None, _flag("--url", panel=_SOURCE, metavar="URL")] = Field(
-        None, description="a network stream that carries picture and sound (rtsp://, http://)"
+        default=None, description="a network stream that carries picture and sound (rtsp://, http://)"
     )
     demo: Annotated[bool, _flag("--demo", panel=_SOURCE)] = Field(
-        False, description="replay the clip that comes with the program"
+        default=False, description="replay the clip that comes with the program"
     )
     camera: Annotated[str, _flag("--camera", panel=_SOURCE, metavar="N|PATH|URL|none")] = Field(
-        "0", description="camera: index, device, stream address, or none"
+        default="0", description="camera: index, device, stream address, or none"
     )
     mic: Annotated[str, _flag("--mic", panel=_SOURCE, metavar="NAME|INDEX|none")] = Field(
-        "default", description="microphone: name or part of it, index, or none"
+        default="default", description="microphone: name or part of it, index, or none"
     )
     speed: Annotated[float, _flag("--speed", panel=_SOURCE, metavar="X")] = Field(
-        1.0, gt=0, le=1000, description="replay X times as fast as real time"
+        default=1.0, gt=0, le=1000, description="replay X times as fast as real time"
     )
     fast: Annotated[bool, _flag("--fast", panel=_SOURCE)] = Field(
-        False, description="replay as fast as the machine can; nothing is dropped"
+        default=False, description="replay as fast as the machine can; nothing is dropped"
     )
     loop: Annotated[bool, _flag("--loop", panel=_SOURCE)] = Field(
-        False, description="start the recording anew when it ends; time goes on"
+        default=False, description="start the recording anew when it ends; time goes on"
     )
     start_s: Annotated[Seconds, _flag("--start", panel=_SOURCE, metavar="S")] = Field(
-        0.0, description="begin the recording here"
+        default=0.0, description="begin the recording here"
     )
     duration_s: Annotated[float | None, _flag("--duration", panel=_SOURCE, metavar="S")] = Field(
-        None, gt=0, description="stop after this many seconds of stream"
+        default=None, gt=0, description="stop after this many seconds of stream"
     )
     size: Annotated[str | None, _flag("--size", panel=_SOURCE, metavar="WxH")] = Field(
-        None, pattern=r"^\d+x\d+$", description="picture size to ask the camera for"
+        default=None, pattern=r"^\d+x\d+$", description="picture size to ask the camera for"
     )
     fps: Annotated[float | None, _flag("--fps", panel=_SOURCE)] = Field(
-        None, gt=0, le=1000, description="pictures a second to ask the camera for"
+        default=None, gt=0, le=1000, description="pictures a second to ask the camera for"
     )
     channel: Annotated[int | None, _flag("--channel", panel=_SOURCE)] = Field(
-        None, ge=1, description="microphone channel to use, from 1; all are mixed otherwise"
+        default=None, ge=1, description="microphone channel to use, from 1; all are mixed otherwise"
     )
     sync_offset_ms: Annotated[float | None, _flag("--sync-offset", panel=_SOURCE, metavar="MS")] = Field(
-        None,
+        default=None,
         ge=-5000,
         le=5000,
         description="shift the camera's time by this; overrides what calibration measured",
@@ -188,69 +188,69 @@ class Config(BaseSettings):
 
     # Network
     profile: Annotated[str, _flag("--profile", panel=_MODEL)] = Field(
-        "lite", description="which networks: lite, lite-yamnet, paper"
+        default="lite", description="which networks: lite, lite-yamnet, paper"
     )
     backend: Annotated[
         Literal["auto", "torch", "onnxruntime", "tensorrt"], _flag("--backend", panel=_MODEL)
-    ] = Field("auto", description="what computes: auto, torch, onnxruntime, tensorrt")
+    ] = Field(default="auto", description="what computes: auto, torch, onnxruntime, tensorrt")
     precision: Annotated[
         Literal["auto", "fp32", "fp16", "bf16", "int8"], _flag("--precision", panel=_MODEL)
-    ] = Field("auto", description="auto, fp32, fp16, bf16, int8")
+    ] = Field(default="auto", description="auto, fp32, fp16, bf16, int8")
     checkpoint: Annotated[Path | None, _flag("--checkpoint", panel=_MODEL, metavar="FILE")] = Field(
-        None, description="a trained head (.safetensors) instead of the shipped one"
+        default=None, description="a trained head (.safetensors) instead of the shipped one"
     )
     audio_weights: Annotated[Path | None, _flag("--audio-weights", panel=_MODEL, metavar="FILE")] = Field(
-        None, description="weights of the audio network"
+        default=None, description="weights of the audio network"
     )
     visual_weights: Annotated[Path | None, _flag("--visual-weights", panel=_MODEL, metavar="FILE")] = Field(
-        None, description="weights of the visual network"
+        default=None, description="weights of the visual network"
     )
     threads: Annotated[int | None, _flag("--threads", panel=_MODEL)] = Field(
-        None, ge=1, le=1024, description="processor threads for the networks"
+        default=None, ge=1, le=1024, description="processor threads for the networks"
     )
     calibration: Annotated[str | None, _flag("--calibration", panel=_MODEL, metavar="NAME|FILE")] = Field(
-        None, description="a calibration made by `avel calibrate`; none = raw confidences"
+        default=None, description="a calibration made by `avel calibrate`; none = raw confidences"
     )
     hop_s: Annotated[float, _flag("--hop", panel=_MODEL, metavar="S")] = Field(
-        1.0, description="seconds between answers: 0.25, 0.5, or a whole number from 1 to 10"
+        default=1.0, description="seconds between answers: 0.25, 0.5, or a whole number from 1 to 10"
     )
     frames: Annotated[
         Literal["auto", "16", "8", "4", "2"], BeforeValidator(str), _flag("--frames", panel=_MODEL)
     ] = Field(
-        "auto",
+        default="auto",
         description="pictures a second that the network sees: 16, 8, 4, 2; auto = 16, fewer when a live "
         "stream is too much for the machine",
     )
 
     # Events
     settle: Annotated[int, _flag("--settle", panel=_EVENTS, metavar="S")] = Field(
-        2, ge=0, le=9, description="seconds of future that a second's final answer waits for"
+        default=2, ge=0, le=9, description="seconds of future that a second's final answer waits for"
     )
     enter: Annotated[Probability | None, _flag("--enter", panel=_EVENTS)] = Field(
-        None, description="confidence at which an event begins; overrides calibration"
+        default=None, description="confidence at which an event begins; overrides calibration"
     )
     leave: Annotated[Probability | None, _flag("--leave", panel=_EVENTS)] = Field(
-        None, description="confidence below which an event ends; overrides calibration"
+        default=None, description="confidence below which an event ends; overrides calibration"
     )
     min_event_s: Annotated[Seconds | None, _flag("--min-event", panel=_EVENTS, metavar="S")] = Field(
-        None, description="shorter events are not reported"
+        default=None, description="shorter events are not reported"
     )
     hold_s: Annotated[Seconds | None, _flag("--hold", panel=_EVENTS, metavar="S")] = Field(
-        None, description="an event outlives gaps up to this long"
+        default=None, description="an event outlives gaps up to this long"
     )
     cooldown_s: Annotated[Seconds | None, _flag("--cooldown", panel=_EVENTS, metavar="S")] = Field(
-        None, description="quiet time after an event before the next of its class"
+        default=None, description="quiet time after an event before the next of its class"
     )
     classes: Annotated[Names, _flag("--classes", panel=_EVENTS, metavar="NAME")] = Field(
-        (), description="report only these classes (repeat the flag)"
+        default=(), description="report only these classes (repeat the flag)"
     )
     ignore: Annotated[Names, _flag("--ignore", panel=_EVENTS, metavar="NAME")] = Field(
-        (), description="never report these classes (repeat the flag)"
+        default=(), description="never report these classes (repeat the flag)"
     )
 
     # Outputs
     json_: Annotated[bool, _flag("--json", panel=_OUTPUT)] = Field(
-        False, alias="json", description="JSONL on stdout, schema 1"
+        default=False, alias="json", description="JSONL on stdout, schema 1"
     )
     log: LogOptions = LogOptions()
     mqtt: MqttOptions = MqttOptions()
@@ -259,18 +259,18 @@ class Config(BaseSettings):
     exec: ExecOptions = ExecOptions()
     record: RecordOptions = RecordOptions()
     notify: Annotated[bool, _flag("--notify", panel=_OUTPUT)] = Field(
-        False, description="desktop notification when an event begins"
+        default=False, description="desktop notification when an event begins"
     )
 
     # Running
     no_ui: Annotated[bool, _flag("--no-ui", panel=_RUN)] = Field(
-        False, description="plain lines instead of the live screen"
+        default=False, description="plain lines instead of the live screen"
     )
     name: Annotated[str | None, _flag("--name", panel=_RUN)] = Field(
-        None, description="what this stream is called in messages and logs"
+        default=None, description="what this stream is called in messages and logs"
     )
     debug: Annotated[bool, _flag("--debug", panel=_RUN)] = Field(
-        False, description="show the trace of an error"
+        default=False, description="show the trace of an error"
     )
 
     @classmethod

@@ -199,7 +199,7 @@ def to_rgb(frame: av.VideoFrame) -> NDArray[np.uint8]:
 
 def mono(frame: av.AudioFrame) -> NDArray[np.float32]:
     """[n] float32 in [-1, 1): the channels weighed as ITU-R BS.775 does, the low-frequency one left out."""
-    data = frame.to_ndarray()
+    data: NDArray[Any] = frame.to_ndarray()
     channels = [channel.name for channel in frame.layout.channels]
     if "NONE" in channels:  # the file does not say; the usual order
         channels = _USUAL_CHANNELS.get(len(channels), channels)
