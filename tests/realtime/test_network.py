@@ -38,22 +38,22 @@ def test_rtsp_in_step_through_stall_loss_and_return() -> None:
         assert any(s.video and s.sound for s in viewer.segments[-4:])
         # A short stall: the connection outlives it.
         server.stall()
-        viewer.watch(6.0, until=lambda: viewer.passed("stream", "running", "stalled"))
+        viewer.watch(20.0, until=lambda: viewer.passed("stream", "running", "stalled"))
         server.resume()
-        viewer.watch(10.0, until=lambda: viewer.states("stream")[-1] == "running")
+        viewer.watch(20.0, until=lambda: viewer.states("stream")[-1] == "running")
         # A long one: the connection is given up and made anew.
         server.stall()
-        viewer.watch(15.0, until=lambda: viewer.passed("stream", "running", "stalled", "lost", "recovering"))
+        viewer.watch(30.0, until=lambda: viewer.passed("stream", "running", "stalled", "lost", "recovering"))
         server.resume()
-        viewer.watch(25.0, until=lambda: viewer.states("stream")[-1] == "running")
+        viewer.watch(40.0, until=lambda: viewer.states("stream")[-1] == "running")
         # Gone and back.
         viewer.watch(1.0)
         server.kill()
-        viewer.watch(10.0, until=lambda: viewer.states("stream")[-1] == "lost")
+        viewer.watch(20.0, until=lambda: viewer.states("stream")[-1] == "lost")
         gone_s = viewer.now_s()
         viewer.watch(2.5)
         server = RtspServer(server.port)
-        viewer.watch(25.0, until=lambda: viewer.states("stream")[-1] == "running")
+        viewer.watch(40.0, until=lambda: viewer.states("stream")[-1] == "running")
         back_s = viewer.now_s()
         assert viewer.measured_skew_ms(from_s=back_s) == pytest.approx(0.0, abs=FRAME_MS)
         viewer.check_segments()
@@ -96,7 +96,7 @@ def test_a_stream_that_is_not_there(url: str) -> None:
 
 @given(
     ppm=st.floats(-300, 300),
-    delays=st.lists(st.floats(0, 0.5), min_size=20, max_size=100),
+    delays=st.lists(st.floats(0, 0.5), min_size=20, max_size=60),
     hours=st.floats(0.01, 48),
 )
 def test_the_present_follows_the_senders_clock(ppm: float, delays: list[float], hours: float) -> None:

@@ -32,14 +32,16 @@ def sound(first, delay_s):
 
 def picture(k):
     on = (k / FPS) % PERIOD < ON - 1e-6
-    shade = 235 if on else 40 + k % 20
+    shade = 235 if on else 40 + k % FPS
     return bytes([shade]) * (WIDTH * HEIGHT) + bytes([128]) * (WIDTH * HEIGHT // 2)
 
 
 def feed(video, audio, delay_s):
+    pictures = [picture(k) for k in range(FPS)]
+    sounds = [sound(k * STEP, delay_s) for k in range(FPS)]
     begun, k = time.monotonic(), 0
     while True:
-        for source, data in ((video, picture(k)), (audio, sound(k * STEP, delay_s))):
+        for source, data in ((video, pictures[k % FPS]), (audio, sounds[k % FPS])):
             buffer = Gst.Buffer.new_wrapped(data)
             buffer.pts = buffer.dts = k * Gst.SECOND // FPS
             buffer.duration = Gst.SECOND // FPS
