@@ -51,15 +51,15 @@ class Profile:
 
 LITE: Final = Profile(
     "lite",
-    VisualSpec("efficientnet-lite0", 1280),
-    AudioSpec("audio-cnn", 128),
+    VisualSpec("efficientnet-lite0", 76),
+    AudioSpec("audio-cnn", 72),
     "lite_head.safetensors",
     "works offline at once; all weights in the package",
 )
 LITE_YAMNET: Final = Profile(
     "lite-yamnet",
-    VisualSpec("efficientnet-lite0", 1280),
-    AudioSpec("yamnet", 1024),
+    VisualSpec("efficientnet-lite0", 76),
+    AudioSpec("yamnet", 72),
     "lite_yamnet_head.safetensors",
     "a better ear: fetches YAMNet's weights once, or takes them by path",
 )

@@ -52,7 +52,8 @@ def audio_files(profile: Profile, weights: Path | None = None) -> tuple[Path, ..
         return (weights,)
     if profile.audio.name == "audio-cnn":
         return tuple(sorted(WEIGHTS.glob("lite_audio*.safetensors")))
-    return (_public(profile.audio.name),)
+    ours = tuple(sorted(WEIGHTS.glob("lite_audio*.safetensors"))) if profile.audio.name == "yamnet" else ()
+    return (_public(profile.audio.name), *ours)
 
 
 def _efficientnet_file() -> Path:
@@ -75,9 +76,9 @@ def _public(name: str) -> Path:
 def build_visual(profile: Profile, weights: Path | None = None) -> nn.Module:
     """The visual backbone with its weights, in eval mode: [N, 224, 224, 3] → [N, 7, 7, Dv]."""
     if profile.visual.name == "efficientnet-lite0":
-        from ..backbones.efficientnet_lite import load_efficientnet_lite0
+        from ..backbones.visual_evidence import load_visual_evidence
 
-        return load_efficientnet_lite0(weights)
+        return load_visual_evidence(weights)
     if profile.visual.name in ("vgg19", "vgg19-torchvision"):
         from ..backbones.vgg19 import load_vgg19
 
@@ -90,15 +91,15 @@ def build_visual(profile: Profile, weights: Path | None = None) -> nn.Module:
 def build_audio(profile: Profile, weights: Path | None = None) -> nn.Module:
     """The audio backbone with its weights, in eval mode: [N, 96, 64] → [N, Da]."""
     if profile.audio.name == "audio-cnn":
-        from ..backbones.audio_cnn import load_audio_cnn
+        from ..backbones.audio_evidence import load_audio_evidence
 
-        return load_audio_cnn(weights)
+        return load_audio_evidence(weights)
     if profile.audio.name == "vggish":
         from ..backbones.vggish import load_vggish
 
         return load_vggish(weights)
     if profile.audio.name == "yamnet":
-        from ..backbones.yamnet import load_yamnet
+        from ..backbones.audio_evidence import load_yamnet_evidence
 
-        return load_yamnet(weights)
+        return load_yamnet_evidence(weights)
     raise ModelFileError(f"profile {profile.name!r}: audio backbone {profile.audio.name!r} is not available")

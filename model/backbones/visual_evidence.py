@@ -1,0 +1,73 @@
+"""The light profiles' eye: EfficientNet-Lite0 and what its ImageNet classifier says of every grid cell.
+
+For each of the 7×7 cells and for the whole picture the classifier's probabilities (and those of three
+linear probes, trained by `avel train lite`) are summed to concepts and reported as evidence. The probes
+ship in `model/weights/lite_visual.safetensors`; everything else is ImageNet's knowledge, unchanged.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import ModelFileError
+from .efficientnet_lite import FEATURE_DIM, EfficientNetLite0, load_efficientnet_lite0
+from .evidence import evidence
+from .visual_concepts import CONCEPTS, PROBES, concept_matrix
+
+DIM: Final = 2 * len(CONCEPTS)
+
+
+class VisualEvidence(nn.Module):
+    """Frames → [N, 7, 7, 2C]: evidence of each cell, then that of the whole picture, repeated."""
+
+    concepts: Tensor
+
+    def __init__(self, network: EfficientNetLite0) -> None:
+        super().__init__()
+        self.network = network
+        self.probes = nn.Linear(FEATURE_DIM, len(PROBES))
+        self.register_buffer("concepts", torch.from_numpy(concept_matrix()), persistent=False)
+
+    def judge(self, features: Tensor) -> Tensor:
+        """[..., 1280] features, pooled or of one cell → [..., C] evidence."""
+        classes = torch.softmax(self.network._fc(features), dim=-1)
+        probed = torch.sigmoid(self.probes(features))
+        return evidence((torch.cat([classes, probed], dim=-1) @ self.concepts).clamp(max=1.0))
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """[N, 224, 224, 3] uint8 RGB → [N, 7, 7, 2C]."""
+        grid = self.network(frames)
+        cells = self.judge(grid)
+        whole = self.judge(grid.mean(dim=(1, 2)))
+        return torch.cat([cells, whole[:, None, None, :].expand_as(cells)], dim=-1)
+
+
+def probe_file() -> Path:
+    """The shipped probes."""
+    return Path(__file__).parent.parent / "weights" / "lite_visual.safetensors"
+
+
+def load_visual_evidence(weights: Path | None = None, probes: Path | None = None) -> VisualEvidence:
+    """The eye with ImageNet's weights and the shipped probes, in eval mode.
+
+    Raises:
+        ModelFileError: a file is missing or does not fit.
+
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    eye = VisualEvidence(load_efficientnet_lite0(weights))
+    path = probes or probe_file()
+    try:
+        eye.probes.load_state_dict({name: value.float() for name, value in load_file(path).items()})
+    except (SafetensorError, RuntimeError, OSError) as error:
+        first = str(error).splitlines()[0]
+        raise ModelFileError(
+            f"visual probes {path}: missing or damaged ({first}); reinstall avel-live"
+        ) from error
+    return eye.eval()

@@ -1,0 +1,327 @@
+"""Ten-second streams composed from single pictures and single sounds, with the truth known per second.
+
+The real thing, a video with both tracks and a label for each second, is what the bundled model's
+training data lacks. What it has are photographs and recordings. A *scene* pairs a row of pictures with
+a ten-second *take* of sound, so that the event is seen and heard, only heard, only seen, or neither, and
+begins and ends anywhere. The label of a second is the event that is audible *and* visible in it.
+
+Everything here works on evidence (`visual_concepts`, `audio_concepts`), the numbers that the head will
+see, not on pictures or waveforms: a batch takes milliseconds and the augmentation can be drastic.
+
+*Lending.* Some events have a hundred photographs, some none; ImageNet's classifier knows them all the same.
+So pictures are lent: a photograph of an accordion, its evidence for accordion and banjo traded, stands
+beside the sound of a banjo.
+
+*Relabelling.* In some scenes two events trade places altogether, in pictures, sounds and label, so that
+the head believes the evidence for a rare event as it believes that for a common one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...backbones.audio_concepts import CONCEPTS as HEARD
+from ...backbones.visual_concepts import CONCEPTS as SEEN
+from ...labels import BACKGROUND, EVENT_NAMES
+
+T: Final = 10
+PERSON: Final = BACKGROUND + 1
+"""Class of pictures that show people: visible for both speech events."""
+
+SPEECH: Final = tuple(
+    EVENT_NAMES.index(n) for n in ("Male speech, man speaking", "Female speech, woman speaking")
+)
+PLUCKED: Final = tuple(EVENT_NAMES.index(n) for n in ("Ukulele", "Acoustic guitar", "Banjo", "Mandolin"))
+# No picture teaches a shofar, so the head must not learn to expect evidence that will never come.
+UNSEEN: Final = (EVENT_NAMES.index("Shofar"),)
+_PERSON_CHANNEL: Final = SEEN.index("person")
+# An event with fewer photographs than this often borrows others'; only richer ones lend.
+_ENOUGH: Final = 10
+
+
+@dataclass(frozen=True)
+class PicturePool:
+    """Evidence of every prepared picture.
+
+    `cells` [N, 7, 7, C] and `whole` [N, C] float16; `kind` [N] is an event, BACKGROUND or PERSON;
+    `subject` [N] numbers the photograph a view was made from.
+    """
+
+    cells: NDArray[np.float16]
+    whole: NDArray[np.float16]
+    kind: NDArray[np.int64]
+    subject: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class TakePool:
+    """Evidence of every ten-second take of sound.
+
+    `evidence` [N, 10, A] float16; `kind` [N] is the event recorded, or BACKGROUND; `audible` [N, 10]
+    says in which seconds it can be heard.
+    """
+
+    evidence: NDArray[np.float16]
+    kind: NDArray[np.int64]
+    audible: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How often each kind of scene is composed; shares need not sum to 1.
+
+    Attributes:
+        both: the event is seen and heard.
+        heard: only heard; something else, or nothing known, is seen.
+        seen: only seen.
+        neither: neither.
+        wrong: one event is seen while another is heard.
+        change: one event follows another, each seen and heard.
+        lend: probability that an event is shown by a lent picture although it has its own.
+        relabel: probability that two events trade places.
+        drop: probability that a modality is missing for some seconds.
+
+    """
+
+    both: float = 0.42
+    heard: float = 0.14
+    seen: float = 0.12
+    neither: float = 0.12
+    wrong: float = 0.10
+    change: float = 0.10
+    lend: float = 0.4
+    relabel: float = 0.3
+    drop: float = 0.25
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Views [10, 2], audio evidence [10, A], labels [10], and loans: (lender, event, seconds [10])."""
+
+    views: NDArray[np.int64]
+    audio: NDArray[np.float32]
+    label: NDArray[np.int64]
+    loans: list[tuple[int, int, NDArray[np.bool_]]]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """`visual` [B, 10, 7, 7, 2C], `audio` [B, 10, A], `label` [B, 10], masks [B, 10]; float32 and int64."""
+
+    visual: NDArray[np.float32]
+    audio: NDArray[np.float32]
+    label: NDArray[np.int64]
+    visual_mask: NDArray[np.bool_]
+    audio_mask: NDArray[np.bool_]
+
+
+def twins(first: int, second: int) -> bool:
+    """Whether two events are seen alike, so that one seen and the other heard is no contradiction."""
+    return any(first in group and second in group for group in (SPEECH, PLUCKED))
+
+
+def join_visual(cells: NDArray[np.floating], whole: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Evidence of each cell beside that of the whole picture: [..., 7, 7, C], [..., C] → [..., 7, 7, 2C]."""
+    spread = np.broadcast_to(whole[..., None, None, :], cells.shape)
+    return np.concatenate([cells, spread], axis=-1).astype(np.float32)
+
+
+class Composer:
+    """Draws scenes from the two pools."""
+
+    def __init__(self, pictures: PicturePool, takes: TakePool, recipe: Recipe, seed: int) -> None:
+        self.pictures, self.takes, self.recipe = pictures, takes, recipe
+        self.rng = np.random.default_rng(seed)
+        self._views: dict[int, list[NDArray[np.int64]]] = {}
+        for kind in np.unique(pictures.kind):
+            of_kind = np.flatnonzero(pictures.kind == kind)
+            subjects = pictures.subject[of_kind]
+            self._views[int(kind)] = [of_kind[subjects == s] for s in np.unique(subjects)]
+        self._takes = {int(k): np.flatnonzero(takes.kind == k) for k in np.unique(takes.kind)}
+        self._lenders = [
+            k for k, subjects in self._views.items() if k < BACKGROUND and len(subjects) >= _ENOUGH
+        ]
+        shown = {k for k in self._takes if k < BACKGROUND and k not in UNSEEN}
+        self._both = sorted(shown if PERSON in self._views else shown - set(SPEECH))
+        self._audible = [k for k in self._takes if k < BACKGROUND]
+
+    def _pick_views(self, kind: int, count: int) -> NDArray[np.int64]:
+        """`count` views of one subject of that kind."""
+        kind = PERSON if kind in SPEECH else kind
+        subjects = self._views[kind]
+        views = subjects[self.rng.integers(len(subjects))]
+        return self.rng.choice(views, size=count)
+
+    def _show(self, event: int, scene: Scene, shown: NDArray[np.bool_]) -> None:
+        """Put one subject of the event into the seconds `shown`, its own or a lent one."""
+        own = PERSON if event in SPEECH else event
+        lender = event
+        if own not in self._views or (
+            event not in SPEECH
+            and (
+                self.rng.random() < self.recipe.lend or len(self._views[own]) < self.rng.integers(0, _ENOUGH)
+            )
+        ):
+            lender = int(self._lenders[self.rng.integers(len(self._lenders))])
+        count = int(shown.sum())
+        scene.views[shown] = self._pick_views(lender, 2 * count).reshape(count, 2)
+        if lender != event or event in PLUCKED:
+            scene.loans.append((lender, event, shown.copy()))
+
+    def _other_view_kind(self, avoid: tuple[int, ...]) -> int:
+        """Something to see that is none of the events to avoid."""
+        rng = self.rng
+        if rng.random() < 0.55:
+            return BACKGROUND
+        options = [
+            k for k in self._views if k not in avoid and not (k == PERSON and set(avoid) & set(SPEECH))
+        ]
+        return int(options[rng.integers(len(options))])
+
+    def _take(self, kind: int) -> int:
+        options = self._takes[kind]
+        return int(options[self.rng.integers(len(options))])
+
+    def _spans(self, whole: float) -> NDArray[np.bool_]:
+        """When it is in view: all ten seconds with probability `whole`, else from one second to another."""
+        shown = np.ones(T, np.bool_)
+        if self.rng.random() >= whole:
+            first, last = sorted(self.rng.integers(0, T + 1, size=2))
+            shown[:] = False
+            shown[first:last] = True
+        return shown
+
+    def scene(self) -> Scene:
+        """One scene of the recipe."""
+        rng, r = self.rng, self.recipe
+        shares = np.array([r.both, r.heard, r.seen, r.neither, r.wrong, r.change])
+        plan = int(rng.choice(6, p=shares / shares.sum()))
+        if plan == 5:
+            return self._change()
+        event = int(self._both[rng.integers(len(self._both))])
+        if plan in (1, 4):
+            event = int(self._audible[rng.integers(len(self._audible))])
+        heard = event if plan in (0, 1, 4) else BACKGROUND
+        if plan == 2 and rng.random() < 0.5:
+            others = [k for k in self._audible if k != event and not twins(k, event)]
+            heard = int(others[rng.integers(len(others))])
+        take = self._take(heard)
+        audible = self.takes.audible[take] if heard == event else np.zeros(T, np.bool_)
+        avoid = (event, heard)
+        if plan in (0, 2):
+            shown = self._spans(0.75)
+            if heard in SPEECH and event not in SPEECH:
+                audible = np.zeros(T, np.bool_)
+        else:
+            shown = np.zeros(T, np.bool_)
+        backdrop = self._other_view_kind(avoid)
+        scene = Scene(
+            self._pick_views(backdrop, 2 * T).reshape(T, 2),
+            self.takes.evidence[take].astype(np.float32),
+            np.full(T, BACKGROUND, np.int64),
+            [],
+        )
+        if plan == 4:
+            others = [k for k in self._both if k != event and not twins(k, event)]
+            self._show(int(others[rng.integers(len(others))]), scene, np.ones(T, np.bool_))
+        if shown.any():
+            self._show(event, scene, shown)
+        scene.label[shown & audible] = event
+        return scene
+
+    def _change(self) -> Scene:
+        """Two events, one after the other."""
+        rng = self.rng
+        first, second = (int(k) for k in rng.choice(self._both, size=2, replace=False))
+        cut = int(rng.integers(2, T - 1))
+        sound = np.empty((T, self.takes.evidence.shape[2]), np.float32)
+        scene = Scene(np.empty((T, 2), np.int64), sound, np.full(T, BACKGROUND, np.int64), [])
+        for event, span in ((first, np.arange(T) < cut), (second, np.arange(T) >= cut)):
+            take = self._take(event)
+            self._show(event, scene, span)
+            sound[span] = self.takes.evidence[take, span]
+            scene.label[span] = np.where(self.takes.audible[take, span], event, BACKGROUND)
+        return scene
+
+    def batch(self, size: int) -> Batch:
+        """`size` scenes with relabelling and missing modalities."""
+        rng = self.rng
+        scenes = [self.scene() for _ in range(size)]
+        views = np.stack([scene.views for scene in scenes])
+        audio = np.stack([scene.audio for scene in scenes])
+        label = np.stack([scene.label for scene in scenes])
+        mix = rng.random((size, T, 1)).astype(np.float32)
+        p = self.pictures
+        whole = p.whole[views[..., 0]] * mix + p.whole[views[..., 1]] * (1 - mix)
+        grid = mix[..., None, None]
+        cells = p.cells[views[..., 0]] * grid + p.cells[views[..., 1]] * (1 - grid)
+        for row, scene in enumerate(scenes):
+            for lender, event, shown in scene.loans:
+                for picture in (whole[row], cells[row]):
+                    lent = picture[shown]
+                    trade(lent, lender, event, rng)
+                    picture[shown] = lent
+        for row in np.flatnonzero(rng.random(size) < self.recipe.relabel):
+            relabel(whole[row], cells[row], audio[row], label[row], rng)
+        visual_mask, audio_mask = self._masks(size)
+        label[~(visual_mask & audio_mask)] = BACKGROUND
+        return Batch(join_visual(cells, whole), audio, label, visual_mask, audio_mask)
+
+    def _masks(self, size: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Windows not yet full, and devices that fail for a while."""
+        rng = self.rng
+        masks = np.ones((2, size, T), np.bool_)
+        for row in np.flatnonzero(rng.random(size) < 0.35):
+            masks[:, row, : rng.integers(1, T)] = False
+        for row in np.flatnonzero(rng.random(size) < self.recipe.drop):
+            first, last = sorted(rng.integers(0, T + 1, size=2))
+            masks[rng.integers(2), row, first:last] = False
+        return masks[0], masks[1]
+
+
+def relabel(
+    whole: NDArray[np.float32],
+    cells: NDArray[np.float32],
+    audio: NDArray[np.float32],
+    label: NDArray[np.int64],
+    rng: np.random.Generator,
+) -> None:
+    """Let two events trade places in one scene, in place: [10, C], [10, 7, 7, C], [10, A], [10]."""
+    first, second = (int(k) for k in rng.choice(BACKGROUND, size=2, replace=False))
+    if first in UNSEEN or second in UNSEEN:
+        return
+    label_map = np.arange(BACKGROUND + 1)
+    label_map[first], label_map[second] = second, first
+    label[:] = label_map[label]
+    for offset in _audio_blocks(audio.shape[-1]):
+        audio[:, [offset + first, offset + second]] = audio[:, [offset + second, offset + first]]
+    for picture in (whole, cells):
+        trade(picture, first, second, rng)
+
+
+def _audio_blocks(width: int) -> tuple[int, ...]:
+    """Where in the audio evidence blocks of one channel per event begin: concepts, then the ear's classes."""
+    return (0, len(HEARD)) if width >= len(HEARD) + BACKGROUND else (0,)
+
+
+def trade(picture: NDArray[np.float32], first: int, second: int, rng: np.random.Generator) -> None:
+    """Let the visual evidence of two events trade places, [..., C], in place.
+
+    What ImageNet can't tell apart stays tied after the trade: both kinds of speech are a person, and
+    guitars, banjos, mandolins and ukuleles look alike.
+    """
+    if first != second:
+        picture[..., [first, second]] = picture[..., [second, first]]
+    for event in (first, second):
+        if event in SPEECH:
+            for twin in (*SPEECH, _PERSON_CHANNEL):
+                picture[..., twin] = picture[..., event]
+        elif event in PLUCKED:
+            best = picture[..., PLUCKED].max(axis=-1)
+            for twin in PLUCKED:
+                share = 1.0 if twin == second else rng.uniform(0.6, 1.1)
+                picture[..., twin] = np.clip(best * np.float32(share), 0.0, 1.0)

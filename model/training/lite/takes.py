@@ -1,0 +1,179 @@
+"""Ten-second takes of sound, cut from labelled recordings, with the truth of each second.
+
+A take holds one event (or none) that starts, stops and repeats as such sounds do, over a bed of something
+else, in a room, through a microphone. A second counts as audible when the event's own sound in it is
+within 20 dB of its loudest second and not buried in the bed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...labels import BACKGROUND
+from ...logmel import SAMPLE_RATE, patch
+
+T: Final = 10
+_LENGTH: Final = T * SAMPLE_RATE
+_AUDIBLE_DB: Final = 20.0
+_BURIED_DB: Final = 7.0
+Wave = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Sound:
+    """One recording: `samples` [n] int16 at 16 kHz, its event (or BACKGROUND) and where it came from."""
+
+    samples: NDArray[np.int16]
+    kind: int
+    source: str
+    stem: str
+
+    def wave(self) -> Wave:
+        """Float32 in [-1, 1)."""
+        return self.samples.astype(np.float32) / 32768.0
+
+
+@dataclass(frozen=True)
+class Takes:
+    """`patches` [N, 10, 96, 64] float16 log-mel, `kind` [N], `audible` [N, 10]."""
+
+    patches: NDArray[np.float16]
+    kind: NDArray[np.int64]
+    audible: NDArray[np.bool_]
+
+
+def _rms(x: Wave) -> float:
+    return float(np.sqrt(np.mean(np.square(x, dtype=np.float64)) + 1e-12))
+
+
+def _per_second(x: Wave) -> NDArray[np.float64]:
+    """Level of each second, [10], linear."""
+    return np.sqrt(np.mean(np.square(x.reshape(T, SAMPLE_RATE), dtype=np.float64), axis=1) + 1e-14)
+
+
+def _lay_out(wave: Wave, rng: np.random.Generator) -> Wave:
+    """Place a recording on ten seconds: long ones cut, short ones once or repeated with pauses."""
+    out = np.zeros(_LENGTH, np.float32)
+    if len(wave) >= _LENGTH:
+        start = int(rng.integers(0, len(wave) - _LENGTH + 1))
+        out[:] = wave[start : start + _LENGTH]
+    else:
+        at = (
+            int(rng.integers(0, SAMPLE_RATE))
+            if rng.random() < 0.6
+            else int(rng.integers(0, _LENGTH * 2 // 3))
+        )
+        dense = rng.random() < 0.5
+        while at < _LENGTH:
+            piece = wave[: _LENGTH - at]
+            out[at : at + len(piece)] += piece
+            pause = rng.uniform(0.0, 0.15) if dense else rng.exponential(1.8)
+            at += len(wave) + int(pause * SAMPLE_RATE)
+    if rng.random() < 0.35:  # begins or ends somewhere within
+        first, last = sorted(rng.integers(0, _LENGTH + 1, size=2))
+        if last - first > SAMPLE_RATE:
+            out[:first] = 0.0
+            out[last:] = 0.0
+    return out
+
+
+def _colour(x: Wave, rng: np.random.Generator) -> Wave:
+    """A microphone's and a codec's frequency response: a smooth random curve, perhaps band-limited."""
+    spectrum = np.fft.rfft(x)
+    frequency = np.linspace(0.0, 1.0, len(spectrum))
+    curve = np.interp(frequency, np.linspace(0.0, 1.0, 7), rng.normal(0.0, 4.0, 7))
+    gain = 10.0 ** (curve / 20.0)
+    if rng.random() < 0.3:
+        gain = gain / (1.0 + (frequency / rng.uniform(0.3, 0.8)) ** 12)
+    if rng.random() < 0.3:
+        gain = gain * np.clip(frequency * 8000.0 / rng.uniform(80.0, 300.0), 0.0, 1.0)
+    return np.fft.irfft(spectrum * gain, n=len(x)).astype(np.float32)
+
+
+def _reverberate(x: Wave, response: Wave) -> Wave:
+    """Convolve with a room's impulse response, keeping length and level."""
+    size = len(x) + len(response) - 1
+    wet = np.fft.irfft(np.fft.rfft(x, size) * np.fft.rfft(response, size), size)[: len(x)]
+    return (wet * (_rms(x) / _rms(wet.astype(np.float32)))).astype(np.float32)
+
+
+def _noise(rng: np.random.Generator) -> Wave:
+    """White to brown noise."""
+    spectrum = np.fft.rfft(rng.normal(size=_LENGTH))
+    tilt = np.maximum(np.arange(len(spectrum)), 1.0) ** -rng.uniform(0.0, 1.0)
+    x = np.fft.irfft(spectrum * tilt, _LENGTH)
+    return (x / (np.abs(x).max() + 1e-9)).astype(np.float32)
+
+
+class TakeMaker:
+    """Draws takes; classes evenly, within a class sources evenly, within a source recordings evenly."""
+
+    def __init__(self, sounds: Sequence[Sound], rooms: Sequence[Wave], seed: int) -> None:
+        self.rooms = list(rooms)
+        self.rng = np.random.default_rng(seed)
+        tree: dict[int, dict[str, list[Sound]]] = {}
+        for sound in sounds:
+            tree.setdefault(sound.kind, {}).setdefault(sound.source, []).append(sound)
+        self._tree = {kind: list(by_source.values()) for kind, by_source in tree.items()}
+        self.kinds = sorted(self._tree)
+
+    def _draw(self, kind: int) -> Wave:
+        sources = self._tree[kind]
+        # Between even over sources and even over recordings: a source of two files is not half the class.
+        weights = np.sqrt([len(source) for source in sources])
+        source = sources[self.rng.choice(len(sources), p=weights / weights.sum())]
+        return source[self.rng.integers(len(source))].wave()
+
+    def _bed(self) -> Wave:
+        rng = self.rng
+        choice = rng.random()
+        if choice < 0.2 or BACKGROUND not in self._tree:
+            return _noise(rng)
+        if choice < 0.25:
+            return np.zeros(_LENGTH, np.float32)
+        bed = _lay_out(self._draw(BACKGROUND), rng)
+        if choice < 0.5:
+            other = _lay_out(self._draw(BACKGROUND), rng)
+            bed = bed + other * (_rms(bed) / _rms(other)) * 10 ** rng.uniform(-0.5, 0.5)
+        return bed
+
+    def take(self, kind: int) -> tuple[Wave, NDArray[np.bool_]]:
+        """[160000] float32 and in which of its ten seconds the event is audible."""
+        rng = self.rng
+        audible = np.zeros(T, np.bool_)
+        bed = self._bed()
+        if kind == BACKGROUND:
+            mix = bed
+        else:
+            event = _lay_out(self._draw(kind), rng)
+            if self.rooms and rng.random() < 0.5:
+                event = _reverberate(event, self.rooms[rng.integers(len(self.rooms))])
+            levels = _per_second(event)
+            snr = rng.uniform(-3.0, 30.0)
+            bed = bed * np.float32(levels.max() / (_per_second(bed).max() + 1e-9) * 10 ** (-snr / 20))
+            loud = levels > levels.max() * 10 ** (-_AUDIBLE_DB / 20)
+            clear = levels > _per_second(bed) * 10 ** (-_BURIED_DB / 20)
+            audible = loud & clear & (levels.max() > 1e-4)
+            mix = event + bed
+        if rng.random() < 0.6:
+            mix = _colour(mix, rng)
+        peak = float(np.abs(mix).max()) + 1e-9
+        mix = mix / peak * np.float32(10 ** (rng.uniform(-28.0, 3.0) / 20))
+        mix = mix + rng.normal(0.0, 10 ** rng.uniform(-5.0, -3.2), size=_LENGTH).astype(np.float32)
+        return np.clip(mix, -1.0, 1.0).astype(np.float32), audible
+
+    def make(self, per_event: int, backgrounds: int) -> Takes:
+        """`per_event` takes of every event there is and `backgrounds` of none, shuffled by nothing."""
+        kinds = [k for k in self.kinds if k != BACKGROUND for _ in range(per_event)]
+        kinds += [BACKGROUND] * backgrounds
+        patches = np.empty((len(kinds), T, 96, 64), np.float16)
+        audible = np.zeros((len(kinds), T), np.bool_)
+        for row, kind in enumerate(kinds):
+            wave, audible[row] = self.take(kind)
+            patches[row] = patch(wave.reshape(T, SAMPLE_RATE)).astype(np.float16)
+        return Takes(patches, np.asarray(kinds, np.int64), audible)

@@ -1,0 +1,128 @@
+"""Metrics as Prometheus reads them, and the health check, over real HTTP."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from avel_live.model.labels import LABELS
+from avel_live.realtime.clock import ManualClock
+from avel_live.realtime.errors import OutputError, UsageError
+from avel_live.realtime.messages import Status
+from avel_live.realtime.sinks.metrics import MetricsSettings, MetricsSink
+from support.stream import make_start, make_stream
+
+prometheus_parser = pytest.importorskip("prometheus_client.parser")
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(10**12)
+
+
+@pytest.fixture
+def sink(clock: ManualClock) -> Iterator[MetricsSink]:
+    sink = MetricsSink(MetricsSettings(0), clock)
+    yield sink
+    sink.close()
+
+
+def get(sink: MetricsSink, path: str, token: str | None = None) -> tuple[int, str]:
+    headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+    request = urllib.request.Request(f"http://127.0.0.1:{sink.port}{path}", headers=headers)
+    try:
+        with urllib.request.urlopen(request, timeout=30) as response:
+            return response.status, response.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+def samples(sink: MetricsSink) -> dict[tuple[str, str], float]:
+    status, text = get(sink, "/metrics")
+    assert status == 200
+    return {
+        (sample.name, sample.labels.get("label", sample.labels.get("device", ""))): sample.value
+        for family in prometheus_parser.text_string_to_metric_families(text)
+        for sample in family.samples
+        if "le" not in sample.labels
+    }
+
+
+def test_the_counts_are_those_of_the_stream(sink: MetricsSink) -> None:
+    start, hops, end = make_stream(25)
+    sink.start(start)
+    for record in hops:
+        sink.hop(replace(record, skipped=record.hop // 5, dropped=2 * record.hop))
+    got = samples(sink)
+    assert got["avel_hops_total", ""] == 25
+    assert got["avel_hops_skipped_total", ""] == 4
+    assert got["avel_dropped_total", ""] == 48
+    assert got["avel_latency_seconds_count", ""] == 25
+    assert got["avel_latency_seconds_sum", ""] == pytest.approx(sum(r.latency_ms for r in hops) / 1000)
+    assert got["avel_confidence", ""] == pytest.approx(hops[-1].confidence)
+    events = [e for r in hops for e in r.events]
+    open_ids = {e.id for e in events if e.kind == "start"} - {e.id for e in events if e.kind == "end"}
+    for label in {LABELS[e.label] for e in events}:
+        assert got["avel_events_total", label] == sum(
+            e.kind == "start" and LABELS[e.label] == label for e in events
+        )
+        still = any(e.id in open_ids and LABELS[e.label] == label for e in events)
+        assert got["avel_event_active", label] == still
+    assert open_ids
+    sink.end(end)
+    got = samples(sink)
+    assert sum(v for (name, _), v in got.items() if name == "avel_settled_seconds_total") == 25
+    assert sum(v for (name, _), v in got.items() if name == "avel_event_active") == 0
+
+
+def test_health_follows_answers_and_devices(sink: MetricsSink, clock: ManualClock) -> None:
+    start, hops, end = make_stream(3)
+    sink.start(start)
+    assert get(sink, "/healthz") == (200, '{"healthy": true, "troubles": {}}')
+    clock.advance(11)
+    status, body = get(sink, "/healthz")
+    assert status == 503
+    assert "no answer for 11 s" in json.loads(body)["troubles"]["stream"]
+    sink.hop(hops[0])
+    assert get(sink, "/healthz")[0] == 200
+    sink.status(Status("camera", "lost", "unplugged", 0))
+    sink.status(Status("mqtt", "lost", "a sink is not vital", 0))
+    status, body = get(sink, "/healthz")
+    assert status == 503
+    assert json.loads(body)["troubles"] == {"camera": "lost: unplugged"}
+    assert samples(sink)["avel_healthy", ""] == 0
+    sink.status(Status("camera", "running", "", 0))
+    assert get(sink, "/healthz")[0] == 200
+    assert samples(sink)["avel_healthy", ""] == 1
+    assert samples(sink)["avel_status_total", "mqtt"] == 1
+    sink.end(end)
+    assert get(sink, "/healthz")[0] == 503
+
+
+def test_long_hops_are_not_mistaken_for_silence(sink: MetricsSink, clock: ManualClock) -> None:
+    sink.start(make_start(hop_s=10.0))
+    sink.hop(make_stream(1)[1][0])
+    clock.advance(45)
+    assert get(sink, "/healthz")[0] == 200
+
+
+def test_another_address_wants_a_token(clock: ManualClock) -> None:
+    with pytest.raises(UsageError, match=r"metrics\.token"):
+        MetricsSink(MetricsSettings(0, host="0.0.0.0"), clock)
+    assert "s3cret" not in repr(MetricsSettings(0, token="s3cret"))
+    sink = MetricsSink(MetricsSettings(0, host="0.0.0.0", token="s3cret"), clock)
+    try:
+        for path in ("/metrics", "/healthz", "/"):
+            assert get(sink, path)[0] == 401
+            assert get(sink, path, "wrong")[0] == 401
+        assert get(sink, "/metrics", "s3cret")[0] == 200
+        assert get(sink, "/nothing", "s3cret")[0] == 404
+        with pytest.raises(OutputError, match="another port"):
+            MetricsSink(MetricsSettings(sink.port, host="0.0.0.0", token="x"), clock)
+    finally:
+        sink.close()
