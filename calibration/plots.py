@@ -111,6 +111,8 @@ def precision_recall_png(
             axes.plot(recall[at], precision[at], "o", color=_OVER)
         axes.set_title(f"{name.split(',')[0]}\nenter {chosen[name]:.2f}", fontsize=9)
         axes.set(xlim=(0, 1.02), ylim=(0, 1.02))
+        # Panels above an empty place carry the scale that it would have carried.
+        axes.tick_params(labelbottom=True)
     figure.supxlabel("recall by the second", fontsize=9)
     figure.supylabel("precision by the second", fontsize=9)
     _finish(figure, path, title, "")

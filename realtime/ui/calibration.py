@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -19,45 +20,51 @@ from ...model.labels import short_name
 
 
 def confidence_view(report: ConfidenceReport, settled: Line | None, settle_s: int) -> RenderableType:
-    """Table by seconds of future, then both reliability diagrams."""
-    table = Table(
-        title="Confidence, before → after (each clip judged by a fit that did not see it)",
-        title_justify="left",
-        header_style="bold",
-    )
+    """Table by seconds of future, then both reliability diagrams; 80 columns."""
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", padding=(0, 1), pad_edge=False)
     table.add_column("future")
-    for name in ("seconds", "right", "T", "ECE", "95 %", "aECE", "Brier", "NLL"):
+    for name in ("right", "T", "ECE", "adaptive ECE", "Brier", "NLL"):
         table.add_column(name, justify="right")
     for future, line in report.by_future.items():
         table.add_row(f"{future} s", *_cells(line, f"{report.calibrator.temperatures[future]:.2f}"))
     table.add_section()
     table.add_row("all looks", *_cells(report.overall, ""), style="bold")
     if settled is not None:
-        table.add_row(f"settled, {settle_s} s", *_cells(settled, ""), style="bold")
-    diagrams = Table.grid(padding=(0, 4))
+        table.add_row("settled", *_cells(settled, ""), style="bold")
+    head = Text(
+        f"Confidence of {report.overall.before.count} looks at {report.clips} clips, before → after; "
+    )
+    head.append("each clip is judged by a fit that did not see it\n")
+    lines = Text()
+    for name, one in (("all looks", report.overall), (f"settled after {settle_s} s", settled)):
+        if one is not None:
+            lines.append(f"ECE, {name}: {_with(one.before.ece, one.before_ece)} → ")
+            lines.append(f"{_with(one.after.ece, one.after_ece)} (95 %)\n")
+    diagrams = Table.grid(padding=(0, 3))
     diagrams.add_row(reliability_text(report.before, "before"), reliability_text(report.after, "after"))
-    return Group(table, Text(), diagrams)
+    return Group(head, table, lines, diagrams)
+
+
+def _with(value: float, interval: tuple[float, float]) -> str:
+    return f"{value:.3f} [{interval[0]:.3f}, {interval[1]:.3f}]"
 
 
 def _cells(line: Line, temperature: str) -> list[str]:
     b, a = line.before, line.after
-    low, high = line.after_ece
     return [
-        str(b.count),
         f"{a.accuracy:.1%}",
         temperature,
-        f"{b.ece:.3f} → {a.ece:.3f}",
-        f"{low:.3f}–{high:.3f}",
-        f"{b.adaptive_ece:.3f} → {a.adaptive_ece:.3f}",
-        f"{b.brier:.3f} → {a.brier:.3f}",
-        f"{b.nll:.2f} → {a.nll:.2f}",
+        f"{b.ece:.3f}→{a.ece:.3f}",
+        f"{b.adaptive_ece:.3f}→{a.adaptive_ece:.3f}",
+        f"{b.brier:.2f}→{a.brier:.2f}",
+        f"{b.nll:.2f}→{a.nll:.2f}",
     ]
 
 
-def reliability_text(bins: Bins, title: str, width: int = 24) -> Text:
+def reliability_text(bins: Bins, title: str, width: int = 16) -> Text:
     """One line per bin: stated confidence, a bar of the share that was right, a mark where it should be."""
     out = Text(f"{title}: ECE {bins.error:.3f}\n", style="bold")
-    out.append("said   right" + " " * (width - 5) + "seconds\n", style="dim")
+    out.append("said" + " " * (width + 3) + "right  looks\n", style="dim not bold")
     for k, count in enumerate(bins.count):
         if not count:
             continue
@@ -66,16 +73,16 @@ def reliability_text(bins: Bins, title: str, width: int = 24) -> Text:
         bar = ["█"] * filled + ["·"] * (width - filled)
         bar[mark] = "┃"
         colour = "green" if abs(said - right) < 0.05 else "red" if said > right else "yellow"
-        out.append(f"{said:4.0%}  ")
-        out.append("".join(bar), style=colour)
-        out.append(f" {right:4.0%} {count:6d}\n")
-    out.append("┃ = as stated; bar short of it: too sure", style="dim")
+        out.append(f"{said:4.0%} ", style="not bold")
+        out.append("".join(bar), style=f"{colour} not bold")
+        out.append(f" {right:5.0%} {count:6d}\n", style="not bold")
+    out.append("┃ where the bar should end", style="dim not bold")
     return out
 
 
 def thresholds_view(chosen: Chosen, labels: Sequence[str], events: Sequence[int]) -> RenderableType:
     """The rules of the classes that have their own, and what they give against one rule for all."""
-    table = Table(title="Thresholds", title_justify="left", header_style="bold")
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
     table.add_column("class")
     for name in ("events", "enter", "leave", "at least", "F1", "false alarms"):
         table.add_column(name, justify="right")
@@ -127,7 +134,7 @@ def room_view(room: RoomReport, labels: Sequence[str]) -> RenderableType:
     shown = [int(c) for c in order if room.per_class[c] or c in room.raised][:12] or [
         int(c) for c in order[:3]
     ]
-    table = Table(header_style="bold")
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
     table.add_column("class")
     for name in ("highest here", "false alarms", "enter, proposed"):
         table.add_column(name, justify="right")
