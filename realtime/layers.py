@@ -8,9 +8,10 @@ else the default. A key that does not exist is an error that names the nearest o
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,8 @@ class Loaded:
 
     config: Config
     origins: Mapping[str, str]
+    again: Callable[[], Loaded] | None = field(default=None, compare=False, repr=False)
+    """Reads file and environment anew, under the same flags; for a reload."""
 
 
 def load_config(
@@ -101,7 +104,8 @@ def load_config(
             _put(merged, key, value)
             origins[key] = f"environment {_env_name(key)}" if origin == "environment" else origin
     try:
-        return Loaded(Config(**merged), origins)
+        again = partial(load_config, flags, path=path if file is None else file, environ=environ)
+        return Loaded(Config(**merged), origins, again)
     except ValidationError as error:
         raise UsageError(_explain(error, origins)) from error
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -88,7 +88,9 @@ class Pipeline:
         options: PipelineOptions | None = None,
         calibrate: Calibrate = softmax,
         reports: Reports | None = None,
+        heartbeat: Callable[[], None] | None = None,
     ) -> None:
+        self._heartbeat = heartbeat
         self._options = o = options or PipelineOptions()
         self._source, self._engine, self._decoder = source, engine, decoder
         self._sinks, self._clock = sinks, clock
@@ -186,6 +188,8 @@ class Pipeline:
         """Until the stream ends or is stopped."""
         while not self._stop.is_set():
             message = self._mailbox.take(_TAKE_TIMEOUT_S)
+            if self._heartbeat is not None:
+                self._heartbeat()
             for status in self._reports.take():
                 self._tell(replace(status, t_ns=self._end_ns))
             if message is None:

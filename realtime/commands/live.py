@@ -117,8 +117,11 @@ def run(loaded: Loaded) -> None:
     from ..calibrated import apply_calibration, under_flags
     from ..events import Decoder
     from ..pipeline import Pipeline, PipelineOptions, Reports
+    from ..reload import Reloader
+    from ..service import Service
     from ..sinks.files import log_sinks
     from ..sinks.outputs import make_outputs
+    from ..sinks.switchboard import Switchboard
 
     config = loaded.config
     signals = Signals()
@@ -132,17 +135,26 @@ def run(loaded: Loaded) -> None:
             source.open()
         sinks = make_sinks(config)  # first: the screen says that the networks are being loaded
         sinks += log_sinks(config.log, reports, live=config.is_live)
-        sinks += make_outputs(config, reports, clock)
+        outputs = make_outputs(config, reports, clock)
+        switchboard = Switchboard(list(outputs.values()))
+        sinks.append(switchboard)
         engine = make_engine(config, None if config.json_ else _teller(sinks))
-        decoding = decoder_config(config, engine.info.labels)
         if config.is_live:
             # Only now: whatever devices deliver while the networks load would be late already.
             source.open()
         applied = apply_calibration(config, engine.info, source.info)
+        labels = engine.info.labels
+
+        def decoding(given: Config) -> DecoderConfig:
+            return under_flags(given, decoder_config(given, labels), applied.rules)
+
+        decoder = Decoder(decoding(config))
+        reloader = Reloader(loaded, outputs, switchboard, decoder, decoding, reports, clock)
+        service = Service(clock, reloader, reports)
         pipeline = Pipeline(
             source,
             engine,
-            Decoder(under_flags(config, decoding, applied.rules)),
+            decoder,
             sinks,
             clock,
             PipelineOptions(
@@ -153,9 +165,12 @@ def run(loaded: Loaded) -> None:
             ),
             calibrate=applied.calibrate,
             reports=reports,
+            heartbeat=service.beat,
         )
         signals.on_stop(pipeline.stop)
+        service.listen()
         pipeline.run(_start(config, source, engine, applied))
+        service.stopping()
     except BrokenPipeError:
         # The reader of our output went away (`| head`): nothing to say, and nowhere to say it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -70,6 +70,14 @@ class Decoder:
         self._provisional = (self.config.background, 0.0)
         self._finished = False
 
+    def reconfigure(self, config: DecoderConfig) -> None:
+        """Go on with other thresholds: open events, looks and settled seconds stay what they are.
+
+        `pool` and the number of classes can't change in a running stream.
+        """
+        self.config = config
+        self._tracker = Tracker(config)
+
     @property
     def pending(self) -> int:
         """Seconds that have looks but are not settled yet."""

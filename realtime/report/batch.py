@@ -25,8 +25,11 @@ from .subtitles import subrip, webvtt
 from .tracks import audacity, elan, events_csv, seconds_csv
 
 MEDIA_SUFFIXES: Final = frozenset(
-    (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".wmv", ".flv")
-    + (".3gp", ".ogv", ".wav", ".flac", ".mp3", ".m4a", ".aac", ".ogg", ".oga", ".opus", ".wma", ".aiff")
+    {
+        *(".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".mts", ".m2ts", ".mpg", ".mpeg"),
+        *(".wmv", ".flv", ".3gp", ".ogv"),
+        *(".wav", ".flac", ".mp3", ".m4a", ".aac", ".ogg", ".oga", ".opus", ".wma", ".aiff"),
+    }
 )
 _DECIDING: Final = (
     *("profile", "backend", "precision", "checkpoint", "audio_weights", "visual_weights", "calibration"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from ..clock import Clock
 from ..config import Config
 from .base import Sink
@@ -11,26 +13,49 @@ STREAM_NAME = "avel"
 """What a stream is called that has no `--name`."""
 
 
-def make_outputs(config: Config, report: Report, clock: Clock) -> list[Sink]:
-    """Build them; nothing is imported for an output that is off.
+def make_outputs(
+    config: Config, report: Report, clock: Clock, only: Collection[str] | None = None
+) -> dict[str, Sink]:
+    """Build them, by the name of their group in the configuration; nothing is imported for one that is off.
+
+    Args:
+        config: what is asked for.
+        report: where the outputs tell their troubles.
+        clock: the stream's clock.
+        only: just these groups.
 
     Raises:
         UsageError: an address, command or budget that makes no sense.
         OutputError: a folder that can't be written, a taken port, a missing package or program.
 
     """
+    outputs: dict[str, Sink] = {}
+    try:
+        _build(config, report, clock, only, outputs)
+    except BaseException:
+        for sink in outputs.values():
+            sink.close()
+        raise
+    return outputs
+
+
+def _build(
+    config: Config, report: Report, clock: Clock, only: Collection[str] | None, outputs: dict[str, Sink]
+) -> None:
     name = config.name or STREAM_NAME
-    outputs: list[Sink] = []
+
+    def wanted(group: str) -> bool:
+        return only is None or group in only
 
     def isolated(label: str, sink: Sink, flush_s: float) -> None:
-        outputs.append(SinkRunner(label, sink, report, deadline_s=flush_s + 2, clock=clock))
+        outputs[label] = SinkRunner(label, sink, report, deadline_s=flush_s + 2, clock=clock)
 
-    if config.metrics.port is not None:
+    if config.metrics.port is not None and wanted("metrics"):
         from .metrics import MetricsSettings, MetricsSink
 
         o = config.metrics
-        outputs.append(MetricsSink(MetricsSettings(config.metrics.port, o.host, o.token), clock))
-    if config.mqtt.url is not None:
+        outputs["metrics"] = MetricsSink(MetricsSettings(config.metrics.port, o.host, o.token), clock)
+    if config.mqtt.url is not None and wanted("mqtt"):
         from .mqtt import MqttSettings, MqttSink
 
         m = config.mqtt
@@ -47,7 +72,7 @@ def make_outputs(config: Config, report: Report, clock: Clock) -> list[Sink]:
             buffer=m.buffer,
         )
         isolated("mqtt", MqttSink(mqtt, report, clock), mqtt.flush_s)
-    if config.webhook.url is not None:
+    if config.webhook.url is not None and wanted("webhook"):
         from .webhook import WebhookSettings, WebhookSink
 
         w = config.webhook
@@ -60,32 +85,21 @@ def make_outputs(config: Config, report: Report, clock: Clock) -> list[Sink]:
             buffer=w.buffer,
         )
         isolated("webhook", WebhookSink(webhook, report, clock), webhook.flush_s)
-    if config.exec.command is not None:
+    if config.exec.command is not None and wanted("exec"):
         from .exec import ExecSettings, ExecSink
 
         program = ExecSettings(config.exec.command, name=name, timeout_s=config.exec.timeout_s)
         isolated("exec", ExecSink(program, report, clock), program.flush_s)
-    if config.notify:
+    if config.notify and wanted("notify"):
         from .desktop import DesktopSettings, DesktopSink
 
         isolated("notify", DesktopSink(DesktopSettings(name=name), report, clock), 1.0)
-    if config.record.dir is not None:
+    if config.record.dir is not None and wanted("record"):
         from .clips import ClipSettings, ClipSink
 
         r = config.record
         # Has a thread of its own, and wants the media that a runner does not pass on.
-        outputs.append(
-            ClipSink(
-                ClipSettings(
-                    config.record.dir,
-                    pre_s=r.pre_s,
-                    post_s=r.post_s,
-                    max_s=r.max_s,
-                    keep=r.keep,
-                    name=name,
-                ),
-                report,
-                clock,
-            )
+        clips = ClipSettings(
+            config.record.dir, pre_s=r.pre_s, post_s=r.post_s, max_s=r.max_s, keep=r.keep, name=name
         )
-    return outputs
+        outputs["record"] = ClipSink(clips, report, clock)

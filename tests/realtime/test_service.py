@@ -199,7 +199,8 @@ def test_the_program_itself(tmp_path: Path, manager: Manager) -> None:
         "OMP_NUM_THREADS": "1",
     }
     code = "from avel_live.realtime.commands import live_main; live_main()"
-    command = [sys.executable, "-c", code, "--file", str(clip), "--loop", "--no-ui", "--config", "avel.toml"]
+    command = [sys.executable, "-c", code, "--file", str(clip), "--loop", "--no-ui"]
+    command += ["--config", "avel.toml", "--backend", "torch"]
     process = subprocess.Popen(
         command, cwd=tmp_path, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
@@ -209,7 +210,7 @@ def test_the_program_itself(tmp_path: Path, manager: Manager) -> None:
     reader = threading.Thread(target=lambda: lines.extend(output))
     reader.start()
     try:
-        eventually(lambda: "WATCHDOG=1" in manager.read(), "ready and alive", 120)
+        eventually(lambda: "WATCHDOG=1" in manager.read(), "ready and alive", 300)
         assert manager.messages[0].startswith("READY=1")
         (tmp_path / "avel.toml").write_text("enter = 0.9\n")
         process.send_signal(signal.SIGHUP)
