@@ -1,7 +1,7 @@
 """What a person sees: the live terminal screen and the plain lines when there is no terminal.
 
-state    what is known, bounded            layout, parts, picture, theme    state → lines of text
-screen   draws them, in its own thread     plain, summary                   lines for logs, the last words
+state    what is known, bounded              layout, parts, timeline, picture, theme   state → text
+screen   draws it, in a thread of its own    plain, summary   lines for logs, the last words
 """
 
 from __future__ import annotations

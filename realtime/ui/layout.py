@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from rich.text import Text
 
-from .parts import banner, counters, devices, header, meter, recent, timeline, top
+from .parts import banner, counters, devices, header, meter, recent, top
 from .picture import draw
 from .state import ScreenState
 from .theme import Theme
+from .timeline import timeline
 
 _MARGIN = 2
 _GAP = 3

@@ -115,6 +115,14 @@ def rgb(lightness: float, chroma: float, hue: float) -> Color:
     return Color.from_rgb(*oklch(lightness, chroma, hue))
 
 
+def _named(hue: float) -> str:
+    """The nearest of the eight colours every terminal has."""
+    for end, name in ((35, "red"), (115, "yellow"), (200, "green"), (275, "blue"), (350, "magenta")):
+        if hue < end:
+            return name
+    return "red"
+
+
 @dataclass(frozen=True)
 class Glyphs:
     """Characters to draw with."""
@@ -163,6 +171,8 @@ class Theme:
         """For characters on the terminal's own background; legible on white and on black."""
         if not self.color:
             return Style(dim=weak)
+        if not self.fine:
+            return Style(color=_named(hue_of(label)), dim=weak)
         return Style(color=rgb(0.62, 0.07 if weak else 0.15, hue_of(label)))
 
     def fill(self, label: str, level: float) -> Style:
@@ -170,25 +180,30 @@ class Theme:
         if not self.color:
             return Style()
         hue = hue_of(label)
+        if not self.fine:
+            # Sixteen colours look as each terminal likes: reversed text reads on all of them.
+            return Style(color=_named(hue), reverse=True) if level >= 0.5 else Style()
         return Style(color=rgb(0.98, 0.01, hue), bgcolor=rgb(0.34 + 0.16 * level, 0.045 + 0.085 * level, hue))
 
     def quiet(self) -> Style:
         """A filled area where nothing happens."""
         if not self.color:
             return Style()
+        if not self.fine:
+            return Style(reverse=True)
         return Style(color=Color.from_rgb(236, 238, 242), bgcolor=Color.from_rgb(84, 90, 102))
 
     def warn(self) -> Style:
         """For what deserves attention."""
         if not self.color:
             return Style(bold=True)
-        return Style(color=rgb(0.62, 0.18, 40), bold=True)
+        return Style(color=rgb(0.62, 0.18, 40) if self.fine else "red", bold=True)
 
     def good(self) -> Style:
         """For what is as it should be."""
         if not self.color:
             return Style()
-        return Style(color=rgb(0.62, 0.13, 150))
+        return Style(color=rgb(0.62, 0.13, 150) if self.fine else "green")
 
 
 def brief(label: str, width: int, more: str = "…") -> str:
