@@ -52,7 +52,8 @@ class Int8Settings:
         methods: ways to find ranges that are tried.
         agreement: least share of settled labels that must equal float32's.
         feature_error: layers are kept in float until the features are at least this close.
-        keep: how many of the layers that hurt most are kept in float, tried in order.
+        keep: how many of the layers that hurt most are kept in float, tried in order; only 0 = quantise
+            all and do not look which ones hurt.
         seven_bits: CPU weights in seven bits, for x86 without VNNI; None = by this machine.
         seed: of the reservoir.
 
@@ -213,19 +214,21 @@ def calibrate(
         say(f"ranges by {method}")
         errors[method] = error_of(quantiser.build(folder / f"{method}.onnx", method, "cpu"))
     best = min(errors, key=lambda method: errors[method])
-    say("the cost of each layer alone")
-    layers = {
-        name: error_of(quantiser.build(folder / "one.onnx", best, "cpu", only=[name]))
-        for name in quantiser.groups
-    }
+    layers: dict[str, float] = {}
+    if max(s.keep) > 0:
+        say("the cost of each layer alone")
+        layers = {
+            name: error_of(quantiser.build(folder / "one.onnx", best, "cpu", only=[name]))
+            for name in quantiser.groups
+        }
     layers = dict(sorted(layers.items(), key=lambda item: -item[1]))
     seven = not machine().fast_int8 if s.seven_bits is None else s.seven_bits
     kept: tuple[str, ...] = ()
     cost: Cost | None = None
     path = folder / f"{profile.name}_visual_int8_cpu.onnx"
-    for count in sorted({min(n, len(layers) - 1) for n in s.keep}):
+    for count in sorted({min(n, len(quantiser.groups) - 1) for n in s.keep}):
         tried = tuple(layers)[:count]
-        say(f"INT8 answers with {count} of {len(layers)} layers kept in float")
+        say(f"INT8 answers with {count} of {len(quantiser.groups)} layers kept in float")
         quantiser.build(path, best, "cpu", keep=tried, seven_bits=seven)
         kept, cost = tried, _cost(options, path, held, exact, labels, layers, s)
         if cost.agreement >= s.agreement and cost.feature_error <= s.feature_error:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 _CELLS = 8
 """A picture is remembered by the brightness of 8 × 8 cells."""
+_STRIDE = 4
 _ALIKE_PICTURE = 6.0
 """Mean difference of brightness, of 255, below which two pictures count as the same."""
 _ALIKE_SOUND_DB = 3.0
@@ -46,8 +47,9 @@ class _Look:
     @classmethod
     def of(cls, second: Second) -> _Look:
         middle = second.frames[len(second.frames) // 2] if len(second.frames) else np.zeros((224, 224, 3))
-        side = middle.shape[0] // _CELLS
-        grey = middle[: side * _CELLS, : side * _CELLS].mean(axis=2)
+        coarse = middle[::_STRIDE, ::_STRIDE]
+        side = coarse.shape[0] // _CELLS
+        grey = coarse[: side * _CELLS, : side * _CELLS].mean(axis=2)
         cells = grey.reshape(_CELLS, side, _CELLS, side).mean(axis=(1, 3)).astype(np.float32)
         rms = float(np.sqrt(np.mean(np.square(second.audio, dtype=np.float64)))) if len(second.audio) else 0.0
         return cls(cells, 20 * float(np.log10(max(rms, 1e-6))))

@@ -9,6 +9,13 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 
+class _Tracer(torch.fx.Tracer):
+    """Keeps convolutions whole, our own kinds of them too."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return isinstance(m, nn.Conv2d) or super().is_leaf_module(m, module_qualified_name)
+
+
 def fold_batchnorm(network: nn.Module) -> nn.Module:
     """A copy of an eval-mode network with every Conv2d → BatchNorm2d pair folded into the convolution.
 
@@ -16,7 +23,8 @@ def fold_batchnorm(network: nn.Module) -> nn.Module:
     comes back unchanged: folding is a matter of speed only.
     """
     try:
-        graph = torch.fx.symbolic_trace(copy.deepcopy(network))
+        whole = copy.deepcopy(network)
+        graph = torch.fx.GraphModule(whole, _Tracer().trace(whole))
     except Exception:  # tracing fails in as many ways as there is Python
         return network
     modules = dict(graph.named_modules())
