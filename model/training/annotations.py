@@ -156,7 +156,8 @@ def read_splits(folder: Path, rows: Sequence[Annotation]) -> Splits:
 
 def shared_videos(rows: Sequence[Annotation], splits: Splits) -> dict[tuple[str, str], int]:
     """How many video ids occur in two splits (the published lists have a few: the same film twice)."""
-    ids = {name: {rows[i].video for i in chosen} for name, chosen in splits.items()}
+    count = len(rows)  # rows beyond are the noisy set's, which has no ids
+    ids = {name: {rows[i].video for i in chosen if i < count} for name, chosen in splits.items()}
     names = [name for name in SPLITS if name in ids]
     return {(a, b): len(ids[a] & ids[b]) for i, a in enumerate(names) for b in names[i + 1 :]}
 

@@ -44,7 +44,11 @@ def table_of(cells: Sequence[Cell]) -> Table:
 
 
 def print_table(
-    annotations: Path | None, evidence: list[str] | None, seed: int, epochs: int | None
+    annotations: Path | None,
+    evidence: list[str] | None,
+    seed: int,
+    epochs: int | None,
+    only: list[str] | None = None,
 ) -> list[Cell]:
     """Train everything and print the table; progress goes to stderr."""
     from .train import annotated
@@ -63,7 +67,7 @@ def print_table(
     cells: list[Cell] = []
     began = time.process_time()
     with tempfile.TemporaryDirectory(prefix="avel-") as scratch:
-        for cell in compare(rows, splits, Path(scratch), evidence=kinds, seed=seed, train=train):
+        for cell in compare(rows, splits, Path(scratch), evidence=kinds, only=only, seed=seed, train=train):
             cells.append(cell)
             console.print(
                 f"{cell.evidence}: {cell.name} {percent(cell.accuracy)} %, {cell.cpu_s:.0f} CPU-s",

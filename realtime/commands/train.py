@@ -292,11 +292,12 @@ def synthetic(
     evidence: Annotated[list[str] | None, typer.Option(help="audio, visual or joint; else all.")] = None,
     seed: Seed = 0,
     epochs: Annotated[int | None, typer.Option(min=1, help="Fewer or more epochs.")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="Networks by name; else all.")] = None,
 ) -> None:
     """Print the table: DIIA, its baselines and ablations against the best possible, on generated features."""
     from .synthetic_table import print_table
 
-    print_table(annotations, evidence, seed, epochs)
+    print_table(annotations, evidence, seed, epochs, only)
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
