@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from avel_live.realtime import diagnosis
 from avel_live.realtime.clock import SystemClock
 from avel_live.realtime.sources import portaudio
 from avel_live.realtime.sources.capture import CameraOptions
@@ -194,3 +195,11 @@ def test_closing_is_quick_and_leaves_no_stream_open(pulse: PulseServer) -> None:
         source.close()
         assert time.monotonic() - begun < 6.0
         assert portaudio._open_streams == 0
+
+
+def test_the_doctor_sees_what_is_wrong_with_this_set_up(pulse: PulseServer) -> None:
+    found = {c.name: c for check in (diagnosis.sound_server, diagnosis.microphones) for c in check()}
+    assert found["sound server"].state == "ok"
+    assert found["microphone"].state == "missing"
+    assert "fake.monitor, which records what is played" in found["microphone"].found
+    assert "pactl set-default-source" in found["microphone"].fix

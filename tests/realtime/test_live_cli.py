@@ -1,0 +1,193 @@
+"""The whole program on faked hardware: `avel-live --camera URL --mic NAME --json`, `avel devices --test`."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.mjpeg import MjpegServer
+from support.pulse import Beeper, PulseServer
+
+LIVE = "from avel_live.realtime.commands import live_main; live_main()"
+AVEL = "from avel_live.realtime.commands import main; main()"
+
+
+@pytest.fixture(scope="module")
+def pulse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PulseServer]:
+    with PulseServer(Path(tmp_path_factory.mktemp("pulse"))) as server:
+        yield server
+
+
+class Program:
+    """avel-live as a subprocess; its records are read as they come."""
+
+    def __init__(self, pulse: PulseServer, *args: str) -> None:
+        env = {**pulse.env, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", LIVE, *args, "--json"],
+            env=env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.records: list[dict[str, Any]] = []
+        self.errors: list[str] = []
+        self._lines: queue.Queue[str | None] = queue.Queue()
+        threading.Thread(target=self._pump, daemon=True).start()
+        threading.Thread(target=self._complain, daemon=True).start()
+
+    def _pump(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self._lines.put(line)
+        self._lines.put(None)
+
+    def _complain(self) -> None:
+        assert self.process.stderr is not None
+        self.errors += self.process.stderr
+
+    def until(self, kind: str, count: int, limit_s: float, **wanted: Any) -> list[dict[str, Any]]:
+        """Records of a kind with these values, once there are so many."""
+        end = time.monotonic() + limit_s
+
+        def found() -> list[dict[str, Any]]:
+            return [
+                r for r in self.records if r["type"] == kind and all(r.get(k) == v for k, v in wanted.items())
+            ]
+
+        while len(found()) < count:
+            try:
+                line = self._lines.get(timeout=max(0.01, end - time.monotonic()))
+            except queue.Empty:
+                line = None
+            if line is None:
+                raise AssertionError(f"no {count} × {kind} {wanted}: {self.records[-3:]} {self.errors[-5:]}")
+            self.records.append(json.loads(line))
+        return found()
+
+    def stop(self, number: int = signal.SIGINT) -> int:
+        self.process.send_signal(number)
+        code = self.process.wait(30)
+        while (line := self._lines.get(timeout=10)) is not None:
+            self.records.append(json.loads(line))
+        return code
+
+    def kill(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait(5)
+
+
+def test_camera_and_microphone_drive_the_program(pulse: PulseServer) -> None:
+    with MjpegServer() as camera, Beeper(pulse):
+        program = Program(pulse, "--camera", camera.url, "--mic", "pulse")
+        try:
+            (start,) = program.until("start", 1, 90.0)
+            assert start["schema"] == 1
+            program.until("hop", 5, 60.0)
+            camera.stall()
+            program.until("status", 1, 30.0, device="camera", state="stalled")
+            camera.resume()
+            program.until("hop", len([r for r in program.records if r["type"] == "hop"]) + 3, 60.0)
+            code = program.stop()
+        finally:
+            program.kill()
+        assert code == 0, program.errors
+        hops = [r for r in program.records if r["type"] == "hop"]
+        assert [h["segment"]["index"] for h in hops] == sorted({h["segment"]["index"] for h in hops})
+        assert sum(h["segment"]["video"] and h["segment"]["audio"] > 0.5 for h in hops) >= 3
+        end = program.records[-1]
+        assert end["type"] == "end"
+        assert end["hops"] == len(hops)
+        assert abs(end["skew_ms"]) < 33.0
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (("--camera", "none", "--mic", "nosuch"), "no input has that in its name; there are: "),
+        (("--camera", "http://me:geheim@127.0.0.1:9/x", "--mic", "none"), "camera http://***@127.0.0.1:9/x"),
+    ],
+)
+def test_what_is_not_there_is_one_line_and_exit_code_three(
+    pulse: PulseServer, args: tuple[str, ...], says: str
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LIVE, *args, "--json"],
+        env={**pulse.env, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 3
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1
+    assert says in errors[0]
+    assert "geheim" not in done.stderr + done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_devices_are_listed_and_tested(pulse: PulseServer) -> None:
+    with MjpegServer() as camera, Beeper(pulse):
+        done = subprocess.run(
+            [sys.executable, "-c", AVEL, "devices", "--test", "--camera", camera.url, "--mic", "pulse"],
+            env={**pulse.env, "OMP_NUM_THREADS": "1", "COLUMNS": "100"},
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+        )
+    assert done.returncode == 0, done.stderr
+    assert "pulse (ALSA, 32 ch, 44100 Hz)" in done.stdout
+    assert "monitor of what is played (fake.monitor)" in done.stdout
+    assert "✓ camera http://127.0.0.1" in done.stdout
+    fps = float(done.stdout.split("320x240 at ")[2].split(" fps")[0])
+    assert 8.0 < fps < 30.0  # 25 on a machine that has time
+    rate = float(done.stdout.split("delivers  ")[2].split(" Hz")[0])
+    assert rate == pytest.approx(44_100, rel=0.01)
+
+
+@pytest.mark.slow
+def test_a_busy_machine_takes_fewer_pictures_and_more_again(pulse: PulseServer) -> None:
+    """As many busy processes as processors, twice over: latency stays bounded, pictures step down and up."""
+    hogs: list[subprocess.Popen[bytes]] = []
+    with MjpegServer() as camera, Beeper(pulse):
+        program = Program(pulse, "--camera", camera.url, "--mic", "pulse", "--frames", "auto")
+        try:
+            program.until("hop", 8, 120.0)
+            hogs = [
+                subprocess.Popen([sys.executable, "-c", "while True: pass"])
+                for _ in range(2 * (os.cpu_count() or 1))
+            ]
+            begun = time.monotonic()
+            program.until("status", 1, 120.0, device="machine", state="effort")
+            while time.monotonic() - begun < 30:
+                program.until("hop", len([r for r in program.records if r["type"] == "hop"]) + 1, 60.0)
+            for hog in hogs:
+                hog.kill()
+                hog.wait()
+            program.until("status", 1, 180.0, device="machine", reason="16 pictures a second")
+            assert program.stop() == 0
+        finally:
+            program.kill()
+            for hog in hogs:
+                if hog.poll() is None:
+                    hog.kill()
+                    hog.wait()
+        steps = [r["reason"] for r in program.records if r["type"] == "status" and r["state"] == "effort"]
+        assert steps[0] == "8 pictures a second"
+        assert steps[-1] == "16 pictures a second"
+        latencies = sorted(r["latency_ms"] for r in program.records if r["type"] == "hop")
+        print(steps, "p50", latencies[len(latencies) // 2], "p99", latencies[int(0.99 * len(latencies))])
+        assert latencies[int(0.99 * len(latencies))] <= 2000.0
