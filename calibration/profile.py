@@ -261,6 +261,19 @@ def load_device(devices: Devices) -> DeviceFile | None:
     return found if found.devices == devices else None
 
 
+def stored_devices() -> tuple[list[DeviceFile], list[ModelFileError]]:
+    """Every pair that was measured, and what is wrong with files that can't be read."""
+    found: list[DeviceFile] = []
+    wrong: list[ModelFileError] = []
+    folder = data_dir() / "devices"
+    for path in sorted(folder.glob("*.json")) if folder.is_dir() else []:
+        try:
+            found.append(_load(path, DeviceFile, "avel calibrate sync"))
+        except ModelFileError as error:
+            wrong.append(error)
+    return found, wrong
+
+
 def _load(path: Path, kind: type[AnyFile], command: str) -> AnyFile:
     again = f"make it again with `{command}`"
     if not path.is_file():

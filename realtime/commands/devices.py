@@ -70,7 +70,25 @@ def _list(console: Console) -> int:
         console.print(f"  {mic}{note}{f'  ! {remark}' if remark else ''}", markup=False)
     if not microphones:
         console.print("  none found", markup=False)
+    _list_offsets(console)
     return 0
+
+
+def _list_offsets(console: Console) -> None:
+    """What `avel calibrate sync` measured; applied by itself when such a pair is used."""
+    from ...calibration.profile import stored_devices
+
+    measured, wrong = stored_devices()
+    if measured or wrong:
+        console.print("[bold]Offsets[/] (camera time minus microphone time)")
+    for one in measured:
+        when = one.made.partition("T")[0]
+        console.print(
+            f"  {one.devices}:  {one}  ({one.events} {'flashes' if one.kind == 'flash' else 'claps'}, {when})",
+            markup=False,
+        )
+    for error in wrong:
+        console.print(f"  ! {error}", markup=False, style="yellow")
 
 
 def _test_cameras(

@@ -18,6 +18,7 @@ from avel_live.calibration.profile import (
     load_calibration,
     load_device,
     save,
+    stored_devices,
 )
 from avel_live.calibration.sync import SyncEstimate
 from avel_live.calibration.thresholds import Rules
@@ -204,7 +205,9 @@ def test_device_files_are_found_by_their_pair():
     assert load_device(PAIR) == measured()
     assert load_device(Devices(camera="1", microphone=PAIR.microphone)) is None
     assert str(measured()) == "+83 ms ± 8"
+    assert stored_devices() == ([measured()], [])
     device_path(PAIR).write_text("{}")
+    assert len(stored_devices()[1]) == 1
     with pytest.raises(ModelFileError, match="sync"):
         load_device(PAIR)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import replace
 from fractions import Fraction
@@ -28,11 +29,13 @@ from avel_live.realtime.calibrated import apply_calibration, camera_delay_ms, de
 from avel_live.realtime.calibrating.store import per_hour_of
 from avel_live.realtime.collect import read_manifest, settled, window_scores
 from avel_live.realtime.commands import live, main
+from avel_live.realtime.commands.devices import _list_offsets
 from avel_live.realtime.config import Config
 from avel_live.realtime.errors import ModelFileError, UsageError
 from avel_live.realtime.events.config import DecoderConfig
 from avel_live.realtime.localizer import softmax as raw_softmax
 from avel_live.realtime.messages import SourceInfo
+from rich.console import Console
 from support.loop import ToyEngine
 from support.media import make_clip
 from support.sync_media import RATE, event_times, pictures, sound
@@ -318,6 +321,8 @@ def test_measured_offset_reaches_the_timeline(monkeypatch):
     assert camera_delay_ms(Config()) == 80.0
     assert live_options(Config(), camera_delay_ms(Config())).camera_delay_ms == 80.0
     assert camera_delay_ms(Config(camera="1")) == 0.0
+    _list_offsets(console := Console(file=io.StringIO(), width=100))
+    assert "0 + USB Audio:  +80 ms ± 10  (5 claps, 2025-01-01)" in console.file.getvalue()
     shifted = Config(sync_offset_ms=-30)
     assert live_options(shifted, camera_delay_ms(shifted)).camera_delay_ms == 30.0
 
