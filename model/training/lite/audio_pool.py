@@ -50,6 +50,11 @@ class Pool:
     def __len__(self) -> int:
         return len(self.patches)
 
+    def join(self, other: Pool) -> Pool:
+        """Both, one after the other."""
+        names = Pool.__annotations__
+        return Pool(*(np.concatenate([getattr(self, name), getattr(other, name)]) for name in names))
+
     def take(self, rows: NDArray[np.bool_]) -> Pool:
         """The patches where `rows` is true."""
         return Pool(*(getattr(self, name)[rows] for name in Pool.__annotations__))

@@ -47,6 +47,9 @@ class StudentConfig:
     threads: int = 1
 
 
+DEFAULT: Final = StudentConfig()
+
+
 def event_targets(pool: Pool) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Targets [N, 28] in 0..1 and weights [N, 28] (0 = left open)."""
     target = (pool.labels == 1).astype(np.float32)
@@ -61,7 +64,7 @@ def event_targets(pool: Pool) -> tuple[NDArray[np.float32], NDArray[np.float32]]
 def train_student(
     pool: Pool,
     work: Path,
-    config: StudentConfig = StudentConfig(),
+    config: StudentConfig = DEFAULT,
     *,
     leave_out: Collection[int] = (),
     start: Path | None = None,
@@ -86,7 +89,6 @@ def train_student(
 
     torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
-    rng = np.random.default_rng(config.seed)
     if leave_out:
         pool = pool.take(np.logical_not(np.isin(pool.groups, list(leave_out)).any(axis=1)))
     target, weight = event_targets(pool)
@@ -123,13 +125,14 @@ def train_student(
             network.load_state_dict(state["network"])
             to_embedding.load_state_dict(state["to_embedding"])
             optimizer.load_state_dict(state["optimizer"])
-    orders = [rng.permutation(len(pool)) for _ in range(config.epochs)]
     mean_t = torch.from_numpy(mean_embedding).float()
     for epoch in range(first, config.epochs):
         network.train()
+        rng = np.random.default_rng((config.seed, epoch))  # a resumed epoch draws what it would have
+        order = rng.permutation(len(pool))
         sums = np.zeros(3)
         for batch in range(per_epoch):
-            rows = np.sort(orders[epoch][batch * config.batch : (batch + 1) * config.batch])
+            rows = np.sort(order[batch * config.batch : (batch + 1) * config.batch])
             for group in optimizer.param_groups:
                 group["lr"] = rate_at(epoch * per_epoch + batch)
             patches = vary(torch.from_numpy(pool.patches[rows]).float(), rng)
