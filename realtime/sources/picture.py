@@ -39,5 +39,6 @@ def timed_frame(t_ns: int, image: NDArray[np.uint8], *, keep_original: bool = Fa
     small = (max(1, round(width * scale)), max(1, round(height * scale)))
     # From the squeezed picture when that holds enough pixels: a 4K frame is then read only once.
     basis = squeezed if max(small) <= FRAME_SIZE else image
-    preview = cast(NDArray[np.uint8], cv2.resize(basis, small, interpolation=cv2.INTER_AREA))
+    # Linear: the picture on a screen need not be exact, and there are sixteen a second.
+    preview = cast(NDArray[np.uint8], cv2.resize(basis, small, interpolation=cv2.INTER_LINEAR))
     return TimedFrame(t_ns, squeezed, preview, image if keep_original else None)
