@@ -83,10 +83,8 @@ def _list_offsets(console: Console) -> None:
         console.print("[bold]Offsets[/] (camera time minus microphone time)")
     for one in measured:
         when = one.made.partition("T")[0]
-        console.print(
-            f"  {one.devices}:  {one}  ({one.events} {'flashes' if one.kind == 'flash' else 'claps'}, {when})",
-            markup=False,
-        )
+        what = "flashes" if one.kind == "flash" else "claps"
+        console.print(f"  {one.devices}:  {one}  ({one.events} {what}, {when})", markup=False)
     for error in wrong:
         console.print(f"  ! {error}", markup=False, style="yellow")
 
