@@ -18,6 +18,11 @@ from pathlib import Path
 from ..checkpoint import file_sha256
 from ..errors import ModelFileError
 
+
+class CacheError(ModelFileError):
+    """The engine cache can't be written."""
+
+
 Key = Mapping[str, str]
 """What an artefact depends on, by name: weights, code, shapes, precision, runtime version, GPU."""
 
@@ -68,7 +73,7 @@ class EngineCache:
         """Have `write` make the artefact at a scratch path, then enter it.
 
         Raises:
-            ModelFileError: the folder can't be written.
+            CacheError: the folder can't be written.
 
         """
         card = self._card(name, key)
@@ -89,7 +94,7 @@ class EngineCache:
             )
             os.replace(card_scratch, card)
         except OSError as error:
-            raise ModelFileError(
+            raise CacheError(
                 f"engine cache {self.root}: can't be written ({error.strerror or error}); "
                 "set AVEL_CACHE_DIR to a folder that can"
             ) from error
@@ -111,7 +116,7 @@ class EngineCache:
             self.root.mkdir(parents=True, exist_ok=True)
             lock = (self.root / ".lock").open("w")
         except OSError as error:
-            raise ModelFileError(
+            raise CacheError(
                 f"engine cache {self.root}: can't be written ({error.strerror or error}); "
                 "set AVEL_CACHE_DIR to a folder that can"
             ) from error

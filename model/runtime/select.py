@@ -27,7 +27,7 @@ import numpy as np
 from ..errors import AvelError, BackendError
 from ..profiles import get_profile
 from .base import BackendName, Engine, EngineOptions, Precision
-from .cache import EngineCache, digest
+from .cache import CacheError, EngineCache, digest
 from .graphs import weights_digest
 from .int8_graphs import has_int8
 from .networks import visual_files
@@ -60,8 +60,9 @@ def load_engine(options: EngineOptions) -> Engine:
     choice = choose(options, machine())
     try:
         engine = _open(options._replace(backend=choice.backend, precision=choice.precision))
-    except BackendError as error:
-        if options.precision not in ("auto", "fp32"):
+    except (BackendError, CacheError) as error:
+        # Without a cache there are no graphs to run; torch needs none.
+        if options.precision not in ("auto", "fp32") or not installed("torch"):
             raise
         spare: BackendName = "torch" if choice.backend == "onnxruntime" else "onnxruntime"
         engine = _open(options._replace(backend=spare, precision="fp32"))

@@ -198,6 +198,16 @@ def test_a_runtime_that_fails_is_fallen_back_from(options, monkeypatch):
     assert "fell back from onnxruntime fp32: its library is damaged" in engine.info.note
 
 
+def test_without_a_cache_torch_runs(options, tmp_path):
+    blocker = tmp_path / "file"
+    blocker.write_text("")
+    engine = load_engine(options._replace(backend="auto", cache_dir=blocker / "cache"))
+    assert engine.info.backend == "torch"
+    assert "AVEL_CACHE_DIR" in engine.info.note
+    with pytest.raises(ModelFileError, match="AVEL_CACHE_DIR"):
+        load_engine(options._replace(backend="onnxruntime", cache_dir=blocker / "cache"))
+
+
 PLAIN = Machine("a CPU", 2, frozenset({"avx2"}), "", {})
 VNNI = replace(PLAIN, features=frozenset({"avx2", "avx512_vnni", "avx512_bf16"}))
 GPU = replace(PLAIN, gpu="H100 (SM 9.0)")
