@@ -16,7 +16,8 @@ from ...calibration.sync import SyncEstimate, WeakEvidenceError, match
 from ..calibrated import devices_of
 from ..clock import Clock, SystemClock
 from ..collect import seconds_of
-from ..config import Config
+from ..config import NONE, Config
+from ..errors import UsageError
 from ..messages import SAMPLE_RATE, EndOfStream, TimedAudio, TimedFrame
 from .store import drawn, now, saved
 
@@ -29,6 +30,8 @@ def calibrate_sync(
 ) -> None:
     """`avel calibrate sync`."""
     console = Console(stderr=True)
+    if config.is_live and (config.url is not None or NONE in (config.camera, config.mic)):
+        raise UsageError("sync: an offset is between a camera and a microphone; give --camera and --mic")
     source, live = _uncorrected(config, SystemClock())
     source.open()
     try:
@@ -105,6 +108,9 @@ def _watch(source: Source, seconds: float | None) -> tuple[NDArray[np.float32], 
         now = 0.0
         while seconds is None or now < seconds:
             item = source.read(0.2)
+            present_ns = source.stream_now_ns()
+            if seconds is not None and present_ns is not None and seconds_of(present_ns) > seconds + 1:
+                return  # nothing comes any more; what came is judged
             if isinstance(item, EndOfStream):
                 return
             if isinstance(item, TimedFrame):

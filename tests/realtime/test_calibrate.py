@@ -19,6 +19,7 @@ from avel_live.calibration.profile import (
     Thresholds,
     calibration_path,
     load_calibration,
+    load_device,
     save,
 )
 from avel_live.calibration.thresholds import Rules
@@ -26,6 +27,7 @@ from avel_live.model.checkpoint import save_checkpoint
 from avel_live.model.labels import LABELS
 from avel_live.model.runtime.base import EngineInfo
 from avel_live.realtime.calibrated import apply_calibration, camera_delay_ms, devices_of, under_flags
+from avel_live.realtime.calibrating import sync
 from avel_live.realtime.calibrating.store import per_hour_of
 from avel_live.realtime.collect import read_manifest, settled, window_scores
 from avel_live.realtime.commands import live, main
@@ -34,9 +36,10 @@ from avel_live.realtime.config import Config
 from avel_live.realtime.errors import ModelFileError, UsageError
 from avel_live.realtime.events.config import DecoderConfig
 from avel_live.realtime.localizer import softmax as raw_softmax
-from avel_live.realtime.messages import SourceInfo
+from avel_live.realtime.messages import SourceInfo, TimedAudio
+from avel_live.realtime.sources.picture import timed_frame
 from rich.console import Console
-from support.loop import ToyEngine
+from support.loop import ScriptedSource, ToyEngine
 from support.media import make_clip
 from support.sync_media import RATE, event_times, pictures, sound
 
@@ -132,6 +135,33 @@ def test_sync_without_claps_is_refused_in_one_line(tmp_path, capsys):
     lines = capsys.readouterr().err.strip().splitlines()
     assert lines[-1].startswith("error: sync:")
     assert "clap" in lines[-1]
+
+
+def test_sync_of_live_devices_is_stored_for_the_pair(monkeypatch, capsys):
+    """Items as the live source delivers them: camera 150 ms late, sound in blocks with one hole."""
+    events = event_times(8, seed=3)
+    samples = sound(events, 8, "clap", snr_db=10, seed=3)
+    items: list[tuple[float, object]] = [
+        (t, timed_frame(round(t * 1e9), np.repeat(image[..., None], 3, axis=2)))
+        for t, image in pictures(events + 0.15, np.arange(8 * 30) / 30, "clap")
+    ]
+    items += [
+        (k / RATE, TimedAudio(k, samples[k : k + 1600])) for k in range(0, len(samples), 1600) if k != 16_000
+    ]
+    source = ScriptedSource([item for _, item in sorted(items, key=lambda pair: pair[0])], live=True)
+    source.info = replace(source.info, details={"camera": "0", "microphone": "USB Audio"})
+    monkeypatch.setattr(sync, "_uncorrected", lambda *_: (source, True))
+    assert avel("calibrate", "sync", "--seconds", 7.5) == 0
+    assert "stored for 0 + USB Audio" in capsys.readouterr().err.replace("\n", " ")
+    stored = load_device(Devices(camera="0", microphone="USB Audio"))
+    assert abs(stored.offset_ms - 150) <= 500 / 30
+    assert source.closed.is_set()
+
+
+@pytest.mark.parametrize("words", [("--camera", "none"), ("--mic", "none")])
+def test_sync_needs_both_devices(words, capsys):
+    assert avel("calibrate", "sync", *words) == 2
+    assert "--camera and --mic" in capsys.readouterr().err
 
 
 @pytest.fixture
