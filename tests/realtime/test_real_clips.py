@@ -1,0 +1,54 @@
+"""Real recordings through replay, cutter and loop (they lie beside the checkout; skipped without)."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from avel_live.realtime.clock import NS_PER_S, ManualClock
+from avel_live.realtime.events import Decoder
+from avel_live.realtime.pipeline import Pipeline, PipelineOptions
+from avel_live.realtime.sources.replay import Replay, ReplayOptions
+from support.loop import Collector, ToyEngine, a_start
+from support.shared import DATA, needs_data
+
+
+def clips(every: int = 12) -> list[Path]:
+    table = DATA / "clips" / "MANIFEST.tsv"
+    if not table.is_file():
+        return []
+    with table.open() as file:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    return [DATA / "clips" / row["file"] for row in rows][::every]
+
+
+def play(path: Path, speed: float | None) -> Collector:
+    source = Replay(path, ManualClock(), ReplayOptions(speed=speed))
+    source.open()
+    sink = Collector()
+    Pipeline(source, ToyEngine(), Decoder(), [sink], ManualClock(), PipelineOptions()).run(a_start(source))  # type: ignore[arg-type]
+    return sink
+
+
+@needs_data
+@pytest.mark.parametrize("path", clips(), ids=lambda p: p.stem)
+def test_every_second_is_whole_and_speed_changes_nothing(path: Path) -> None:
+    fast, paced = play(path, None), play(path, 2.0)
+    end = fast.ends[0]
+    whole = [r.segment for r in fast.hops if not r.segment.partial]
+    assert len(whole) == int(end.seconds + 1e-3)
+    assert len(fast.hops) - len(whole) == (end.seconds % 1 >= 0.5)
+    for segment in whole[:-1]:
+        assert segment.audio_fraction > 0.95
+        assert segment.frame_weights.sum() == pytest.approx(1, abs=1e-6)
+        assert len(segment.frames) >= 5
+    assert not fast.statuses
+    assert paced.ends[0].seconds == end.seconds
+    for a, b in zip(fast.hops, paced.hops, strict=True):
+        assert np.array_equal(a.segment.audio, b.segment.audio)
+        assert np.array_equal(a.segment.frames, b.segment.frames)
+        assert np.array_equal(a.scores.logits, b.scores.logits)
+        assert [(x.index, x.label) for x in a.settled] == [(x.index, x.label) for x in b.settled]
+    assert fast.hops[0].segment.end_ns <= NS_PER_S
