@@ -11,11 +11,14 @@ from numpy.typing import NDArray
 from ..checkpoint import CheckpointInfo, read_info
 from ..errors import ModelFileError
 from ..logmel import PATCH_SAMPLES, patch
-from ..profiles import FRAMES_PER_SEGMENT, GRID, WINDOW, Profile, get_profile
+from ..profiles import GRID, WINDOW, Profile, get_profile
 from .base import BackendName, EngineInfo, EngineOptions, HeadOutput, Precision
 from .networks import head_path
 
 Floats = NDArray[np.float32]
+
+_WARM_FRAMES = 4
+"""As many as the live loop hands over at once."""
 
 
 def head_info(profile: Profile, options: EngineOptions) -> CheckpointInfo:
@@ -76,7 +79,7 @@ class EngineBase(ABC):
 
     def warm_up(self) -> None:
         """See `Engine.warm_up`."""
-        self.visual(np.zeros((FRAMES_PER_SEGMENT, 224, 224, 3), np.uint8))
+        self.visual(np.zeros((_WARM_FRAMES, 224, 224, 3), np.uint8))
         self.audio(np.zeros(16_000, np.float32))
         grid = np.zeros((WINDOW, GRID, GRID, self.profile.visual.dim), np.float32)
         sound = np.zeros((WINDOW, self.profile.audio.dim), np.float32)
