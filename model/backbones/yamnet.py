@@ -140,7 +140,7 @@ def _layers(blob: bytes) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]
         # Old files keep the operator's code in the field that later ones call deprecated.
         code = max(entry.BuiltinCode(), entry.DeprecatedBuiltinCode())
         if code == tflite.BuiltinOperator.CONV_2D:
-            order = (0, 3, 1, 2)
+            order: tuple[int, ...] = (0, 3, 1, 2)
         elif code == tflite.BuiltinOperator.DEPTHWISE_CONV_2D:
             order = (3, 0, 1, 2)
         elif code == tflite.BuiltinOperator.FULLY_CONNECTED:
