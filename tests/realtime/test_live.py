@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -45,10 +46,16 @@ class Rig:
         threading.Thread(target=self._speak, daemon=True).start()
 
     def _speak(self) -> None:
-        while not self._stop.wait(0.01):
-            stream = self.microphones.opened[-1] if self.microphones.opened else None
-            if stream is not None and stream.active and self.speaking.is_set():
+        stream, begun, said = None, 0.0, 0
+        while not self._stop.wait(0.005):
+            newest = self.microphones.opened[-1] if self.microphones.opened else None
+            if newest is not stream or not self.speaking.is_set():
+                stream, begun, said = newest, time.monotonic(), 0
+            if stream is None or not stream.active or not self.speaking.is_set():
+                continue
+            while said < (time.monotonic() - begun) * 100:  # in step with the clock, however busy the machine
                 stream.deliver(480)
+                said += 1
 
     def close(self) -> None:
         self._stop.set()
