@@ -81,11 +81,17 @@ def run(loaded: Loaded, own: _Own) -> None:
     if todo:
         wanted = own.jobs or max(1, min(len(todo), (os.cpu_count() or 2) // 2, 4))
         plan = _Plan(loaded.config, own.out, settings, own.embed, release)
-        for job, outcome in _work(plan, todo, min(wanted, len(todo))):
-            if isinstance(outcome, str):
-                failures[job] = outcome
-            else:
-                results[job] = outcome
+        try:
+            for job, outcome in _work(plan, todo, min(wanted, len(todo))):
+                if isinstance(outcome, str):
+                    failures[job] = outcome
+                else:
+                    results[job] = outcome
+        except KeyboardInterrupt:
+            _say(
+                f"stopped; {len(results)} of {len(jobs)} recordings are done, the same command goes on there"
+            )
+            return
     rows = [index_row(job, results.get(job), failures.get(job, "")) for job in jobs]
     index = write_index(rows, own.out) if len(jobs) > 1 else jobs[0].output(own.out, ".html")
     events = sum(len(record["events"]) for record in results.values())
