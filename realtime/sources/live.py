@@ -7,7 +7,7 @@ only wires them: devices → timeline → bounded hand-over → `read`.
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ..clock import NS_PER_S, Clock
@@ -108,7 +108,10 @@ class LiveSource:
 
     def read(self, timeout_s: float) -> Item | None:
         """The next item; see `Source.read`."""
-        return self._buffer.get(timeout_s)
+        item = self._buffer.get(timeout_s)
+        if isinstance(item, Status):
+            return replace(item, t_ns=max(0, item.t_ns - (self._start_ns or item.t_ns)))
+        return item
 
     def stream_now_ns(self) -> int | None:
         """Nanoseconds since the start."""

@@ -92,9 +92,9 @@ def test_camera_and_microphone_drive_the_program(pulse: PulseServer) -> None:
     with MjpegServer() as camera, Beeper(pulse):
         program = Program(pulse, "--camera", camera.url, "--mic", "pulse")
         try:
-            (start,) = program.until("start", 1, 90.0)
+            (start,) = program.until("start", 1, 180.0)
             assert start["schema"] == 1
-            program.until("hop", 5, 60.0)
+            program.until("hop", 5, 120.0)
             camera.stall()
             program.until("status", 1, 30.0, device="camera", state="stalled")
             camera.resume()
