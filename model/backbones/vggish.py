@@ -75,7 +75,7 @@ class VGGish(nn.Module):
 
     def forward(self, patches: Tensor) -> Tensor:
         """[N, 96, 64] log-mel → [N, 128], non-negative."""
-        x = self.features(patches.unsqueeze(1).to(self.embeddings[0].weight.dtype))
+        x = self.features(patches.unsqueeze(1).to(next(self.embeddings.parameters()).dtype))
         x = x.permute(0, 2, 3, 1).flatten(1)  # [N, 512, 6, 4] → height, width, channel, as in TensorFlow
         return F.relu(self.embeddings(x))
 

@@ -174,7 +174,8 @@ def generate(count: int = 4143, seed: int = 0) -> tuple[tuple[Annotation, ...], 
         start, end = 0, WINDOW
         if rng.random() > 0.664:
             length = int(rng.integers(1, WINDOW))
-            start = int(rng.choice([0, WINDOW - length, rng.integers(0, WINDOW - length + 1)]))
+            anywhere = int(rng.integers(0, WINDOW - length + 1))
+            start = (0, WINDOW - length, anywhere)[int(rng.integers(3))]
             end = start + length
         rows.append(Annotation(int(rng.integers(NUM_CLASSES - 1)), f"generated{index:05d}", start, end))
     order = rng.permutation(count)

@@ -305,13 +305,14 @@ def lite(context: typer.Context) -> None:
     """Train the bundled lite model (arguments are its own; see `avel train lite -- --help`)."""
     from importlib import import_module
 
-    name = "....model.training.lite"
     try:
-        module = import_module(name, __name__)
+        module = import_module("....model.training.lite", __name__)
     except ImportError as error:
         raise UsageError(
-            f"the lite model's training is not installed ({error}); install avel-live[train]"
+            f"the lite model can't be trained here ({error}); install avel-live[train]"
         ) from error
+    if not hasattr(module, "run"):
+        raise UsageError("the lite model can't be trained with this version")
     module.run(context.args)
 
 

@@ -42,9 +42,12 @@ def extracted(videos, tmp_path_factory):
 
 
 def load(out):
-    with h5py.File(out / "visual_feature.h5") as v, h5py.File(out / "audio_feature.h5") as a:
-        with h5py.File(out / "masks.h5") as m:
-            return v["avadataset"][()], a["avadataset"][()], m["visual"][()], m["audio"][()]
+    with (
+        h5py.File(out / "visual_feature.h5") as v,
+        h5py.File(out / "audio_feature.h5") as a,
+        h5py.File(out / "masks.h5") as m,
+    ):
+        return v["avadataset"][()], a["avadataset"][()], m["visual"][()], m["audio"][()]
 
 
 def test_rows_masks_and_index(extracted):

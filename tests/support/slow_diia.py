@@ -39,7 +39,9 @@ class SlowDIIA:
 
     def norm(self, name: str, x: np.ndarray) -> np.ndarray:
         centred = x - x.mean()
-        return centred / np.sqrt((centred**2).mean() + EPS) * self.w[f"{name}.weight"] + self.w[f"{name}.bias"]
+        return (
+            centred / np.sqrt((centred**2).mean() + EPS) * self.w[f"{name}.weight"] + self.w[f"{name}.bias"]
+        )
 
     def pool(self, cells: np.ndarray, sound: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """FIELD: CMRAN's audio-guided spatial-channel attention on [S, Dv]; or the mean."""
@@ -52,7 +54,9 @@ class SlowDIIA:
         v_c = [cell * (1 + c) for cell in v]
         p_a = _relu(self.linear("pool.spatial_audio", sound))
         scores = [
-            np.tanh(self.linear("pool.spatial_score", _relu(self.linear("pool.spatial_visual", cell)) * p_a))[0]
+            np.tanh(self.linear("pool.spatial_score", _relu(self.linear("pool.spatial_visual", cell)) * p_a))[
+                0
+            ]
             for cell in v_c
         ]
         alpha = _softmax(scores)
@@ -119,8 +123,12 @@ class SlowDIIA:
             if c.intra:
                 v_hat, a_hat = v, a
                 if c.gate and both:
-                    v_hat = [(1 + self.gate(f"{at}.gate_from_a", a, has_audio, t)) * v[t] for t in range(length)]
-                    a_hat = [(1 + self.gate(f"{at}.gate_from_v", v, has_video, t)) * a[t] for t in range(length)]
+                    v_hat = [
+                        (1 + self.gate(f"{at}.gate_from_a", a, has_audio, t)) * v[t] for t in range(length)
+                    ]
+                    a_hat = [
+                        (1 + self.gate(f"{at}.gate_from_v", v, has_video, t)) * a[t] for t in range(length)
+                    ]
                 v = self.block(f"{at}.intra_v", v, v_hat, v_hat, v, has_video) if see else v  # (3)
                 a = self.block(f"{at}.intra_a", a, a_hat, a_hat, a, has_audio) if hear else a  # (4)
             if c.inter and both:
