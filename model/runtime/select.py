@@ -5,9 +5,9 @@ in `EngineInfo.note` what it chose and why.
 
     a GPU and TensorRT            tensorrt, fp16
     a GPU and CUDA torch          torch, fp16
-    a CPU                         onnxruntime: int8 where the CPU multiplies bytes exactly, a calibration
-                                  fits and it is quicker; else fp32. torch bf16 where the CPU has it and
-                                  it is quicker still
+    a CPU                         onnxruntime: int8 where a calibration fits weights and CPU and it is
+                                  quicker; else fp32. torch bf16 where the CPU has it and it is
+                                  quicker still
 """
 
 from __future__ import annotations
@@ -97,12 +97,11 @@ def choose(options: EngineOptions, here: Machine) -> Choice:
         return Choice("onnxruntime", _precision(asked), "the quickest of its precision on a CPU")
     candidates: list[tuple[BackendName, Precision]] = [("onnxruntime", "fp32")]
     why_not = ""
-    if not has_int8(get_profile(options.profile), options):
-        why_not = "; int8 needs `avel calibrate int8`"
-    elif here.fast_int8:
+    # A calibration whose products would saturate on this CPU is not found at all.
+    if has_int8(get_profile(options.profile), options):
         candidates.append(("onnxruntime", "int8"))
     else:
-        why_not = "; int8 left out: this CPU has no VNNI, where 8-bit sums saturate"
+        why_not = "; int8 needs `avel calibrate int8`"
     if here.fast_bf16 and has_torch:
         candidates.append(("torch", "bf16"))
     if len(candidates) == 1:
