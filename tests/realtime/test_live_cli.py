@@ -48,13 +48,15 @@ class Program:
 
     def _pump(self) -> None:
         assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self._lines.put(line)
+        with self.process.stdout:
+            for line in self.process.stdout:
+                self._lines.put(line)
         self._lines.put(None)
 
     def _complain(self) -> None:
         assert self.process.stderr is not None
-        self.errors += self.process.stderr
+        with self.process.stderr:
+            self.errors += self.process.stderr
 
     def until(self, kind: str, count: int, limit_s: float, **wanted: Any) -> list[dict[str, Any]]:
         """Records of a kind with these values, once there are so many."""
