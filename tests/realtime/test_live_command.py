@@ -141,15 +141,16 @@ def test_unwritable_output(clip: Path) -> None:
 
 
 def test_a_reader_that_goes_away_is_no_error(clip: Path) -> None:
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [*LIVE, "--file", str(clip), "--loop", "--fast", "--json"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENV,
-    )  # fmt: skip
-    assert process.stdout is not None
-    assert process.stdout.readline()
-    process.stdout.close()
-    _, err = process.communicate(timeout=120)
-    assert (process.returncode, err) == (0, b"")
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline()
+        process.stdout.close()
+        err = process.stderr.read()
+        assert (process.wait(120), err) == (0, b"")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
