@@ -20,7 +20,7 @@ from support.devices import FakeCameras, FakeMicrophones
 from support.watching import Viewer
 
 QUICK = HealthOptions(
-    stall_after_s=0.3, lose_after_s=0.6, open_timeout_s=2.0, backoff_s=0.02, backoff_max_s=0.1, give_up_s=1.5
+    stall_after_s=1.0, lose_after_s=2.0, open_timeout_s=4.0, backoff_s=0.02, backoff_max_s=0.1, give_up_s=1.5
 )
 
 
@@ -74,19 +74,20 @@ def test_each_device_fails_alone_and_both_end_the_stream(rig: Rig) -> None:
     assert rig.source.info.kind == "live"
     assert "USB microphone" in rig.source.info.audio
     viewer = Viewer(rig.source)
-    viewer.watch(10.0, until=lambda: len(viewer.segments) >= 2)
+    viewer.watch(30.0, until=lambda: len(viewer.segments) >= 2)
     assert rig.source.skew_ms is not None
     rig.cameras.next = None
-    rig.cameras.opened[0].mode = "fail"
-    viewer.watch(20.0, until=lambda: viewer.states("camera")[-1] == "failed")
+    for capture in rig.cameras.opened:
+        capture.mode = "fail"
+    viewer.watch(40.0, until=lambda: viewer.states("camera")[-1] == "failed")
     gone = viewer.now_s()
-    viewer.watch(10.0, until=lambda: viewer.segments[-1].start_ns / 1e9 > gone + 0.5)
+    viewer.watch(30.0, until=lambda: viewer.segments[-1].start_ns / 1e9 > gone + 0.5)
     assert viewer.segments[-1].sound
     assert not viewer.segments[-1].video
     assert viewer.ended is None
     rig.microphones.absent = True
     rig.microphones.opened[-1].die()
-    viewer.watch(20.0, until=lambda: viewer.ended)
+    viewer.watch(40.0, until=lambda: viewer.ended)
     assert viewer.ended is not None
     assert viewer.ended.reason == "every device is lost for good"
     viewer.check_segments()
@@ -97,11 +98,11 @@ def test_a_microphone_that_says_nothing_does_not_hold_up_the_camera(rig: Rig) ->
     rig.speaking.clear()
     rig.source.open()
     viewer = Viewer(rig.source)
-    viewer.watch(10.0, until=lambda: viewer.segments)
+    viewer.watch(30.0, until=lambda: viewer.segments)
     assert viewer.segments[0].video
     assert not viewer.segments[0].sound
     rig.speaking.set()
-    viewer.watch(20.0, until=lambda: any(s.sound for s in viewer.segments))
+    viewer.watch(40.0, until=lambda: any(s.sound for s in viewer.segments))
 
 
 def test_a_device_that_is_not_there_closes_the_other(rig: Rig) -> None:
