@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import UsageError
+from .train_lite import train_lite
 
 if TYPE_CHECKING:
     from ...model.diia_config import DIIAConfig
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from ...model.training.loop import EpochReport, TrainConfig
 
 app = typer.Typer(no_args_is_help=True, help="Train the network: on AVE, on own videos, or the lite model.")
+app.command("lite")(train_lite)
 
 BASELINES = {"diia": "audio-visual", "audio": "audio", "visual": "visual", "concat": "concat"}
 
@@ -298,22 +300,6 @@ def synthetic(
     from .synthetic_table import print_table
 
     print_table(annotations, evidence, seed, epochs, only)
-
-
-@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
-def lite(context: typer.Context) -> None:
-    """Train the bundled lite model (arguments are its own; see `avel train lite -- --help`)."""
-    from importlib import import_module
-
-    try:
-        module = import_module("....model.training.lite", __name__)
-    except ImportError as error:
-        raise UsageError(
-            f"the lite model can't be trained here ({error}); install avel-live[train]"
-        ) from error
-    if not hasattr(module, "run"):
-        raise UsageError("the lite model can't be trained with this version")
-    module.run(context.args)
 
 
 def generated(kind: str, annotations: Path | None, splits: Path | None, seed: int) -> DataSet:

@@ -35,13 +35,13 @@ class HeadSettings:
 
     """
 
-    steps: int = 2500
-    batch: int = 48
-    rate: float = 1.5e-3
+    steps: int = 3200
+    batch: int = 32
+    rate: float = 2e-3
     weight_decay: float = 0.02
-    noise: float = 0.04
+    noise: float = 0.03
     smoothing: float = 0.02
-    validate_every: int = 250
+    validate_every: int = 800
     seed: int = 0
 
 

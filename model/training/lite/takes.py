@@ -7,7 +7,7 @@ within 20 dB of its loudest second and not buried in the bed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,26 +16,13 @@ from numpy.typing import NDArray
 
 from ...labels import BACKGROUND
 from ...logmel import SAMPLE_RATE, patch
+from .audio_data import SoundBank
 
 T: Final = 10
 _LENGTH: Final = T * SAMPLE_RATE
 _AUDIBLE_DB: Final = 20.0
-_BURIED_DB: Final = 7.0
+_BURIED_DB: Final = 3.0
 Wave = NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Sound:
-    """One recording: `samples` [n] int16 at 16 kHz, its event (or BACKGROUND) and where it came from."""
-
-    samples: NDArray[np.int16]
-    kind: int
-    source: str
-    stem: str
-
-    def wave(self) -> Wave:
-        """Float32 in [-1, 1)."""
-        return self.samples.astype(np.float32) / 32768.0
 
 
 @dataclass(frozen=True)
@@ -111,15 +98,17 @@ def _noise(rng: np.random.Generator) -> Wave:
 
 
 class TakeMaker:
-    """Draws takes; classes evenly, within a class sources evenly, within a source recordings evenly."""
+    """Draws takes; of an event, sources by the root of their size, and within a source recordings evenly."""
 
-    def __init__(self, sounds: Sequence[Sound], rooms: Sequence[Wave], seed: int) -> None:
+    def __init__(self, bank: SoundBank, chosen: Iterable[int], rooms: Sequence[Wave], seed: int) -> None:
+        self.bank = bank
         self.rooms = list(rooms)
         self.rng = np.random.default_rng(seed)
-        tree: dict[int, dict[str, list[Sound]]] = {}
-        for sound in sounds:
-            tree.setdefault(sound.kind, {}).setdefault(sound.source, []).append(sound)
-        self._tree = {kind: list(by_source.values()) for kind, by_source in tree.items()}
+        tree: dict[int, dict[str, list[int]]] = {}
+        for index in chosen:
+            sound = bank.sounds[index]
+            tree.setdefault(sound.label, {}).setdefault(sound.group, []).append(index)
+        self._tree = {kind: list(by_group.values()) for kind, by_group in tree.items()}
         self.kinds = sorted(self._tree)
 
     def _draw(self, kind: int) -> Wave:
@@ -127,7 +116,7 @@ class TakeMaker:
         # Between even over sources and even over recordings: a source of two files is not half the class.
         weights = np.sqrt([len(source) for source in sources])
         source = sources[self.rng.choice(len(sources), p=weights / weights.sum())]
-        return source[self.rng.integers(len(source))].wave()
+        return self.bank.wave(source[self.rng.integers(len(source))])
 
     def _bed(self) -> Wave:
         rng = self.rng
@@ -154,7 +143,7 @@ class TakeMaker:
             if self.rooms and rng.random() < 0.5:
                 event = _reverberate(event, self.rooms[rng.integers(len(self.rooms))])
             levels = _per_second(event)
-            snr = rng.uniform(-3.0, 30.0)
+            snr = rng.uniform(0.0, 35.0)
             bed = bed * np.float32(levels.max() / (_per_second(bed).max() + 1e-9) * 10 ** (-snr / 20))
             loud = levels > levels.max() * 10 ** (-_AUDIBLE_DB / 20)
             clear = levels > _per_second(bed) * 10 ** (-_BURIED_DB / 20)
@@ -163,17 +152,17 @@ class TakeMaker:
         if rng.random() < 0.6:
             mix = _colour(mix, rng)
         peak = float(np.abs(mix).max()) + 1e-9
-        mix = mix / peak * np.float32(10 ** (rng.uniform(-28.0, 3.0) / 20))
+        mix = mix / peak * np.float32(10 ** (rng.uniform(-24.0, 2.0) / 20))
         mix = mix + rng.normal(0.0, 10 ** rng.uniform(-5.0, -3.2), size=_LENGTH).astype(np.float32)
         return np.clip(mix, -1.0, 1.0).astype(np.float32), audible
 
-    def make(self, per_event: int, backgrounds: int) -> Takes:
-        """`per_event` takes of every event there is and `backgrounds` of none, shuffled by nothing."""
-        kinds = [k for k in self.kinds if k != BACKGROUND for _ in range(per_event)]
-        kinds += [BACKGROUND] * backgrounds
+    def make(self, wanted: dict[int, int], progress: Callable[[float], None] = lambda _: None) -> Takes:
+        """So many takes of each event (or of BACKGROUND), in the order of `wanted`."""
+        kinds = [kind for kind, count in wanted.items() for _ in range(count)]
         patches = np.empty((len(kinds), T, 96, 64), np.float16)
         audible = np.zeros((len(kinds), T), np.bool_)
         for row, kind in enumerate(kinds):
             wave, audible[row] = self.take(kind)
             patches[row] = patch(wave.reshape(T, SAMPLE_RATE)).astype(np.float16)
+            progress((row + 1) / len(kinds))
         return Takes(patches, np.asarray(kinds, np.int64), audible)

@@ -1,0 +1,94 @@
+"""Takes of sound as the head will hear them: evidence by an ear that has never heard the recording.
+
+An ear is surest about what it learnt from. A head trained on that would trust it too much, so takes are
+made fold by fold: those of a fold's sources are heard by a student trained without them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ...backbones.audio_cnn import AudioCNN
+from ...backbones.audio_evidence import AudioEvidence
+from ...backbones.yamnet import Yamnet
+from ...labels import BACKGROUND
+from .audio_data import SoundBank
+from .audio_measure import source_folds
+from .audio_pool import group_names
+from .compose import TakePool
+from .takes import TakeMaker, Takes, Wave
+
+PER_EVENT: Final = {"train": 84, "validation": 14}
+BACKGROUNDS: Final = {"train": 700, "validation": 100}
+_HELD_OUT: Final = 6
+"""One recording in so many is kept for validation."""
+
+
+def kept_for_validation(file: str) -> bool:
+    """By the hash of its name, so that adding recordings moves none of the others."""
+    return sha256(file.encode()).digest()[0] % _HELD_OUT == 0
+
+
+def make_takes(
+    bank: SoundBank,
+    fold: int,
+    part: str,
+    rooms: tuple[Wave, ...],
+    seed: int,
+    progress: Callable[[float], None],
+) -> Takes:
+    """The takes of one fold's sources, for `part` "train" or "validation"."""
+    folds, names = source_folds(bank), group_names(bank)
+    groups = [{names[g] for g in members} for members in folds]
+    allowed = [i for i, s in enumerate(bank.sounds) if s.trainable]
+    mine = [i for i in allowed if bank.sounds[i].group in groups[fold]]
+    chosen = [i for i in mine if kept_for_validation(bank.sounds[i].file) == (part == "validation")]
+    where = [{bank.sounds[i].label for i in allowed if bank.sounds[i].group in g} for g in groups]
+    wanted = {
+        kind: -(-PER_EVENT[part] // sum(kind in labels for labels in where))
+        for kind in sorted({bank.sounds[i].label for i in chosen} - {BACKGROUND})
+    }
+    wanted[BACKGROUND] = BACKGROUNDS[part] // len(folds)
+    return TakeMaker(bank, chosen, rooms, seed + fold).make(wanted, progress)
+
+
+def hear(takes: Takes, ear: AudioCNN, listener: Yamnet | None, batch: int = 64) -> TakePool:
+    """What an ear makes of takes."""
+    network = AudioEvidence(ear, listener).eval()
+    patches = takes.patches.reshape(-1, *takes.patches.shape[2:])
+    parts: list[NDArray[np.float16]] = []
+    with torch.inference_mode():
+        for start in range(0, len(patches), batch):
+            block = torch.from_numpy(patches[start : start + batch].astype(np.float32))
+            parts.append(network(block).half().numpy())
+    evidence = np.concatenate(parts).reshape(*takes.patches.shape[:2], -1)
+    return TakePool(evidence, takes.kind, takes.audible)
+
+
+def join_takes(pools: list[TakePool]) -> TakePool:
+    """Several pools as one."""
+    return TakePool(
+        np.concatenate([p.evidence for p in pools]),
+        np.concatenate([p.kind for p in pools]),
+        np.concatenate([p.audible for p in pools]),
+    )
+
+
+def save_takes(path: Path, pool: TakePool) -> None:
+    """Keep a pool (npz), whole or not at all."""
+    temporary = path.with_suffix(".tmp.npz")
+    np.savez(temporary, evidence=pool.evidence, kind=pool.kind, audible=pool.audible)
+    temporary.replace(path)
+
+
+def load_takes(path: Path) -> TakePool:
+    """What `save_takes` kept."""
+    with np.load(path) as stored:
+        return TakePool(stored["evidence"], stored["kind"], stored["audible"])

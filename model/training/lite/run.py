@@ -1,0 +1,170 @@
+"""`avel train lite`: from a folder of photographs and sounds to the weights that ship in the package.
+
+    pictures   photographs → views → features → probes → evidence
+    ear        sounds → mixtures with the teacher's scores → student (audio_stage), and one student a fold
+    takes      ten-second takes, heard by the student of the other folds
+    head       DIIA on composed scenes, one head for each light profile
+
+Every stage keeps what it made under `work` and is skipped when that is there: a killed run goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from safetensors.torch import save_file
+
+from ...backbones.audio_cnn import AudioCNN, load_audio_cnn
+from ...backbones.audio_evidence import DIM as AUDIO_DIM
+from ...backbones.visual_evidence import DIM as VISUAL_DIM
+from ...backbones.yamnet import load_yamnet
+from ...checkpoint import save_checkpoint
+from ...diia import DIIAConfig
+from .audio_augment import room_bank
+from .audio_measure import source_folds
+from .audio_stage import prepare_pool, train_ear
+from .audio_student import StudentConfig, save_student, train_student
+from .compose import Composer, PicturePool, Recipe, TakePool
+from .head import HeadSettings, train_head
+from .hearing import hear, join_takes, load_takes, make_takes, save_takes
+from .pictures import picture_pools, read_photos, view_features
+
+Report = Callable[[str, float, str], None]
+"""Called with the stage's name, the share of it done, and a line of text."""
+
+HEAD: Final = DIIAConfig(
+    visual_dim=VISUAL_DIM,
+    audio_dim=AUDIO_DIM,
+    guided_dim=96,
+    spatial_dim=32,
+    width=128,
+    ffn=192,
+    dropout=0.05,
+)
+RECIPE: Final = Recipe(both=0.55, heard=0.12, seen=0.10, neither=0.10, wrong=0.07, change=0.12)
+FOLD_EPOCHS: Final = 6
+
+
+@dataclass(frozen=True)
+class LiteSettings:
+    """What `avel train lite` is asked for.
+
+    Attributes:
+        data: folder with `audio/`, `photos/` and, for `lite-yamnet` and as teacher, `teacher/`.
+        work: where intermediate results are kept (about 3 GB).
+        out: where the weight files go.
+        student: how the ear is trained.
+        head: how each head is trained.
+        shards: thousands of mixed seconds for the ear.
+        seed: of everything that is drawn here.
+
+    """
+
+    data: Path
+    work: Path
+    out: Path
+    student: StudentConfig = field(default_factory=StudentConfig)
+    head: HeadSettings = field(default_factory=HeadSettings)
+    shards: int = 40
+    seed: int = 7
+
+
+def train_lite(settings: LiteSettings, report: Report = lambda *_: None) -> dict[str, Any]:
+    """Run every stage; returns the validation accuracy of each head by profile.
+
+    Raises:
+        ModelFileError: the data folder is incomplete or a file of it can't be read.
+
+    """
+    s = settings
+    s.work.mkdir(parents=True, exist_ok=True)
+    s.out.mkdir(parents=True, exist_ok=True)
+    pictures = _pictures(s, report)
+    _ear(s, report)
+    results: dict[str, Any] = {}
+    teacher = s.data / "teacher" / "yamnet_spectra_in.tflite"
+    for profile in ("lite", "lite-yamnet") if teacher.is_file() else ("lite",):
+        takes = _takes(s, profile, teacher if profile == "lite-yamnet" else None, report)
+        results[profile] = _head(s, profile, pictures, takes, report)
+    return results
+
+
+def _pictures(s: LiteSettings, report: Report) -> tuple[PicturePool, PicturePool]:
+    features = s.work / "views.npz"
+    if not features.is_file():
+        view_features(
+            read_photos(s.data / "photos"), features, s.seed, lambda share: report("views", share, "")
+        )
+    train, validation, probes = picture_pools(
+        features, s.work / "pictures.npz", lambda share: report("evidence", share, "")
+    )
+    tensors = {name: value.detach().half() for name, value in probes.state_dict().items()}
+    save_file(tensors, s.out / "lite_visual.safetensors")
+    return train, validation
+
+
+def _ear(s: LiteSettings, report: Report) -> None:
+    target = s.out / "lite_audio.safetensors"
+    if not target.is_file():
+        train_ear(s.data, s.work / "ear", target, s.student, shards=s.shards, report=report)
+
+
+def _fold_ear(s: LiteSettings, fold: int, report: Report) -> AudioCNN:
+    """The student that never heard the sources of this fold."""
+    path = s.work / f"ear_without_{fold}.safetensors"
+    if not path.is_file():
+        bank, pool, _ = prepare_pool(s.data, s.work / "ear", shards=s.shards, report=report)
+        config = StudentConfig(epochs=FOLD_EPOCHS, seed=s.student.seed, threads=s.student.threads)
+        network = train_student(
+            pool,
+            s.work / f"ear_without_{fold}",
+            config,
+            leave_out=source_folds(bank)[fold],
+            progress=lambda share, text: report(f"ear without fold {fold}", share, text),
+        )
+        save_student(network, path, {"fold": fold, "epochs": FOLD_EPOCHS})
+    return load_audio_cnn(path)
+
+
+def _takes(s: LiteSettings, profile: str, teacher: Path | None, report: Report) -> dict[str, TakePool]:
+    listener = load_yamnet(teacher) if teacher is not None else None
+    pools: dict[str, TakePool] = {}
+    bank, _, _ = prepare_pool(s.data, s.work / "ear", shards=s.shards, report=report)
+    for part in ("train", "validation"):
+        parts = []
+        for fold in range(len(source_folds(bank))):
+            kept = s.work / f"takes_{profile}_{part}_{fold}.npz"
+            if not kept.is_file():
+                told = f"takes, {part}, fold {fold}"
+                takes = make_takes(bank, fold, part, room_bank(), s.seed, lambda x, t=told: report(t, x, ""))
+                save_takes(kept, hear(takes, _fold_ear(s, fold, report), listener))
+            parts.append(load_takes(kept))
+        pools[part] = join_takes(parts)
+    return pools
+
+
+def _head(
+    s: LiteSettings,
+    profile: str,
+    pictures: tuple[PicturePool, PicturePool],
+    takes: dict[str, TakePool],
+    report: Report,
+) -> float:
+    composer = Composer(pictures[0], takes["train"], RECIPE, s.seed)
+    quiet = Recipe(relabel=0.0)
+    validation = [Composer(pictures[1], takes["validation"], quiet, seed).batch(64) for seed in range(6)]
+
+    def told(step: int, cost: float, accuracy: float, events: float) -> None:
+        text = f"loss {cost:.3f}, validation {accuracy:.3f}, events {events:.3f}"
+        report(f"head of {profile}", step / s.head.steps, text)
+
+    torch.manual_seed(s.head.seed)
+    model, accuracy = train_head(HEAD, s.head, composer, validation, told)
+    name = f"{profile.replace('-', '_')}_head.safetensors"
+    info = {"validation_accuracy": accuracy, "steps": s.head.steps, "seed": s.head.seed}
+    save_checkpoint(s.out / name, model, profile=profile, info=info, half=True)
+    return accuracy
