@@ -12,6 +12,7 @@ import zipfile
 import h5py
 import numpy as np
 import pytest
+from avel_live.model.profiles import get_profile
 from avel_live.model.training.ave import AveData
 from avel_live.model.training.folder import FolderData, read_index
 from avel_live.realtime import extraction
@@ -61,13 +62,14 @@ def test_rows_masks_and_index(extracted):
         ("deep/long.mkv", 10, 1),
         ("mute.mp4", 0, 1),
     ]
-    assert visual.shape == (5, 10, 7, 7, 1280)
-    assert audio.shape == (5, 10, 128)
+    profile = get_profile("lite")
+    assert visual.shape == (5, 10, 7, 7, profile.visual.dim)
+    assert audio.shape == (5, 10, profile.audio.dim)
     assert seen.sum(1).tolist() == [2, 0, 10, 1, 1]
     assert heard.sum(1).tolist() == [2, 0, 10, 1, 0]
     for row in range(5):
         assert (visual[row][~seen[row]] == 0).all()
-        assert (np.abs(visual[row][seen[row]]).reshape(-1, 49 * 1280).sum(1) > 0).all()
+        assert (np.abs(visual[row][seen[row]]).sum(axis=(1, 2, 3)) > 0).all()
     assert summary.rows == 5
     assert list(summary.broken) == ["broken.mp4"]
     with (out / "broken.csv").open() as file:
@@ -137,7 +139,8 @@ def test_features_can_be_trained_on(extracted):
     )
     data = FolderData(out, out / "labels.csv")
     assert data.profile == "lite"
-    assert (data.visual_dim, data.audio_dim, data.grid) == (1280, 128, 7)
+    profile = get_profile("lite")
+    assert (data.visual_dim, data.audio_dim, data.grid) == (profile.visual.dim, profile.audio.dim, 7)
     assert data.target[2].tolist() == [1, 1, 1, 0, 0, 1, 1, 1, 1, 1]
 
 
