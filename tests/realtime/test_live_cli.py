@@ -94,7 +94,7 @@ def test_camera_and_microphone_drive_the_program(pulse: PulseServer) -> None:
     with MjpegServer() as camera, Beeper(pulse):
         program = Program(pulse, "--camera", camera.url, "--mic", "pulse")
         try:
-            (start,) = program.until("start", 1, 180.0)
+            (start,) = program.until("start", 1, 300.0)
             assert start["schema"] == 1
             program.until("hop", 5, 120.0)
             camera.stall()
@@ -167,7 +167,7 @@ def test_a_busy_machine_takes_fewer_pictures_and_more_again(pulse: PulseServer) 
     with MjpegServer() as camera, Beeper(pulse):
         program = Program(pulse, "--camera", camera.url, "--mic", "pulse", "--frames", "auto")
         try:
-            program.until("hop", 8, 120.0)
+            program.until("hop", 8, 300.0)
             hogs = [
                 subprocess.Popen([sys.executable, "-c", "while True: pass"])
                 for _ in range(2 * (os.cpu_count() or 1))
