@@ -89,7 +89,9 @@ def test_a_program_that_does_not_end_is_ended_with_its_children(tmp_path: Path) 
 def test_not_more_than_so_many_at_once_and_a_bounded_queue(tmp_path: Path) -> None:
     said: list[Status] = []
     script = tmp_path / "hook"
-    script.write_text(f"#!/bin/sh\ntouch {tmp_path}/running.$$\nsleep 0.5\nls {tmp_path} | grep -c running >> {tmp_path}/most\nrm {tmp_path}/running.$$\n")  # fmt: skip
+    lines = ["#!/bin/sh", f"cd {tmp_path}", "touch running.$$", "sleep 0.5"]
+    lines += ["ls | grep -c running >> most", "rm running.$$", ""]
+    script.write_text("\n".join(lines))
     script.chmod(0o700)
     sink = sink_for(str(script), said, at_once=3, buffer=6)
     began = time.monotonic()
