@@ -36,18 +36,45 @@ class Batch(NamedTuple):
 class DataSet(Protocol):
     """Features and labels of N windows, read in pieces."""
 
-    labels: tuple[str, ...]
-    profile: str
-    visual_dim: int
-    audio_dim: int
-    grid: int
-    target: Rows
-    """[N, T] class of each second, `IGNORE` where there is none."""
-    video_target: Rows
-    """[N] the event of the window, or background."""
-    visual_mask: Flags
-    audio_mask: Flags
-    splits: Splits
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Class names, background last."""
+
+    @property
+    def profile(self) -> str:
+        """Whose features these are."""
+
+    @property
+    def visual_dim(self) -> int:
+        """Dv."""
+
+    @property
+    def audio_dim(self) -> int:
+        """Da."""
+
+    @property
+    def grid(self) -> int:
+        """Side of the visual grid."""
+
+    @property
+    def target(self) -> Rows:
+        """[N, T] class of each second, `IGNORE` where there is none."""
+
+    @property
+    def video_target(self) -> Rows:
+        """[N] the event of the window, or background."""
+
+    @property
+    def visual_mask(self) -> Flags:
+        """[N, T] where there is a picture."""
+
+    @property
+    def audio_mask(self) -> Flags:
+        """[N, T] where there is sound."""
+
+    @property
+    def splits(self) -> Splits:
+        """Rows for training, validation and test."""
 
     def features(self, rows: Rows) -> tuple[Floats, Floats]:
         """Visual [B, T, g, g, Dv] and audio [B, T, Da] of these rows; arrays of the caller's own."""

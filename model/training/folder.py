@@ -117,7 +117,7 @@ def read_index(path: Path) -> list[Window]:
         ModelFileError: missing or damaged.
 
     """
-    windows = []
+    windows: list[Window] = []
     for line, row in _rows(path, ("row", "file", "first_s", "seconds"), "index"):
         try:
             window = Window(row["file"], int(row["first_s"]), int(row["seconds"]))

@@ -30,6 +30,7 @@ from . import weak
 from .data import IGNORE, Batch, DataSet, Rows, batches
 from .metrics import accuracy
 from .streaming import StreamingOptions, stream_like
+from .weak import Pooling
 
 _LAST = "avel-training-1"
 
@@ -70,7 +71,7 @@ class TrainConfig:
     patience: int = 20
     seed: int = 0
     weak: bool = False
-    pooling: weak.Pooling = "mean"
+    pooling: Pooling = "mean"
     streaming: StreamingOptions | None = None
     clip_norm: float | None = None
     amp: Literal["auto", "on", "off"] = "auto"
@@ -259,7 +260,7 @@ class Trainer:
         if not torch.isfinite(value):
             self._stop(batch, epoch, step, order)
         self.optimizer.zero_grad(set_to_none=True)
-        self.scaler.scale(value).backward()  # type: ignore[no-untyped-call]
+        self.scaler.scale(value).backward()
         if self.config.clip_norm is not None:
             self.scaler.unscale_(self.optimizer)
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)

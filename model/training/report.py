@@ -57,7 +57,7 @@ def _figure(result: Evaluation) -> Any:
         for p, row in enumerate(s.by_past):
             for wait, value in enumerate(row):
                 if not np.isnan(value):
-                    ink = "k" if image.norm(100 * value) > 0.6 else "w"
+                    ink = "k" if float(np.asarray(image.norm(100 * value))) > 0.6 else "w"
                     axes.text(wait, p, f"{100 * value:.0f}", ha="center", va="center", color=ink, fontsize=7)
         axes.set_xticks(list(waits))
         axes.set_yticks(list(waits))

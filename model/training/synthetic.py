@@ -147,7 +147,8 @@ def _place(visual: Floats, where: NDArray[np.bool_], vectors: Doubles, rng: np.r
 
 def _mean_of_others(x: Doubles) -> Doubles:
     """[..., K] → the mean over all other entries, for each entry."""
-    return (x.sum(-1, keepdims=True) - x) / (x.shape[-1] - 1)
+    others: Doubles = (x.sum(-1, keepdims=True) - x) / (x.shape[-1] - 1)
+    return others
 
 
 def likelihood_ratios(spec: SyntheticSpec, visual: Floats, audio: Floats) -> tuple[Doubles, Doubles, Doubles]:

@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -26,6 +26,10 @@ def evaluate(
     labels: Annotated[Path | None, typer.Option(help="CSV: file,start,end,label[,split].")] = None,
     synthetic: Annotated[str | None, typer.Option(help="Generated features: joint, audio or visual.")] = None,
     clips: Annotated[Path | None, typer.Option(help="MANIFEST.tsv of real clips, scored as streams.")] = None,
+    profile: Annotated[str, typer.Option(help="With --clips: lite, lite-yamnet or paper.")] = "lite",
+    audio_weights: Annotated[
+        Path | None, typer.Option(help="With --clips: weights of the audio network.")
+    ] = None,
     annotations: Annotated[Path | None, typer.Option(help="Annotations.txt, if not in the folder.")] = None,
     splits: Annotated[Path | None, typer.Option(help="Folder of the split files, if elsewhere.")] = None,
     split: Annotated[str, typer.Option(help="train, val or test.")] = "test",
@@ -43,7 +47,16 @@ def evaluate(
             f"give one of --ave, --features, --synthetic, --clips; got {', '.join(given) or 'none'}"
         )
     if clips is not None:
-        _clips(clips, checkpoint=checkpoint, json_out=json_out, out=out)
+        from .evaluate_clips import score_clips
+
+        score_clips(
+            clips,
+            checkpoint=checkpoint,
+            json_out=json_out,
+            out=out,
+            profile=profile,
+            audio_weights=audio_weights,
+        )
         return
     if checkpoint is None:
         raise UsageError("give the checkpoint to evaluate")
@@ -116,12 +129,3 @@ def _checked(open_data: Callable[[], DataSet], info: CheckpointInfo) -> DataSet:
     if tuple(data.labels) != tuple(info.labels):
         raise ModelFileError(f"checkpoint {info.path}: its classes are not those of the data")
     return data
-
-
-def _clips(manifest: Path, **options: Any) -> None:
-    """Score real clips as the live program would: the whole chain, second by second."""
-    try:
-        from .evaluate_clips import score_clips
-    except ImportError as error:
-        raise UsageError("--clips is not available in this version") from error
-    score_clips(manifest, **options)

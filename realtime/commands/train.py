@@ -79,7 +79,7 @@ def _configs(
             depth=depth,
             causal=causal,
             modalities=BASELINES[model],  # type: ignore[arg-type]
-            **dict.fromkeys(parts, False),  # type: ignore[arg-type]
+            **dict.fromkeys(parts, False),
         )
         how = TrainConfig(
             streaming=StreamingOptions() if streaming else None,
@@ -96,12 +96,12 @@ def _board(folder: Path) -> Callable[[EpochReport], None]:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
         raise UsageError("--tensorboard needs the package tensorboard: pip install tensorboard") from error
-    writer = SummaryWriter(str(folder))  # type: ignore[no-untyped-call]
+    writer = SummaryWriter(str(folder))
 
     def write(report: EpochReport) -> None:
         for name in ("lr", "train_loss", "train_accuracy", "val_loss", "val_accuracy"):
-            writer.add_scalar(name, getattr(report, name), report.epoch)  # type: ignore[no-untyped-call]
-        writer.flush()  # type: ignore[no-untyped-call]
+            writer.add_scalar(name, getattr(report, name), report.epoch)
+        writer.flush()
 
     return write
 

@@ -4,11 +4,10 @@ import json
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
-
 from avel_live.model.checkpoint import file_sha256, load_checkpoint, read_info, save_checkpoint
 from avel_live.model.diia import DIIA, DIIAConfig
 from avel_live.model.errors import ModelFileError
+from safetensors.torch import load_file, save_file
 
 CONFIG = DIIAConfig(visual_dim=6, audio_dim=5, grid=2, width=8, heads=2, ffn=8, hidden=4, classes=3)
 LABELS = ("cat", "dog", "background")

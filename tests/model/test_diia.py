@@ -3,13 +3,21 @@
 import numpy as np
 import pytest
 import torch
+from avel_live.model.diia import DIIA, DIIAConfig, MultiHeadAttention, loss
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.slow_diia import SlowDIIA
 
-from avel_live.model.diia import DIIA, DIIAConfig, MultiHeadAttention, loss
-
-SMALL = {"visual_dim": 6, "audio_dim": 5, "grid": 3, "width": 8, "heads": 2, "ffn": 12, "hidden": 7, "classes": 4}
+SMALL = {
+    "visual_dim": 6,
+    "audio_dim": 5,
+    "grid": 3,
+    "width": 8,
+    "heads": 2,
+    "ffn": 12,
+    "hidden": 7,
+    "classes": 4,
+}
 VARIANTS = {
     "whole": {},
     "two layers": {"depth": 2},
@@ -81,9 +89,9 @@ def test_a_padded_window_gives_what_the_shorter_one_gives(length, causal):
     noise = torch.where(mask, 0.0, 1e3)
     with torch.no_grad():
         short = model(visual[:, :length], audio[:, :length]).logits
-        padded = model(
-            visual + noise[..., None, None, None], audio + noise[..., None], mask, mask
-        ).logits[:, :length]
+        padded = model(visual + noise[..., None, None, None], audio + noise[..., None], mask, mask).logits[
+            :, :length
+        ]
     assert torch.allclose(short, padded, atol=1e-5)
 
 

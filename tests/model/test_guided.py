@@ -1,7 +1,6 @@
 """Audio-guided attention: what its equations promise."""
 
 import torch
-
 from avel_live.model.guided import GuidedAttention, MeanPool
 
 

@@ -2,14 +2,13 @@
 
 import numpy as np
 import pytest
-from scipy.signal import get_window, stft
-
 from avel_live.model import logmel
+from scipy.signal import get_window, stft
 from support.media_free import speech_like
 
 
 def scipy_log_mel(samples):
-    """[S] → [F, 64]: 25 ms periodic Hann, 10 ms hop, FFT 512, magnitude, HTK mel 125–7500 Hz, log(x + 0.01)."""
+    """[S] → [F, 64]: 25 ms periodic Hann, 10 ms hop, FFT 512, magnitude, HTK mel, log(x + 0.01)."""
     window = get_window("hann", 400, fftbins=True)
     _, _, spectrum = stft(
         samples.astype(np.float64),

@@ -44,9 +44,7 @@ def test_the_defaults_are_the_papers():
 def test_it_learns_and_keeps_the_best_epoch(tmp_path):
     data = small_data(120)
     seen = []
-    result = Trainer(small_config(), data, replace(QUICK, epochs=25), tmp_path).fit(
-        on_epoch=seen.append
-    )
+    result = Trainer(small_config(), data, replace(QUICK, epochs=25), tmp_path).fit(on_epoch=seen.append)
     model, info = load_checkpoint(result.checkpoint, profile="paper")
     val = data.splits["val"]
     got = accuracy(predict(model, data, val).argmax(-1), data.target[val])

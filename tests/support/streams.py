@@ -1,4 +1,4 @@
-"""Streams of posteriors with known events, in which every class has its own habit of being over- or unsure."""
+"""Streams of posteriors with known events, in which every class has its own habit of over-confidence."""
 
 from __future__ import annotations
 

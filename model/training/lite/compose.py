@@ -294,7 +294,8 @@ class Composer:
                     lent = picture[shown]
                     trade(lent, lender, event, rng)
                     picture[shown] = lent
-        for row in np.flatnonzero(rng.random(size) < self.recipe.relabel):
+        for traded in np.flatnonzero(rng.random(size) < self.recipe.relabel):
+            row = int(traded)
             relabel(whole[row], cells[row], audio[row], label[row], rng)
         visual_mask, audio_mask = self._masks(size)
         label[~(visual_mask & audio_mask)] = BACKGROUND

@@ -15,6 +15,7 @@ import torch
 
 from ...backbones.visual_concepts import CONCEPTS
 from ...diia import DIIA, AttentionBlock, DIIAConfig, loss
+from ...guided import GuidedAttention
 from ...labels import BACKGROUND, EVENT_NAMES
 from .compose import Batch, Composer
 
@@ -62,23 +63,23 @@ def start_from_product_rule(model: DIIA, events: int, seen: int) -> None:
     block of constant channels keeps LayerNorm from hiding how strong the evidence is altogether.
 
     Args:
-        model: with `width` ≥ 2 `events` + 16 and guided width ≥ 2 `seen`.
+        model: guided, with `width` ≥ 2 `events` + 16 and guided width ≥ 2 `seen`.
         events: number of events, the first channels of both kinds of evidence.
         seen: concepts per grid cell; visual channels are `seen` of the cell, then `seen` of the picture.
 
     """
     width = model.config.width
+    if not isinstance(pool := model.pool, GuidedAttention):
+        return
     constant = torch.zeros(width)
     constant[-32:] = torch.tensor([1.5, -1.5]).repeat(16)
     k = torch.arange(events)
-    pool = model.pool
     pool.visual_in.weight.mul_(0.1)
     pool.visual_in.bias.zero_()
     both = torch.arange(2 * seen)
     pool.visual_in.weight[both] = 0.0
     pool.visual_in.weight[both, both] = 1.0
-    if hasattr(pool, "channel_excite"):
-        pool.channel_excite.bias.fill_(-4.0)
+    pool.channel_excite.bias.fill_(-4.0)
     for project in (model.project_v, model.project_a):
         project.weight.mul_(0.3)
         project.weight[k] = 0.0

@@ -131,7 +131,8 @@ def fit_probes(pooled: NDArray[np.float32], kind: NDArray[np.int64]) -> torch.nn
 
 def held_out(subject: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Which rows belong to subjects kept for validation."""
-    return (subject * 7919 % HELD_OUT) == 0
+    kept: NDArray[np.bool_] = (subject * 7919 % HELD_OUT) == 0
+    return kept
 
 
 def picture_pools(

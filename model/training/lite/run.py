@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -140,11 +141,15 @@ def _takes(s: LiteSettings, profile: str, teacher: Path | None, report: Report) 
             kept = s.work / f"takes_{profile}_{part}_{fold}.npz"
             if not kept.is_file():
                 told = f"takes, {part}, fold {fold}"
-                takes = make_takes(bank, fold, part, room_bank(), s.seed, lambda x, t=told: report(t, x, ""))
+                takes = make_takes(bank, fold, part, room_bank(), s.seed, partial(_share, report, told))
                 save_takes(kept, hear(takes, _fold_ear(s, fold, report), listener))
             parts.append(load_takes(kept))
         pools[part] = join_takes(parts)
     return pools
+
+
+def _share(report: Report, stage: str, share: float) -> None:
+    report(stage, share, "")
 
 
 def _head(

@@ -59,7 +59,8 @@ def _frame(image: Image, behind: Image, rng: np.random.Generator) -> Image:
     placed[top : top + h, left : left + w] = subject * mask[top : top + h, left : left + w] + placed[
         top : top + h, left : left + w
     ] * (1 - mask[top : top + h, left : left + w])
-    return placed.astype(np.uint8)
+    out: Image = placed.astype(np.uint8)
+    return out
 
 
 def _light(image: Image, rng: np.random.Generator) -> Image:
@@ -70,7 +71,8 @@ def _light(image: Image, rng: np.random.Generator) -> Image:
     if rng.random() < 0.3:
         x = x.mean(axis=2, keepdims=True) * rng.uniform(0.5, 1.0) + x * 0.4
     x = x + rng.normal(0.0, rng.uniform(0.0, 0.04), size=x.shape).astype(np.float32)
-    return (np.clip(x, 0.0, 1.0) * 255.0).astype(np.uint8)
+    out: Image = (np.clip(x, 0.0, 1.0) * 255.0).astype(np.uint8)
+    return out
 
 
 def _optics(image: Image, rng: np.random.Generator) -> Image:

@@ -40,7 +40,8 @@ def _rms(x: Wave) -> float:
 
 def _per_second(x: Wave) -> NDArray[np.float64]:
     """Level of each second, [10], linear."""
-    return np.sqrt(np.mean(np.square(x.reshape(T, SAMPLE_RATE), dtype=np.float64), axis=1) + 1e-14)
+    power: NDArray[np.float64] = np.mean(np.square(x.reshape(T, SAMPLE_RATE), dtype=np.float64), axis=1)
+    return np.asarray(np.sqrt(power + 1e-14))
 
 
 def _lay_out(wave: Wave, rng: np.random.Generator) -> Wave:
@@ -94,7 +95,8 @@ def _noise(rng: np.random.Generator) -> Wave:
     spectrum = np.fft.rfft(rng.normal(size=_LENGTH))
     tilt = np.maximum(np.arange(len(spectrum)), 1.0) ** -rng.uniform(0.0, 1.0)
     x = np.fft.irfft(spectrum * tilt, _LENGTH)
-    return (x / (np.abs(x).max() + 1e-9)).astype(np.float32)
+    out: Wave = (x / (np.abs(x).max() + 1e-9)).astype(np.float32)
+    return out
 
 
 class TakeMaker:
