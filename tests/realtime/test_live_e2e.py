@@ -131,7 +131,7 @@ def test_microphone_trouble_leaves_the_picture_alone(pulse: PulseServer) -> None
             viewer.watch(
                 30.0, until=lambda: viewer.passed("microphone", "running", "lost", "recovering", "lost")
             )
-            viewer.watch(1.5)
+            viewer.watch(3.5)  # long enough for a whole second without sound
             pulse.start()
             beeper = Beeper(pulse)
             viewer.watch(40.0, until=lambda: viewer.states("microphone")[-1] == "running")

@@ -176,10 +176,15 @@ def test_a_late_machine_skips_and_says_so() -> None:
     engine = ToyEngine(gate)
     threading.Thread(target=lambda: (source.exhausted.wait(60), gate.set()), daemon=True).start()
     sink = play(source, engine, frames=16)
-    # All eight seconds came while the networks were busy with the first: it and the newest are answered.
-    assert [r.segment.index for r in sink.hops] == [0, 7]
+    # All eight seconds came while the networks were busy with one, usually the first: it and the newest
+    # are answered.
+    answered = [r.segment.index for r in sink.hops]
+    assert len(answered) == 2
+    assert answered[-1] == 7
     assert sink.ends[0].skipped == 6
-    assert sink.hops[-1].scores.valid.tolist() == [True] + [False] * 6 + [True]
+    valid = sink.hops[-1].scores.valid
+    assert valid[-1]
+    assert valid.sum() == 2
     assert ("machine", "late") in [(s.device, s.state) for s in sink.statuses]
     assert [s.index for s in sink.ends[0].last_settled][-1] == 7
 

@@ -48,6 +48,10 @@ HEAD: Final = DIIAConfig(
 )
 RECIPE: Final = Recipe(both=0.55, heard=0.12, seen=0.10, neither=0.10, wrong=0.07, change=0.12)
 FOLD_EPOCHS: Final = 6
+PRIOR_SHIFT: Final = 0.9
+"""Taken off the background's logit after training: composed scenes hold fewer event seconds than people
+point cameras at. Chosen so that at most 1.5 % of the seconds of held-out scenes without any event are
+given one."""
 
 
 @dataclass(frozen=True)
@@ -169,6 +173,8 @@ def _head(
 
     torch.manual_seed(s.head.seed)
     model, accuracy = train_head(HEAD, s.head, composer, validation, told)
+    with torch.no_grad():
+        model.classify.bias[-1] -= PRIOR_SHIFT
     name = f"{profile.replace('-', '_')}_head.safetensors"
     info = {"validation_accuracy": accuracy, "steps": s.head.steps, "seed": s.head.seed}
     save_checkpoint(s.out / name, model, profile=profile, info=info, half=True)
