@@ -36,16 +36,16 @@ class Listening:
 
     def __init__(self, engine: Any) -> None:
         self._engine = engine
-        self.visual: list[Floats] = []
-        self.audio: list[Floats] = []
+        self.seen: list[Floats] = []
+        self.heard: list[Floats] = []
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._engine, name)
 
     def head(self, visual: Floats, audio: Floats, visual_mask: Any, audio_mask: Any) -> Any:
         """As the engine's, with the features kept."""
-        self.visual.append(visual[-1])
-        self.audio.append(audio[-1])
+        self.seen.append(visual[-1])
+        self.heard.append(audio[-1])
         return self._engine.head(visual, audio, visual_mask, audio_mask)
 
 
@@ -54,14 +54,14 @@ def gather(profile: str, folder: Path, yamnet: Path | None) -> tuple[list[Clip],
     engine = Listening(load_engine(EngineOptions(profile=profile, audio_weights=yamnet)))
     clips, evidence = [], []
     for clip in manifest_clips(folder, engine, SystemClock()):
-        whole = np.stack(engine.visual)[:, 0, 0, len(SEEN) : len(SEEN) + BACKGROUND]
-        heard = np.stack(engine.audio)
+        whole = np.stack(engine.seen)[:, 0, 0, len(SEEN) : len(SEEN) + BACKGROUND]
+        heard = np.stack(engine.heard)
         both = np.maximum(heard[:, :BACKGROUND], heard[:, len(HEARD) :])
         sound = heard[:, :BACKGROUND] if profile == "lite-yamnet" else both
         clips.append(clip)
         evidence.append((whole, sound))
-        engine.visual.clear()
-        engine.audio.clear()
+        engine.seen.clear()
+        engine.heard.clear()
     return clips, evidence
 
 

@@ -1,4 +1,4 @@
-"""Composed scenes: labels follow what is audible and visible, lending and relabelling keep the evidence with its event."""
+"""Composed scenes: labels follow what is audible and visible; lent evidence stays with its event."""
 
 import numpy as np
 import pytest

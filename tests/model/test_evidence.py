@@ -1,4 +1,4 @@
-"""The light backbones' evidence: what the concepts cover, the scale, and photographs named by their obvious class."""
+"""The light backbones' evidence: what the concepts cover, the scale, photographs named rightly."""
 
 import csv
 
