@@ -25,7 +25,7 @@ DOG, CLOCK, TRAIN = (
 )
 BARK, TICK, WAVES = (
     "audio/Bark/Environmental-soun__1-100032-A.ogg",
-    "audio/Clock/Environmental-soun__1-21934-A.ogg",
+    "audio/Clock/Environmental-soun__1-21935-A.ogg",
     "audio/_bg/Environmental-soun__1-28135-A.ogg",
 )
 # (until second, photograph, sound)
