@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from ...backbones.audio_concepts import CONCEPTS as HEARD
 from ...backbones.visual_concepts import CONCEPTS as SEEN
+from ...errors import ModelFileError
 from ...labels import BACKGROUND, EVENT_NAMES
 
 T: Final = 10
@@ -161,12 +162,16 @@ class Composer:
                     pictures.cells[of_kind, :, :, channel].max((1, 2)) - 0.15,
                 )
                 of_kind = of_kind[seen > _FAINTEST]
+            if not of_kind.size:
+                continue
             subjects = pictures.subject[of_kind]
             self._views[int(kind)] = [of_kind[subjects == s] for s in np.unique(subjects)]
         self._takes = {int(k): np.flatnonzero(takes.kind == k) for k in np.unique(takes.kind)}
-        self._lenders = [
-            k for k, subjects in self._views.items() if k < BACKGROUND and len(subjects) >= _ENOUGH
-        ]
+        shown_kinds = [k for k in self._views if k < BACKGROUND]
+        self._lenders = [k for k in shown_kinds if len(self._views[k]) >= _ENOUGH] or shown_kinds
+        missing = "pictures of events" if not shown_kinds else "pictures of nothing"
+        if not shown_kinds or BACKGROUND not in self._views or BACKGROUND not in self._takes:
+            raise ModelFileError(f"too little to compose scenes from: {missing} or takes without any event")
         shown = {k for k in self._takes if k < BACKGROUND and k not in UNSEEN}
         self._both = sorted(shown if PERSON in self._views else shown - set(SPEECH))
         self._audible = [k for k in self._takes if k < BACKGROUND]

@@ -6,11 +6,9 @@ clips: those measure, they do not choose.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 
 from ...backbones.visual_concepts import CONCEPTS
@@ -131,7 +129,6 @@ def train_head(
     composer: Composer,
     validation: list[Batch],
     progress: Callable[[int, float, float, float], None] = lambda *_: None,
-    weight: Callable[[torch.Tensor], torch.Tensor] | None = None,
 ) -> tuple[DIIA, float]:
     """The best head by validation accuracy, and that accuracy.
 
@@ -141,7 +138,6 @@ def train_head(
         composer: training scenes.
         validation: scenes composed from held-out material.
         progress: told (step, loss, validation accuracy, event accuracy) now and then.
-        weight: optional loss weights by label, [B, T] → [B, T].
 
     """
     torch.manual_seed(settings.seed)
@@ -181,6 +177,3 @@ def loss_on(logits: torch.Tensor, label: torch.Tensor, smoothing: float) -> torc
     if smoothing == 0.0:
         return loss(logits[None], label[None])
     return torch.nn.functional.cross_entropy(logits, label, label_smoothing=smoothing)
-
-
-__all__ = ["HeadSettings", "np", "scene_accuracy", "tensors", "time", "train_head"]
