@@ -78,7 +78,8 @@ def test_a_second_makes_one_patch_of_its_first_15600_samples():
     assert np.array_equal(patch, logmel.patch(changed))
     changed[15_599] = 1.0
     assert not np.array_equal(patch, logmel.patch(changed))
-    assert np.array_equal(patch, logmel.log_mel(second)[:96])
+    # Not bit for bit: how many rows a matrix product has may change its rounding.
+    np.testing.assert_allclose(patch, logmel.log_mel(second)[:96], atol=1e-5)
 
 
 def test_many_at_once_and_too_few():
