@@ -26,6 +26,7 @@ from ...backbones.yamnet import load_yamnet
 from ...checkpoint import save_checkpoint
 from ...diia import DIIAConfig
 from .audio_augment import room_bank
+from .audio_data import load_sounds
 from .audio_measure import source_folds
 from .audio_stage import prepare_pool, train_ear
 from .audio_student import StudentConfig, save_student, train_student
@@ -138,7 +139,7 @@ def _fold_ear(s: LiteSettings, fold: int, report: Report) -> AudioCNN:
 def _takes(s: LiteSettings, profile: str, teacher: Path | None, report: Report) -> dict[str, TakePool]:
     listener = load_yamnet(teacher) if teacher is not None else None
     pools: dict[str, TakePool] = {}
-    bank, _, _ = prepare_pool(s.data, s.work / "ear", shards=s.shards, report=report)
+    bank = load_sounds(s.data / "audio", s.work / "ear", partial(_share, report, "decode"))
     for part in ("train", "validation"):
         parts = []
         for fold in range(len(source_folds(bank))):
