@@ -17,7 +17,7 @@ class Effort:
 
     def __init__(self, slots: int, *, adaptive: bool) -> None:
         self.slots = slots
-        self._adaptive = adaptive
+        self.adaptive = adaptive
         self._load: float | None = None
         self._last: tuple[int, int] | None = None
         self._calm = 0
@@ -29,7 +29,7 @@ class Effort:
             return None
         load = (busy_ns - self._last[0]) / (now_ns - self._last[1])
         self._last = busy_ns, now_ns
-        if not self._adaptive:
+        if not self.adaptive:
             return None
         self._load = load if self._load is None else self._load + _SMOOTHING * (load - self._load)
         level = LEVELS.index(self.slots)

@@ -7,6 +7,8 @@ the same numbers however fast it is played.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -43,10 +45,22 @@ class FeatureBuilder:
         if len(self._waiting) == GROUP:
             self._compute()
 
+    def thin(self, segment: Segment) -> Segment:
+        """The segment with the pictures added so far and at most `GROUP` of the others, evenly spaced.
+
+        What a late segment still costs is bounded so; its weights sum to 1 as before.
+        """
+        done, count = self._added, len(segment.frames)
+        if count - done <= GROUP:
+            return segment
+        others = done + (np.arange(GROUP) * (count - done)) // GROUP
+        kept = np.concatenate([np.arange(done), others])
+        weights = segment.frame_weights[kept]
+        return replace(segment, frames=segment.frames[kept], frame_weights=weights / weights.sum())
+
     def finish(self, segment: Segment) -> SegmentFeatures:
         """The features, once the segment is closed; pictures not added before are added now."""
-        done = len(self._waiting) + sum(len(grids) for grids in self._grids)
-        for image in segment.frames[done:]:
+        for image in segment.frames[self._added :]:
             self.add(image)
         if self._waiting:
             self._compute()
@@ -59,6 +73,11 @@ class FeatureBuilder:
                 visual += weight * grid
         audio = self._engine.audio(segment.audio) if segment.sound else empty.audio
         return SegmentFeatures(segment.index, visual, audio, segment.video, segment.sound)
+
+    @property
+    def _added(self) -> int:
+        """Pictures added so far."""
+        return len(self._waiting) + sum(len(grids) for grids in self._grids)
 
     def _compute(self) -> None:
         self._grids.append(self._engine.visual(np.stack(self._waiting)))

@@ -2,14 +2,16 @@
 
 recording   a full mailbox makes the reader wait: nothing is lost
 live        the reader never waits: one hop may be in flight and one waiting; when another closes,
-            the waiting one is taken out with its pictures and counted as skipped
+            the waiting one is taken out with its pictures and counted as skipped. When a segment has
+            closed before all of its pictures were taken, it is handed over at once, as late: its
+            pictures are in it, and the worker may look at a few of them only
 """
 
 from __future__ import annotations
 
 import threading
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .cutter import Chosen, Closed
 from .messages import EndOfStream, Status
@@ -24,6 +26,8 @@ class Stamped:
 
     closed: Closed
     at_ns: int
+    late: bool = False
+    """Whether pictures chosen for it had not been taken yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,8 @@ class Mailbox:
             if not self._queue:
                 return None
             message = self._queue.popleft()
+            if self._live and isinstance(message, Chosen):
+                message = self._closed_already(message)
             self._begun = max(self._begun, _key(message))
             self._changed.notify_all()
             return message
@@ -84,6 +90,14 @@ class Mailbox:
             self._closed = True
             self._queue.clear()
             self._changed.notify_all()
+
+    def _closed_already(self, chosen: Chosen) -> Message:
+        """The closed segment of this picture, if it waits, in place of the pictures left; else the picture."""
+        for waiting in self._queue:
+            if isinstance(waiting, Stamped) and waiting.closed.key == chosen.key:
+                self._queue = deque(m for m in self._queue if _key(m) != chosen.key)
+                return replace(waiting, late=True)
+        return chosen
 
     def _make_room(self) -> None:
         """Take out what waits; what the worker has begun with is in flight and stays."""

@@ -217,7 +217,10 @@ class Pipeline:
 
     def _segment(self, stamped: Stamped) -> None:
         key, segment = stamped.closed.key, stamped.closed.segment
-        features = self._builder(key).finish(segment)
+        builder = self._builder(key)
+        if stamped.late and self._effort.adaptive:
+            segment = builder.thin(segment)
+        features = builder.finish(segment)
         # Builders of skipped segments go, too.
         self._builders = {k: builder for k, builder in self._builders.items() if k > key}
         phase = key % self._phases

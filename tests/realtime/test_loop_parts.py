@@ -113,7 +113,7 @@ def test_a_live_mailbox_keeps_what_is_in_flight_and_the_newest() -> None:
     for key in range(5):
         for _ in range(16):
             box.put(Chosen(key, PICTURE))
-        if key == 1:
+        if key == 0:
             taken = box.take(0)  # the worker begins with 0
             assert isinstance(taken, Chosen)
         box.put(closed(key))
@@ -145,6 +145,38 @@ def test_a_live_mailbox_is_bounded_and_never_blocks(moves: list[str]) -> None:
             closed_keys.append(message.closed.key)
     assert closed_keys == sorted(set(closed_keys))
     assert len(closed_keys) + box.skipped == key
+
+
+def test_a_segment_that_closed_before_its_pictures_were_taken_comes_at_once_and_late() -> None:
+    box = Mailbox(live=True)
+    for _ in range(3):
+        box.put(Chosen(0, PICTURE))
+    assert isinstance(box.take(0), Chosen)
+    box.put(closed(0))
+    box.put(Chosen(1, PICTURE))
+    message = box.take(0)
+    assert isinstance(message, Stamped)
+    assert message.late
+    assert isinstance(box.take(0), Chosen)
+    box.put(closed(1))
+    message = box.take(0)
+    assert isinstance(message, Stamped)
+    assert not message.late
+
+
+@pytest.mark.parametrize("added", [0, 3, 5, 13])
+def test_a_late_segment_keeps_what_was_added_and_a_few_more(added: int) -> None:
+    builder = FeatureBuilder(ToyEngine())
+    segment = a_segment(0, tuple(range(16)), (1 / 16,) * 16)
+    for image in segment.frames[:added]:
+        builder.add(image)
+    thin = builder.thin(segment)
+    numbers = thin.frames[:, 0, 0, 0]
+    assert list(numbers[:added]) == list(range(added))
+    assert len(numbers) == min(16, added + GROUP)
+    assert (np.diff(numbers.astype(int)) > 0).all()
+    assert thin.frame_weights.sum() == pytest.approx(1.0)
+    assert builder.finish(thin).visual.mean() == pytest.approx(numbers.mean())
 
 
 def test_a_recording_waits_for_room() -> None:

@@ -38,7 +38,7 @@ def steady(seconds: float, fps: int = 16, block: int = 1600) -> list[TimedFrame 
 
 
 class ScriptedSource:
-    """Delivers a script as fast as it is read. Live ones say that the present is their newest item."""
+    """Delivers a script as fast as it is read, from `hold`'s second on only after its event. Live ones say that the present is their newest item."""
 
     def __init__(
         self,
@@ -47,7 +47,9 @@ class ScriptedSource:
         live: bool,
         end: EndOfStream | None = None,
         fail: Exception | None = None,
+        hold: tuple[float, threading.Event] | None = None,
     ) -> None:
+        self._hold = hold
         self.info = SourceInfo("script", "live" if live else "file", "scripted", "scripted", live=live)
         self.exhausted = threading.Event()
         self.closed = threading.Event()
@@ -62,6 +64,8 @@ class ScriptedSource:
 
     def read(self, timeout_s: float) -> object:
         if self._items:
+            if self._hold is not None and self._items[0].t_ns >= self._hold[0] * NS:
+                assert self._hold[1].wait(60)
             item = self._items.pop(0)
             if self._now_ns is not None and isinstance(item, TimedFrame):
                 self._now_ns = item.t_ns
@@ -88,11 +92,13 @@ class ToyEngine:
         self.profile = LITE
         self.info = EngineInfo("lite", "torch", "fp32", "toy", LABELS, "toy")
         self.gate = gate
+        self.begun = threading.Event()
         self.visual_calls: list[int] = []
         self.audio_calls = 0
         self.head_calls: list[int] = []
 
     def visual(self, frames: np.ndarray) -> np.ndarray:
+        self.begun.set()
         if self.gate is not None:
             assert self.gate.wait(60)
         self.visual_calls.append(len(frames))
