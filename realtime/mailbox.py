@@ -92,7 +92,7 @@ class Mailbox:
             self._changed.notify_all()
 
     def _closed_already(self, chosen: Chosen) -> Message:
-        """The closed segment of this picture, if it waits, in place of the pictures left; else the picture."""
+        """The picture; or its segment, if that waits closed already, in place of all pictures left."""
         for waiting in self._queue:
             if isinstance(waiting, Stamped) and waiting.closed.key == chosen.key:
                 self._queue = deque(m for m in self._queue if _key(m) != chosen.key)

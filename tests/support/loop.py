@@ -38,7 +38,10 @@ def steady(seconds: float, fps: int = 16, block: int = 1600) -> list[TimedFrame 
 
 
 class ScriptedSource:
-    """Delivers a script as fast as it is read, from `hold`'s second on only after its event. Live ones say that the present is their newest item."""
+    """Delivers a script as fast as it is read. Live ones say that the present is their newest item.
+
+    `hold`: from this second on, only after this event.
+    """
 
     def __init__(
         self,
@@ -64,7 +67,7 @@ class ScriptedSource:
 
     def read(self, timeout_s: float) -> object:
         if self._items:
-            if self._hold is not None and self._items[0].t_ns >= self._hold[0] * NS:
+            if self._hold is not None and (self._now_ns or 0) >= self._hold[0] * NS:
                 assert self._hold[1].wait(60)
             item = self._items.pop(0)
             if self._now_ns is not None and isinstance(item, TimedFrame):
