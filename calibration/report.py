@@ -44,6 +44,8 @@ class ConfidenceReport:
     before: Bins
     after: Bins
     clips: int
+    given: bool = False
+    """A calibration made elsewhere was judged; nothing was fitted."""
 
 
 def assess(
@@ -52,15 +54,27 @@ def assess(
     *,
     folds: int = 10,
     rounds: int = 1000,
+    given: Calibrator | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> ConfidenceReport:
-    """Fit, and judge the fit by cross-validation over clips.
+    """Fit, and judge the fit by cross-validation over clips; or judge what was fitted on other material.
+
+    Args:
+        looks: at least two clips.
+        method: of the fit.
+        folds: of the cross-validation.
+        rounds: of the bootstrap.
+        given: made from none of these clips; nothing is fitted.
+        progress: called with (done, total).
 
     Raises:
         ValueError: fewer than two clips.
 
     """
-    fits = cross_fits(looks, method, folds=folds, progress=progress)
+    if given is not None:
+        fits = {int(group): given for group in np.unique(looks.groups)}
+    else:
+        fits = cross_fits(looks, method, folds=folds, progress=progress)
     raw, honest = softmax(looks.logits), apply_each(looks, fits)
     by_future = {}
     for future in range(FUTURES):
@@ -70,13 +84,14 @@ def assess(
                 raw[here], honest[here], looks.targets[here], looks.groups[here], rounds
             )
     return ConfidenceReport(
-        fit(looks, method),
+        fit(looks, method) if given is None else given,
         fits,
         compare(raw, honest, looks.targets, looks.groups, rounds),
         by_future,
         reliability(*top_label(raw, looks.targets)),
         reliability(*top_label(honest, looks.targets)),
         len(fits),
+        given is not None,
     )
 
 

@@ -109,10 +109,14 @@ def _named(name: str) -> Path:
 
 
 def _packaged(engine: EngineInfo) -> Calibration | None:
-    """What ships for this profile and precision, if it was made for this very checkpoint."""
+    """What ships for this profile, if it was made for this very checkpoint.
+
+    Floating precisions agree within their tolerance, so they share one; INT8 has its own.
+    """
     from ..model.runtime.networks import WEIGHTS
 
-    path = WEIGHTS / f"{engine.profile}_calibration_{engine.precision}.json"
+    kind = "int8" if engine.precision == "int8" else "fp32"
+    path = WEIGHTS / f"{engine.profile.replace('-', '_')}_calibration_{kind}.json"
     if not path.is_file():
         return None
     found = load_calibration(path)

@@ -1,7 +1,7 @@
 """Labelled material for calibration: what the live program would have said about it, look by look.
 
     a folder with MANIFEST.tsv    clips, through the very pipeline that runs live
-    a folder in AVE's layout      features of ten seconds each, through the head alone
+    features (collect_features)   through the head alone
 
 Either way a `Clip` holds the scores of every hop and the truth of every second.
 """
@@ -168,59 +168,6 @@ def media_files(path: Path) -> list[Path]:
     if not files:
         raise SourceError(f"{path}: no recording there; give a file or a folder of recordings")
     return files
-
-
-def ave_clips(
-    folder: Path,
-    checkpoint: Path,
-    *,
-    split: str = "val",
-    profile: str | None = None,
-    progress: Progress | None = None,
-) -> Iterator[Clip]:
-    """The ten-second windows of one split of a set in AVE's layout, as a stream would have seen them.
-
-    Raises:
-        ModelFileError: features or checkpoint are missing, damaged, or do not belong together.
-        UsageError: there is no such split.
-
-    """
-    import torch
-
-    from ..model.checkpoint import load_checkpoint
-    from ..model.training.ave import AveData
-
-    data = AveData(folder, profile=profile)
-    if split not in data.splits:
-        raise UsageError(f"no split {split!r}; there are: {', '.join(data.splits)}")
-    head, _ = load_checkpoint(checkpoint, profile=data.profile)
-    rows = data.splits[split]
-    length = data.target.shape[1]
-    done = 0
-    try:
-        for part in np.array_split(rows, max(1, len(rows) // 32)):
-            if progress is not None:
-                progress(done, len(rows))
-            visual, audio = (torch.from_numpy(x) for x in data.features(part))
-            answers = []
-            with torch.inference_mode():
-                for end in range(1, length + 1):
-                    logits = head(visual[:, :end], audio[:, :end]).logits.numpy()
-                    answers.append(np.asarray(logits, np.float32))
-            for i, row in enumerate(part):
-                scores = tuple(window_scores(hop, 0, a[i]) for hop, a in enumerate(answers))
-                yield Clip(f"{split} {row}", scores, data.target[row])
-            done += len(part)
-    finally:
-        data.close()
-
-
-def window_scores(hop: int, first_index: int, logits: NDArray[np.float32]) -> Scores:
-    """Scores of a full window, from its logits alone."""
-    n = len(logits)
-    return Scores(
-        hop, first_index, logits, softmax(logits), np.zeros((n, 7, 7), np.float32), np.ones(n, np.bool_)
-    )
 
 
 def looks_of(clips: Sequence[Clip]) -> Looks:

@@ -55,6 +55,7 @@ class SyntheticSpec:
         visual_gain: length of an object's vector in each of its cells, against noise of deviation 1.
         audio_gain: the same for sounds.
         distractor: how often a video has a second object (joint only).
+        faint: how often a sound or an object is there without telling which it is (joint only).
         lookalike: how often a video of class c has the sounds and sights of class c + 1.
         background: shares of heard only, seen only, mismatched and empty background (joint only).
         seed: of prototypes and noise.
@@ -67,6 +68,7 @@ class SyntheticSpec:
     visual_gain: float = 4.0
     audio_gain: float = 6.0
     distractor: float = 0.7
+    faint: float = 0.2
     lookalike: float = 0.05
     background: tuple[float, float, float, float] = (0.3, 0.3, 0.3, 0.1)
     seed: int = 0
@@ -100,6 +102,23 @@ class SyntheticSpec:
             both.append(np.concatenate([axes, -axes])[:count] if dim < count else axes[:count])
         return both[0], both[1]
 
+    def nameless(self) -> tuple[Doubles, Doubles]:
+        """The sound [Da] and the sight [Dv] that tell of something, but not of what: orthogonal to all codes.
+
+        Raises:
+            ValueError: no dimension is left for them.
+
+        """
+        both = []
+        for codes in self.prototypes():
+            _, size, axes = np.linalg.svd(codes)
+            if np.count_nonzero(size > 0.5) == codes.shape[1]:
+                raise ValueError(
+                    f"{len(codes)} codes leave none of {codes.shape[1]} dimensions for a nameless"
+                )
+            both.append(axes[-1])
+        return both[0], both[1]
+
 
 def draw(spec: SyntheticSpec, rows: Sequence[Annotation]) -> tuple[Floats, Floats]:
     """Visual [N, 10, 7, 7, Dv] and audio [N, 10, Da] for annotated videos."""
@@ -123,11 +142,17 @@ def draw(spec: SyntheticSpec, rows: Sequence[Annotation]) -> tuple[Floats, Float
     wrong = (heard + rng.integers(1, codes, shape)) % codes
     heard = np.where(kind == _MISMATCH, wrong, heard)
 
+    noise, thing = sound[heard], sight[seen]
+    if spec.evidence == "joint":
+        faint_heard, faint_seen = rng.random((2, *shape, 1)) < spec.faint
+        some_sound, some_sight = spec.nameless()
+        noise = np.where(faint_heard, some_sound, noise)
+        thing = np.where(faint_seen, some_sight, thing)
     n, t = np.nonzero(np.isin(kind, (_EVENT, _HEARD, _MISMATCH)))
     if spec.evidence != "visual":
-        audio[n, t] += (spec.audio_gain * sound[heard[n, t]]).astype(np.float32)
+        audio[n, t] += (spec.audio_gain * noise[n, t]).astype(np.float32)
     if spec.evidence != "audio":
-        _place(visual, np.isin(kind, (_EVENT, _SEEN, _MISMATCH)), spec.visual_gain * sight[seen], rng)
+        _place(visual, np.isin(kind, (_EVENT, _SEEN, _MISMATCH)), spec.visual_gain * thing, rng)
     if spec.evidence == "joint":
         other = (spec.seen[looks] + rng.integers(1, codes, len(looks))) % codes
         cluttered = np.broadcast_to((rng.random(len(looks)) < spec.distractor)[:, None], shape)
@@ -151,6 +176,20 @@ def _mean_of_others(x: Doubles) -> Doubles:
     return others
 
 
+def _sound_ratio(spec: SyntheticSpec, audio: Floats, codes: Doubles) -> Doubles:
+    """[N, T, Da] → [N, T, K]: density with the sound of each code, against noise."""
+    ratio: Doubles = np.exp(spec.audio_gain * (audio.astype(np.float64) @ codes.T) - spec.audio_gain**2 / 2)
+    return ratio
+
+
+def _sight_ratio(spec: SyntheticSpec, visual: Floats, codes: Doubles) -> Doubles:
+    """[N, T, 7, 7, Dv] → [N, T, K]: density with an object of each code at any place, against noise."""
+    cell = spec.visual_gain * (visual.astype(np.float64) @ codes.T) - spec.visual_gain**2 / 2
+    blocks = np.lib.stride_tricks.sliding_window_view(cell, (BLOCK, BLOCK), axis=(2, 3))
+    ratio: Doubles = np.exp(blocks.sum(axis=(-2, -1))).mean(axis=(2, 3))
+    return ratio
+
+
 def likelihood_ratios(spec: SyntheticSpec, visual: Floats, audio: Floats) -> tuple[Doubles, Doubles, Doubles]:
     """Log density against pure noise of each second, if its class is c and it is event, or background.
 
@@ -164,16 +203,18 @@ def likelihood_ratios(spec: SyntheticSpec, visual: Floats, audio: Floats) -> tup
 
     """
     sound, sight = spec.prototypes()
-    g = np.exp(spec.audio_gain * (audio.astype(np.float64) @ sound.T) - spec.audio_gain**2 / 2)
-    cell = spec.visual_gain * (visual.astype(np.float64) @ sight.T) - spec.visual_gain**2 / 2
-    block = np.lib.stride_tricks.sliding_window_view(cell, (BLOCK, BLOCK), axis=(2, 3)).sum(axis=(-2, -1))
-    s = np.exp(block).mean(axis=(2, 3))  # [N, T, K]: an object of each code, wherever it stands
+    g, s = _sound_ratio(spec, audio, sound), _sight_ratio(spec, visual, sight)  # [N, T, K]
     ones = np.ones((*s.shape[:2], BACKGROUND))
     if spec.evidence == "audio":
         return np.log(g[..., spec.heard]), np.log(ones), np.zeros_like(ones[:, 0])
     if spec.evidence == "visual":
         return np.log(s[..., spec.seen]), np.log(ones), np.zeros_like(ones[:, 0])
-    sight_there, right, wrong = s[..., spec.seen], g[..., spec.heard], _mean_of_others(g)[..., spec.heard]
+    some_sound, some_sight = (vector[None] for vector in spec.nameless())
+    faint_sound = spec.faint * _sound_ratio(spec, audio, some_sound)
+    faint_sight = spec.faint * _sight_ratio(spec, visual, some_sight)
+    sight_there = (1 - spec.faint) * s[..., spec.seen] + faint_sight
+    right = (1 - spec.faint) * g[..., spec.heard] + faint_sound
+    wrong = (1 - spec.faint) * _mean_of_others(g)[..., spec.heard] + faint_sound
     k = spec.background
     background = k[0] * right + k[1] * sight_there + k[2] * wrong * sight_there + k[3]
     # Codes are orthogonal, so two objects' log ratios add even where they overlap: the second object, there

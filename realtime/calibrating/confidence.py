@@ -11,25 +11,27 @@ import numpy as np
 from rich.console import Console
 
 from ...calibration.confidence import Calibrator, Method
-from ...calibration.profile import Confidence
+from ...calibration.profile import Calibration, Confidence, load_calibration
 from ...calibration.report import ConfidenceReport, Line, assess, compare
 from ...model.runtime.base import EngineInfo
 from ..collect import Clip, looks_of, settled
 from ..config import Config
-from ..errors import UsageError
+from ..errors import ModelFileError, UsageError
 from ..events.config import DecoderConfig
 from ..localizer import Calibrate, softmax
 from .labelled import Fit, labelled
 from .store import drawn, store, write
 
 
-def calibrate_confidence(config: Config, fit: Fit, method: Method) -> None:
-    """`avel calibrate confidence`."""
+def calibrate_confidence(config: Config, fit: Fit, method: Method, judge: Path | None = None) -> None:
+    """`avel calibrate confidence`; with `judge`, a calibration that is not fitted here but looked at."""
+    found = None if judge is None else load_calibration(judge)
     console = Console(stderr=True)
     info, clips = labelled(config, fit, console)
     looks = looks_of(clips)
+    given = None if found is None else _calibrator(found, judge, info)
     try:
-        report = assess(looks, method)
+        report = assess(looks, method, given=given)
     except ValueError as error:
         raise UsageError(f"{fit.data}: {error}") from error
     decoder = DecoderConfig(settle=config.settle, num_classes=len(info.labels))
@@ -42,6 +44,8 @@ def calibrate_confidence(config: Config, fit: Fit, method: Method) -> None:
         console.print(f"drawn: {fit.plot}")
     if fit.json_out is not None:
         write(fit.json_out, json.dumps(_figures(report, line), indent=1))
+    if given is not None:
+        return
     made = Confidence.of(
         report.calibrator,
         report.by_future[0].before.count,
@@ -49,6 +53,18 @@ def calibrate_confidence(config: Config, fit: Fit, method: Method) -> None:
         report.overall.after.ece,
     )
     store(info, fit.output, console, fit.dry_run, confidence=made)
+
+
+def _calibrator(given: Calibration, where: Path | None, info: EngineInfo) -> Calibrator:
+    """What a file holds, refused where it is another checkpoint's."""
+    if given.checkpoint != info.checkpoint:
+        raise ModelFileError(
+            f"calibration {where}: made for checkpoint {given.checkpoint[:12]}, but {info.checkpoint[:12]} "
+            "is in use; give --checkpoint or --profile that it was made for"
+        )
+    if given.confidence is None:
+        raise ModelFileError(f"calibration {where}: holds no confidence; run `avel calibrate confidence`")
+    return given.confidence.calibrator(len(info.labels))
 
 
 def _settled_line(clips: list[Clip], report: ConfidenceReport, decoder: DecoderConfig) -> Line | None:
@@ -86,7 +102,8 @@ def _reliability(path: Path, report: ConfidenceReport, info: EngineInfo, data: P
         title=f"{info.profile}, {info.precision}: confidence on {data.name} ({report.clips} clips)",
         note=(
             f"ECE {o.before.ece:.3f} [{o.before_ece[0]:.3f}, {o.before_ece[1]:.3f}] → "
-            f"{o.after.ece:.3f} [{o.after_ece[0]:.3f}, {o.after_ece[1]:.3f}], cross-validated over clips"
+            f"{o.after.ece:.3f} [{o.after_ece[0]:.3f}, {o.after_ece[1]:.3f}], "
+            + ("by a calibration made elsewhere" if report.given else "cross-validated over clips")
         ),
         futures={f: (line.before.ece, line.after.ece) for f, line in report.by_future.items()},
     )

@@ -12,7 +12,8 @@ from rich.console import Console
 
 from ...model.runtime.base import EngineInfo
 from ..clock import SystemClock
-from ..collect import Clip, ave_clips, is_manifest, manifest_clips
+from ..collect import Clip, is_manifest, manifest_clips
+from ..collect_features import ave_clips, scene_clips
 from ..config import Config
 from ..errors import UsageError
 
@@ -45,6 +46,11 @@ def engine_of(config: Config, console: Console) -> Iterator[Engine]:
         engine.close()
 
 
+def is_work_folder(folder: Path) -> bool:
+    """Whether `avel train lite` worked there and left evidence of its photographs."""
+    return (folder / "pictures.npz").is_file() and (folder / "views.npz").is_file()
+
+
 def labelled(config: Config, fit: Fit, console: Console) -> tuple[EngineInfo, list[Clip]]:
     """The scores of all labelled material, and what gave them.
 
@@ -54,9 +60,11 @@ def labelled(config: Config, fit: Fit, console: Console) -> tuple[EngineInfo, li
     """
     if not fit.data.is_dir():
         raise UsageError(f"--data {fit.data}: no such folder")
-    is_clips, is_features = is_manifest(fit.data), (fit.data / "visual_feature.h5").is_file()
-    if not (is_clips or is_features):
-        raise UsageError(f"--data {fit.data}: neither MANIFEST.tsv nor visual_feature.h5 there")
+    is_features = (fit.data / "visual_feature.h5").is_file() or is_work_folder(fit.data)
+    if not (is_features or is_manifest(fit.data)):
+        raise UsageError(
+            f"--data {fit.data}: neither MANIFEST.tsv, nor visual_feature.h5, nor pictures.npz there"
+        )
     with console.status("") as status:
 
         def progress(done: int, total: int) -> None:
@@ -80,5 +88,7 @@ def _from_features(
     head = read_info(path)
     precision = "fp32" if config.precision == "auto" else config.precision
     info = EngineInfo(config.profile, "torch", precision, "cpu", head.labels, head.sha256)
+    if is_work_folder(fit.data):
+        return info, list(scene_clips(fit.data, path, config.profile, progress=progress))
     clips = ave_clips(fit.data, path, split=fit.split, profile=config.profile, progress=progress)
     return info, list(clips)

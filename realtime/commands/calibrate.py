@@ -53,6 +53,9 @@ def confidence(
     method: Annotated[
         Literal["temperature", "vector"], typer.Option(help="one number, or one per class")
     ] = "temperature",
+    judge: Annotated[
+        Path | None, typer.Option(help="fit and store nothing: say what this calibration is worth here")
+    ] = None,
     split: _Split = "val",
     profile: _Profile = None,
     backend: _Backend = None,
@@ -64,12 +67,15 @@ def confidence(
     dry_run: _DryRun = False,
     config: _Config = None,
 ) -> None:
-    """Fit how sure to be, by seconds of future, on labelled material."""
+    """Fit how sure to be, by seconds of future, on labelled material.
+
+    The work folder of `avel train lite` is labelled material too: scenes composed from what it kept back.
+    """
     from ..calibrating.confidence import calibrate_confidence
     from ..calibrating.labelled import Fit
 
     loaded = _loaded(config, profile=profile, backend=backend, precision=precision, checkpoint=checkpoint)
-    calibrate_confidence(loaded, Fit(data, split, output, plot, json_out, dry_run), method)
+    calibrate_confidence(loaded, Fit(data, split, output, plot, json_out, dry_run), method, judge)
 
 
 @app.command()

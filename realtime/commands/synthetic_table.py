@@ -5,14 +5,13 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
 from rich.console import Console
 from rich.table import Table
 
-from ...model.training.compare import ABLATIONS, BASELINES, TRAIN, Cell, compare
+from ...model.training.compare import ABLATIONS, BASELINES, Cell, compare
 from ...model.training.report import percent
 from ...model.training.synthetic import Evidence
 from ..errors import UsageError
@@ -58,7 +57,6 @@ def print_table(
     if unknown := [k for k in evidence or [] if k not in known]:
         raise UsageError(f"--evidence {unknown[0]}: expected one of {', '.join(known)}")
     rows, splits = annotated(annotations)
-    train = TRAIN if epochs is None else replace(TRAIN, epochs=epochs)
     runs = sum(len(BASELINES | ABLATIONS) if k == "joint" else len(BASELINES) for k in kinds)
     console = Console(stderr=True, highlight=False)
     console.print(
@@ -67,7 +65,7 @@ def print_table(
     cells: list[Cell] = []
     began = time.process_time()
     with tempfile.TemporaryDirectory(prefix="avel-") as scratch:
-        for cell in compare(rows, splits, Path(scratch), evidence=kinds, only=only, seed=seed, train=train):
+        for cell in compare(rows, splits, Path(scratch), evidence=kinds, only=only, seed=seed, epochs=epochs):
             cells.append(cell)
             console.print(
                 f"{cell.evidence}: {cell.name} {percent(cell.accuracy)} %, {cell.cpu_s:.0f} CPU-s",

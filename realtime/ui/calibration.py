@@ -32,9 +32,10 @@ def confidence_view(report: ConfidenceReport, settled: Line | None, settle_s: in
     if settled is not None:
         table.add_row("settled", *_cells(settled, ""), style="bold")
     head = Text(
-        f"Confidence of {report.overall.before.count} looks at {report.clips} clips, before → after; "
+        f"Confidence of {report.overall.before.count} looks at {report.clips} clips, before → after\n"
     )
-    head.append("each clip is judged by a fit that did not see it\n")
+    how = "by a calibration made elsewhere" if report.given else "each judged by a fit that did not see it"
+    head.append(f"{how}\n")
     lines = Text()
     for name, one in (("all looks", report.overall), (f"settled after {settle_s} s", settled)):
         if one is not None:

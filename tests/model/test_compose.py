@@ -6,42 +6,17 @@ from avel_live.model.backbones.audio_concepts import CONCEPTS as HEARD
 from avel_live.model.backbones.visual_concepts import CONCEPTS as SEEN
 from avel_live.model.labels import BACKGROUND, EVENT_NAMES
 from avel_live.model.training.lite.compose import (
-    PERSON,
     PLUCKED,
     SPEECH,
     UNSEEN,
     Composer,
-    PicturePool,
     Recipe,
-    TakePool,
     relabel,
     trade,
 )
+from support.scenes import pools
 
 BARK, CAT, BANJO = (EVENT_NAMES.index(n) for n in ("Bark", "Cat", "Banjo"))
-
-
-def pools(seed: int = 0) -> tuple[PicturePool, TakePool]:
-    """Perfect evidence: what is shown or heard has 0.9 in its channel, everything else 0.1."""
-    rng = np.random.default_rng(seed)
-    kinds = np.repeat([*range(10), BACKGROUND, PERSON], 24)
-    whole = np.full((len(kinds), len(SEEN)), 0.1, np.float16)
-    for row, kind in enumerate(kinds):
-        if kind < BACKGROUND:
-            whole[row, kind] = 0.9
-        elif kind == PERSON:
-            whole[row, [*SPEECH, SEEN.index("person")]] = 0.9
-    cells = np.broadcast_to(whole[:, None, None], (len(kinds), 7, 7, len(SEEN))).copy()
-    pictures = PicturePool(cells, whole, kinds, np.arange(len(kinds)) // 2)
-    heard = np.repeat([k for k in range(BACKGROUND + 1) if k not in UNSEEN], 3)
-    audible = rng.random((len(heard), 10)) < 0.7
-    audible[heard == BACKGROUND] = False
-    sound = np.full((len(heard), 10, len(HEARD) + len(EVENT_NAMES)), 0.1, np.float16)
-    for row, kind in enumerate(heard):
-        if kind < BACKGROUND:
-            sound[row, audible[row], kind] = 0.9
-            sound[row, audible[row], len(HEARD) + kind] = 0.9
-    return pictures, TakePool(sound, heard, audible)
 
 
 @pytest.mark.parametrize("relabelled", [0.0, 1.0])

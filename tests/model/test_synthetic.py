@@ -24,8 +24,11 @@ def log_normal(x):
 
 
 def slow_picture(spec, cells, codes):
-    """Log density of one second's grid with objects of these codes, each at any place, against noise."""
-    _, sight = spec.prototypes()
+    """Log density of one second's grid with objects of these codes, each at any place, against noise.
+
+    The code after the last is the nameless object.
+    """
+    sight = np.vstack([spec.prototypes()[1], spec.nameless()[1]])
     places = list(itertools.product(range(PLACES), repeat=2))
     terms = []
     for combination in itertools.product(places, repeat=len(codes)):
@@ -37,29 +40,36 @@ def slow_picture(spec, cells, codes):
 
 
 def test_joint_densities_equal_a_slow_sum_over_everything():
-    """One video of one second: places, the second object, and kinds of background summed by hand."""
-    spec = SyntheticSpec(visual_gain=0.7, audio_gain=1.5, distractor=0.6)
+    """One video of one second: places, the second object, faintness, kinds of background summed by hand."""
+    spec = SyntheticSpec(visual_gain=0.7, audio_gain=1.5, distractor=0.6, faint=0.3)
     rows, _ = generate(3, seed=5)
     visual, audio = draw(spec, rows)
     visual, audio = visual[:1, :1], audio[:1, :1]
     event, background, video = likelihood_ratios(spec, visual, audio)
     sound, _ = spec.prototypes()
     cells, heard = visual[0, 0].astype(float), audio[0, 0].astype(float)
-    hear = [log_normal(heard - spec.audio_gain * p) - log_normal(heard) for p in sound]
+    hear = [log_normal(heard - spec.audio_gain * p) - log_normal(heard) for p in [*sound, spec.nameless()[0]]]
+    clear, faint = np.log(0.7), np.log(0.3)
+    nameless = len(sound)
     for c in (0, 9, 27):
         g, h = spec.heard[c], spec.seen[c]
         others = [k for k in range(len(sound)) if k != h]
-        wrong = logsumexp([hear[k] for k in range(len(sound)) if k != g]) - np.log(len(sound) - 1)
-        assert event[0, 0, c] == pytest.approx(slow_picture(spec, cells, [h]) + hear[g], abs=1e-8)
-        for own in ([h], []):
+        different = logsumexp([hear[k] for k in range(len(sound)) if k != g]) - np.log(len(sound) - 1)
+        right = np.logaddexp(clear + hear[g], faint + hear[nameless])
+        wrong = np.logaddexp(clear + different, faint + hear[nameless])
+        there = np.logaddexp(
+            clear + slow_picture(spec, cells, [h]), faint + slow_picture(spec, cells, [nameless])
+        )
+        assert event[0, 0, c] == pytest.approx(there + right, abs=1e-8)
+        for own in ([h], [nameless], []):
             # With orthogonal codes the second object's ratio is a factor of its own.
             both = [slow_picture(spec, cells, [*own, k]) for k in others[:2]]
             apart = [slow_picture(spec, cells, own) + slow_picture(spec, cells, [k]) for k in others[:2]]
             assert np.allclose(both, apart, atol=1e-8)
         parts = [
-            np.log(spec.background[0]) + hear[g],
-            np.log(spec.background[1]) + slow_picture(spec, cells, [h]),
-            np.log(spec.background[2]) + wrong + slow_picture(spec, cells, [h]),
+            np.log(spec.background[0]) + right,
+            np.log(spec.background[1]) + there,
+            np.log(spec.background[2]) + wrong + there,
             np.log(spec.background[3]),
         ]
         assert background[0, 0, c] == pytest.approx(logsumexp(parts), abs=1e-8)
@@ -107,6 +117,20 @@ def test_the_posterior_is_calibrated_and_beats_others(evidence):
     worse = bayes(SyntheticSpec(evidence=evidence, visual_gain=1.4, audio_gain=0.5), visual, audio, rows)
     assert best > (worse.argmax(-1) == target).mean()
     assert 0.3 < best < 0.97
+
+
+def test_nameless_sounds_and_sights_tell_no_class():
+    spec = SyntheticSpec()
+    for codes, vector in zip(spec.prototypes(), spec.nameless(), strict=True):
+        assert np.allclose(codes @ vector, 0, atol=1e-12)
+        assert np.linalg.norm(vector) == pytest.approx(1)
+    with pytest.raises(ValueError, match="leave none of 14 dimensions"):
+        SyntheticSpec(audio_dim=14).nameless()
+    # With nothing but nameless seconds the best answer can't tell the classes apart.
+    rows, _ = generate(60, seed=2)
+    blind = SyntheticSpec(faint=1.0, distractor=0.01)
+    named = bayes(blind, *draw(blind, rows), rows)[..., :BACKGROUND].argmax(-1) == targets(rows)
+    assert named.mean() < 0.2
 
 
 @pytest.mark.parametrize("evidence", ["audio", "visual"])

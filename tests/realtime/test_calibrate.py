@@ -26,10 +26,12 @@ from avel_live.calibration.thresholds import Rules
 from avel_live.model.checkpoint import save_checkpoint
 from avel_live.model.labels import LABELS
 from avel_live.model.runtime.base import EngineInfo
+from avel_live.realtime import collect_features
 from avel_live.realtime.calibrated import apply_calibration, camera_delay_ms, devices_of, under_flags
 from avel_live.realtime.calibrating import sync
 from avel_live.realtime.calibrating.store import per_hour_of
-from avel_live.realtime.collect import read_manifest, settled, window_scores
+from avel_live.realtime.collect import read_manifest, settled
+from avel_live.realtime.collect_features import window_scores
 from avel_live.realtime.commands import live, main
 from avel_live.realtime.commands.devices import _list_offsets
 from avel_live.realtime.config import Config
@@ -41,6 +43,7 @@ from avel_live.realtime.sources.picture import timed_frame
 from rich.console import Console
 from support.loop import ScriptedSource, ToyEngine
 from support.media import make_clip
+from support.scenes import work_folder
 from support.sync_media import RATE, event_times, pictures, sound
 
 SHA = "ab" * 32
@@ -214,6 +217,55 @@ def test_confidence_then_thresholds_on_features(features, tmp_path, capsys):
 
     assert avel("calibrate", "thresholds", *given, "--max-false-alarms", "1/hour") == 2
     assert "background" in capsys.readouterr().err
+
+
+def test_confidence_on_scenes_of_held_out_material_then_judged(tmp_path, monkeypatch, capsys):
+    """The calibration that ships: from the work folder of `avel train lite`, looked at on other material."""
+    monkeypatch.setattr(collect_features, "SCENE_BATCHES", 2)
+    work = work_folder(tmp_path / "work", "lite")
+    given = ("--data", work, "--profile", "lite")
+    out, figures = tmp_path / "c.json", tmp_path / "f.json"
+    assert avel("calibrate", "confidence", *given, "-o", out, "--json", figures) == 0
+    report = json.loads(figures.read_text())
+    assert report["clips"] == 128
+    # The shipped head reads perfect evidence: labels and looks belong together.
+    assert report["by_future"]["0"]["after"]["accuracy"] > 0.7
+    assert report["all"]["after"]["nll"] < report["all"]["before"]["nll"]
+    assert "a fit that" in capsys.readouterr().out
+
+    assert avel("calibrate", "confidence", *given, "--judge", out, "--json", figures) == 0
+    judged = json.loads(figures.read_text())
+    assert judged["all"]["before"] == report["all"]["before"]
+    assert judged["all"]["after"]["nll"] < judged["all"]["before"]["nll"]
+    assert judged["temperatures"] == pytest.approx(report["temperatures"])
+    said = capsys.readouterr()
+    assert "by a calibration made elsewhere" in said.out
+    assert "stored" not in said.err
+
+    stored = json.loads(out.read_text())
+    stored["checkpoint"] = SHA
+    out.write_text(json.dumps(stored))
+    assert avel("calibrate", "confidence", *given, "--judge", out) == 4
+    assert "made for checkpoint abab" in capsys.readouterr().err
+    (work / "takes_lite_validation_0.npz").unlink()
+    assert avel("calibrate", "confidence", *given, "-o", out) == 4
+    assert "run `avel train lite" in capsys.readouterr().err
+
+
+def test_a_calibration_in_the_package_serves_every_floating_precision(tmp_path, monkeypatch):
+    from avel_live.model.runtime import networks
+
+    monkeypatch.setattr(networks, "WEIGHTS", tmp_path)
+    yamnet = replace(ENGINE, profile="lite-yamnet")
+    made = calibration(
+        confidence=Confidence.of(Calibrator.from_temperatures(np.full(10, 2.0), 29), 9, 0.2, 0.1)
+    )
+    save(tmp_path / "lite_yamnet_calibration_fp32.json", made)
+    for precision, warmer in (("fp32", True), ("bf16", True), ("int8", False)):
+        applied = apply_calibration(Config(), replace(yamnet, precision=precision), FILE)
+        assert bool(applied.name) == warmer
+    other = replace(yamnet, checkpoint="cd" * 32)
+    assert not apply_calibration(Config(), other, FILE).name
 
 
 def test_confidence_on_labelled_clips(tmp_path, toy, capsys):

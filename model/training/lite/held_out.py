@@ -1,0 +1,66 @@
+"""Scenes composed from the photographs and recordings that training kept back: for calibration.
+
+They are what `avel train lite` leaves in its work folder, composed by the same recipe without its
+drastic parts (relabelling, lending), so that how often the head is right in them says how often it is
+right. Real clips are too few to fit anything on, and they measure.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from ...errors import ModelFileError
+from .compose import Batch, Composer, PicturePool, TakePool
+from .hearing import join_takes, load_takes
+from .pictures import held_out
+from .run import PRIOR_SHIFT, RECIPE
+
+SEED: Final = 1000
+"""Far from the seeds of the scenes that pick a head's checkpoint."""
+
+
+def held_out_scenes(work: Path, profile: str, batches: int, *, size: int = 64) -> Iterator[Batch]:
+    """Batches of scenes from held-out material.
+
+    The head that ships believes in events more than its training did (`PRIOR_SHIFT`), as people point
+    cameras at things that happen; events are made as much more common here.
+
+    Args:
+        work: the work folder of `avel train lite`.
+        profile: whose ears the takes were heard with.
+        batches: how many.
+        size: scenes in each.
+
+    Raises:
+        ModelFileError: the folder lacks takes for this profile.
+
+    """
+    heard = sorted(work.glob(f"takes_{profile}_validation_*.npz"))
+    if not heard:
+        raise ModelFileError(
+            f"{work}: no takes_{profile}_validation_*.npz there; run `avel train lite` first"
+        )
+    recipe = replace(RECIPE, relabel=0.0, lend=0.0)
+    more = math.exp(PRIOR_SHIFT)
+    recipe = replace(recipe, both=more * recipe.both, change=more * recipe.change)
+    composer = Composer(_pictures(work), _takes(heard), recipe, SEED)
+    for _ in range(batches):
+        yield composer.batch(size)
+
+
+def _pictures(work: Path) -> PicturePool:
+    with np.load(work / "views.npz") as views:
+        kind, subject = views["kind"], views["subject"]
+    keep = held_out(subject)
+    with np.load(work / "pictures.npz") as stored:
+        return PicturePool(stored["cells"][keep], stored["whole"][keep], kind[keep], subject[keep])
+
+
+def _takes(files: list[Path]) -> TakePool:
+    return join_takes([load_takes(path) for path in files])
