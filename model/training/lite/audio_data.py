@@ -1,7 +1,8 @@
 """Labelled sounds in a folder, decoded once into one flat file of 16-bit samples.
 
 The folder holds `MANIFEST.tsv` with the columns file, class, source, licence, trainable, note, seconds;
-class `_bg` means none of the 28 events. Only rows with `trainable=yes` may be trained on.
+class `_bg` means none of the 28 events. Only rows with `trainable=yes` may be trained on, and of those not
+the ones that are to be had under the GPL alone: whether weights learnt from them fall under it is open.
 """
 
 from __future__ import annotations
@@ -52,6 +53,11 @@ class SoundBank:
         """The whole recording as float32 in [-1, 1)."""
         sound = self.sounds[index]
         return self.samples[sound.start : sound.start + sound.length].astype(np.float32) / 32768.0
+
+
+def gpl_alone(licence: str) -> bool:
+    """Whether a licence, as a manifest words it, leaves nothing but the GPL to choose."""
+    return "GPL" in licence and not any(other in licence for other in ("CC-BY", "Free Art"))
 
 
 def decode(path: Path) -> NDArray[np.int16]:
@@ -115,7 +121,7 @@ def _decode_all(folder: Path, work: Path, progress: Callable[[float], None]) -> 
                     row["source"],
                     f"{row['source']}/{row['note']}" if label in _SPEECH else row["source"],
                     row["licence"],
-                    row["trainable"] == "yes",
+                    row["trainable"] == "yes" and not gpl_alone(row["licence"]),
                     row["note"],
                     start,
                     int(samples.size),

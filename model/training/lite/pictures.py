@@ -23,7 +23,7 @@ from .compose import PERSON, PicturePool
 from .scenes import Image, plain_view, webcam_view
 
 # Photographs under these terms may be looked at to measure, never to train what is shipped.
-_NOT_FOR_TRAINING: Final = ("ImageNet",)
+_NOT_FOR_TRAINING: Final = ("ImageNet", "GPL")
 _VIEWS: Final = 200
 """Views per kind to aim for, between 4 and 16 of each photograph."""
 HELD_OUT: Final = 5
