@@ -26,7 +26,7 @@ from ...backbones.yamnet import load_yamnet
 from ...checkpoint import save_checkpoint
 from ...diia import DIIAConfig
 from .audio_augment import room_bank
-from .audio_data import load_sounds
+from .audio_data import SoundBank, load_sounds
 from .audio_measure import source_folds
 from .audio_stage import prepare_pool, train_ear
 from .audio_student import StudentConfig, save_student, train_student
@@ -34,6 +34,7 @@ from .compose import Composer, PicturePool, Recipe, TakePool
 from .head import HeadSettings, train_head
 from .hearing import hear, join_takes, load_takes, make_takes, save_takes
 from .pictures import picture_pools, read_photos, view_features
+from .takes import Takes
 
 Report = Callable[[str, float, str], None]
 """Called with the stage's name, the share of it done, and a line of text."""
@@ -145,12 +146,20 @@ def _takes(s: LiteSettings, profile: str, teacher: Path | None, report: Report) 
         for fold in range(len(source_folds(bank))):
             kept = s.work / f"takes_{profile}_{part}_{fold}.npz"
             if not kept.is_file():
-                told = f"takes, {part}, fold {fold}"
-                takes = make_takes(bank, fold, part, room_bank(), s.seed, partial(_share, report, told))
+                takes = _drawn(s, bank, fold, part, report)
                 save_takes(kept, hear(takes, _fold_ear(s, fold, report), listener))
             parts.append(load_takes(kept))
         pools[part] = join_takes(parts)
     return pools
+
+
+def _drawn(s: LiteSettings, bank: SoundBank, fold: int, part: str, report: Report) -> Takes:
+    """Takes of one fold's sources, drawn once and heard by every profile."""
+    kept = s.work / f"drawn_{part}_{fold}.npz"
+    if not kept.is_file():
+        told = f"takes, {part}, fold {fold}"
+        make_takes(bank, fold, part, room_bank(), s.seed, partial(_share, report, told)).save(kept)
+    return Takes.load(kept)
 
 
 def _share(report: Report, stage: str, share: float) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -22,6 +23,8 @@ T: Final = 10
 _LENGTH: Final = T * SAMPLE_RATE
 _AUDIBLE_DB: Final = 20.0
 _BURIED_DB: Final = 3.0
+_SNR_DB: Final = (3.0, 40.0)
+"""Loudest second of the event over that of the bed: people film what they want heard."""
 Wave = NDArray[np.float32]
 
 
@@ -32,6 +35,18 @@ class Takes:
     patches: NDArray[np.float16]
     kind: NDArray[np.int64]
     audible: NDArray[np.bool_]
+
+    def save(self, path: Path) -> None:
+        """Keep them (npz), whole or not at all."""
+        temporary = path.with_suffix(".tmp.npz")
+        np.savez(temporary, patches=self.patches, kind=self.kind, audible=self.audible)
+        temporary.replace(path)
+
+    @classmethod
+    def load(cls, path: Path) -> Takes:
+        """What `save` kept."""
+        with np.load(path) as stored:
+            return cls(stored["patches"], stored["kind"], stored["audible"])
 
 
 def _rms(x: Wave) -> float:
@@ -145,7 +160,7 @@ class TakeMaker:
             if self.rooms and rng.random() < 0.5:
                 event = _reverberate(event, self.rooms[rng.integers(len(self.rooms))])
             levels = _per_second(event)
-            snr = rng.uniform(0.0, 35.0)
+            snr = rng.uniform(*_SNR_DB)
             bed = bed * np.float32(levels.max() / (_per_second(bed).max() + 1e-9) * 10 ** (-snr / 20))
             loud = levels > levels.max() * 10 ** (-_AUDIBLE_DB / 20)
             clear = levels > _per_second(bed) * 10 ** (-_BURIED_DB / 20)
