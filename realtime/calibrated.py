@@ -28,6 +28,7 @@ from ..calibration.profile import (
 )
 from ..calibration.spans import Span
 from ..calibration.thresholds import Decode, Rules
+from ..model.ood import veto
 from ..model.runtime.base import EngineInfo
 from .config import NONE, Config
 from .errors import AvelError, ModelFileError
@@ -54,6 +55,24 @@ def devices_of(info: SourceInfo) -> Devices | None:
 
 
 def apply_calibration(config: Config, engine: EngineInfo, source: SourceInfo) -> Applied:
+    """The calibration that belongs to this engine and source, and `--veto` on top.
+
+    Raises:
+        ModelFileError: the one asked for is missing, damaged, or made for something else.
+
+    """
+    applied = _belonging(config, engine, source)
+    limit = config.veto
+    if limit is None:
+        return applied
+
+    def calibrate(logits: NDArray[np.float32], length: int) -> NDArray[np.float32]:
+        return veto(logits, applied.calibrate(logits, length), limit)
+
+    return replace(applied, calibrate=calibrate)
+
+
+def _belonging(config: Config, engine: EngineInfo, source: SourceInfo) -> Applied:
     """The calibration that belongs to this engine and source.
 
     Raises:

@@ -232,6 +232,10 @@ class Config(BaseSettings):
     leave: Annotated[Probability | None, _flag("--leave", panel=_EVENTS)] = Field(
         default=None, description="confidence below which an event ends; overrides calibration"
     )
+    veto: Annotated[float | None, _flag("--veto", panel=_EVENTS, metavar="SCORE")] = Field(
+        default=None,
+        description="seconds whose out-of-distribution score (`ood` of a hop) is above this are background",
+    )
     min_event_s: Annotated[Seconds | None, _flag("--min-event", panel=_EVENTS, metavar="S")] = Field(
         default=None, description="shorter events are not reported"
     )

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from ..model.ood import OOD
 from ..model.runtime.base import Engine
 from .messages import Scores, SegmentFeatures
 from .ring import FeatureRing
@@ -46,4 +47,5 @@ class Localizer:
             self._calibrate(logits, len(logits)),
             attention,
             has_video | has_audio,
+            ood=float(OOD(logits[-1])),
         )

@@ -82,6 +82,7 @@ def hop_records(record: HopRecord, labels: tuple[str, ...]) -> Iterator[Record]:
         "label": labels[record.label],
         "confidence": _p(record.confidence),
         "top": [[labels[i], _p(newest[i])] for i in order],
+        "ood": round(record.scores.ood, 3),
         "audio_dbfs": round(record.audio_level_dbfs, 1),
         "latency_ms": round(record.latency_ms, 1),
         "skipped": record.skipped,
