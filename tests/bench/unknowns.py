@@ -40,7 +40,7 @@ def main(work: Path, profile: str = "lite") -> None:
     """Print the table."""
     head = get_profile(profile).head
     assert head is not None
-    model = load_checkpoint(WEIGHTS / head).model.eval()
+    model, _ = load_checkpoint(WEIGHTS / head)
     _, pictures, _ = picture_pools(work / "views.npz", work / "pictures.npz", lambda _: None)
     kept = sorted(work.glob(f"takes_{profile}_validation_*.npz"))
     takes = join_takes([load_takes(path) for path in kept])
