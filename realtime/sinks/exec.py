@@ -40,12 +40,14 @@ class ExecSettings:
     """Programs running at the same time; the rest wait their turn."""
     buffer: int = 1_000
     """Events that may wait; beyond it the oldest are dropped, counted and reported."""
+    lossless: bool = False
+    """Wait for room in the buffer instead (for recordings)."""
     flush_s: float = 10.0
     """How long the end waits for programs still running or due."""
 
 
 class ExecSink(RecordSink):
-    """Runs the program. `write` only queues.
+    """Runs the program. `write` only queues (and where `lossless` waits for room).
 
     Raises:
         UsageError: the command can't be split, or is empty.
@@ -76,6 +78,7 @@ class ExecSink(RecordSink):
             capacity=settings.buffer,
             on_drop=lambda n: self._say("dropping", f"{argv[0]} is too slow: {n} events dropped so far"),
             threads=settings.at_once,
+            lossless=settings.lossless,
             clock=self._clock,
         )
 
@@ -85,7 +88,7 @@ class ExecSink(RecordSink):
         return self._worker.counts
 
     def write(self, record: Record) -> None:
-        """Queue a run."""
+        """Queue a run; waits only where `lossless`."""
         self._worker.put(
             json.dumps({"stream": self._settings.name, **record}, ensure_ascii=False).encode() + b"\n"
         )

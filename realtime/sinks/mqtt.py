@@ -43,6 +43,8 @@ class MqttSettings:
     discovery_prefix: str = "homeassistant"
     buffer: int = 10_000
     """Messages kept while the broker is away; beyond it the oldest are dropped, counted and reported."""
+    lossless: bool = False
+    """Wait for room in the buffer instead (for recordings)."""
     flush_s: float = 5.0
     """How long the end waits for the broker to acknowledge what is left."""
 
@@ -51,7 +53,8 @@ class MqttSettings:
 
 
 class MqttSink(RecordSink):
-    """Publishes records to a broker. Nothing here waits: the link has a queue and threads of its own.
+    """Publishes records to a broker. The link has a queue and threads of its own; nothing waits for the
+    broker, unless `lossless` and the buffer is full.
 
     Args:
         settings: where and how.
@@ -83,6 +86,7 @@ class MqttSink(RecordSink):
             client_id=settings.client_id or client_id,
             will=self._offline,
             buffer=settings.buffer,
+            lossless=settings.lossless,
             on_up=self._greeting,
             on_change=lambda state, reason: report(Status("mqtt", state, reason, clock.now_ns())),
             subscribe=(f"{settings.discovery_prefix}/status",) if settings.discovery else (),
@@ -90,7 +94,7 @@ class MqttSink(RecordSink):
         self._link.open()
 
     def write(self, record: Record) -> None:
-        """Publish what this record means to others; never waits."""
+        """Publish what this record means to others."""
         if record["type"] == "start":
             self._version = record["version"]
             if self._settings.discovery:

@@ -116,6 +116,7 @@ class MqttLink:
         client_id: str,
         will: Message,
         buffer: int,
+        lossless: bool = False,
         on_up: Callable[[], list[Message]],
         on_change: Callable[[str, str], None],
         subscribe: tuple[str, ...] = (),
@@ -128,6 +129,9 @@ class MqttLink:
             ) from error
         self._broker, self._buffer, self._on_up, self._on_change = broker, buffer, on_up, on_change
         self._inbox: queue.SimpleQueue[_Note] = queue.SimpleQueue()
+        self._lossless = lossless
+        self._room = threading.Condition()
+        """Notified whenever a message left the buffer; only the sender of a lossless link waits for it."""
         self._waiting: deque[Message] = deque()
         self._in_flight: dict[int, Message] = {}
         self._resent: set[int] = set()
@@ -176,8 +180,14 @@ class MqttLink:
         self._client.loop_start()
 
     def send(self, message: Message) -> None:
-        """Queue a publication; never waits."""
+        """Queue a publication; waits only where `lossless`, for room in the buffer."""
+        if self._lossless and message.keep:
+            with self._room:
+                self._room.wait_for(self._has_room)
         self._inbox.put(("send", message))
+
+    def _has_room(self) -> bool:
+        return self._closed or self.counts.pending + self._inbox.qsize() < self._buffer
 
     @property
     def counts(self) -> LinkCounts:
@@ -218,12 +228,15 @@ class MqttLink:
             else:
                 self._goodbye = value
             self._pump()
+            if self._lossless:
+                with self._room:
+                    self._room.notify_all()
 
     def _enqueue(self, message: Message) -> None:
         if not message.keep and not self._up:
             return
         self._waiting.append(message)
-        if len(self._waiting) > self._buffer:
+        if len(self._waiting) > self._buffer and not self._lossless:
             self._waiting.popleft()
             self._dropped += 1
             self._unreported_drops += 1

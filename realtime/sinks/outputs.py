@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Any
 
 from ..clock import Clock
 from ..config import Config
@@ -11,6 +12,10 @@ from .runner import Report, SinkRunner
 
 STREAM_NAME = "avel"
 """What a stream is called that has no `--name`."""
+
+RECORDING_FLUSH_S = 30.0
+"""How long the end of a recording waits for outputs that are behind; the rest is counted and reported.
+A live stream ends sooner: whoever stops it wants it to stop."""
 
 
 def make_outputs(
@@ -47,8 +52,14 @@ def _build(
     def wanted(group: str) -> bool:
         return only is None or group in only
 
-    def isolated(label: str, sink: Sink, flush_s: float) -> None:
-        outputs[label] = SinkRunner(label, sink, report, deadline_s=flush_s + 2, clock=clock)
+    # A recording waits for its reader, so what is slow need not lose anything of it.
+    lossless = not config.is_live
+    patience: dict[str, Any] = {"lossless": True, "flush_s": RECORDING_FLUSH_S} if lossless else {}
+
+    def isolated(label: str, sink: Sink, flush_s: float, lossless: bool = lossless) -> None:
+        outputs[label] = SinkRunner(
+            label, sink, report, deadline_s=flush_s + 2, lossless=lossless, clock=clock
+        )
 
     if config.metrics.port is not None and wanted("metrics"):
         from .metrics import MetricsSettings, MetricsSink
@@ -70,6 +81,7 @@ def _build(
             discovery=m.discovery,
             discovery_prefix=m.discovery_prefix,
             buffer=m.buffer,
+            **patience,
         )
         isolated("mqtt", MqttSink(mqtt, report, clock), mqtt.flush_s)
     if config.webhook.url is not None and wanted("webhook"):
@@ -83,17 +95,19 @@ def _build(
             timeout_s=w.timeout_s,
             retries=w.retries,
             buffer=w.buffer,
+            **patience,
         )
         isolated("webhook", WebhookSink(webhook, report, clock), webhook.flush_s)
     if config.exec.command is not None and wanted("exec"):
         from .exec import ExecSettings, ExecSink
 
-        program = ExecSettings(config.exec.command, name=name, timeout_s=config.exec.timeout_s)
+        program = ExecSettings(config.exec.command, name=name, timeout_s=config.exec.timeout_s, **patience)
         isolated("exec", ExecSink(program, report, clock), program.flush_s)
     if config.notify and wanted("notify"):
         from .desktop import DesktopSettings, DesktopSink
 
-        isolated("notify", DesktopSink(DesktopSettings(name=name), report, clock), 1.0)
+        # Nobody reads hundreds of notifications: the newest few are enough, of a recording too.
+        isolated("notify", DesktopSink(DesktopSettings(name=name), report, clock), 1.0, lossless=False)
     if config.record.dir is not None and wanted("record"):
         from .clips import ClipSettings, ClipSink
 

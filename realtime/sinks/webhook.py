@@ -49,6 +49,9 @@ class WebhookSettings:
     """Longest wait before the second try; doubles with every try. Each wait is drawn from its upper half."""
     longest_wait_s: float = 30.0
     buffer: int = 1_000
+    """Events that may wait; beyond it the oldest are dropped, counted and reported."""
+    lossless: bool = False
+    """Wait for room in the buffer instead (for recordings)."""
     flush_s: float = 5.0
     """How long the end waits for what is still queued."""
 
@@ -88,7 +91,7 @@ def _without_login(url: str) -> tuple[str, str]:
 
 
 class WebhookSink(RecordSink):
-    """Posts events. `write` only queues; one thread delivers in order.
+    """Posts events. `write` only queues (and where `lossless` waits for room); one thread delivers in order.
 
     Args:
         settings: where and how.
@@ -120,7 +123,12 @@ class WebhookSink(RecordSink):
         self._random = random.Random()
         self._failing = False
         self._worker: Worker[_Delivery] = Worker(
-            "webhook", self._deliver, capacity=settings.buffer, on_drop=self._dropped, clock=self._clock
+            "webhook",
+            self._deliver,
+            capacity=settings.buffer,
+            on_drop=self._dropped,
+            lossless=settings.lossless,
+            clock=self._clock,
         )
 
     @property
@@ -129,7 +137,7 @@ class WebhookSink(RecordSink):
         return self._worker.counts
 
     def write(self, record: Record) -> None:
-        """Queue an event for delivery."""
+        """Queue an event for delivery; waits only where `lossless`."""
         body = json.dumps({"stream": self._settings.name, **record}, ensure_ascii=False).encode()
         self._worker.put(_Delivery(uuid.uuid4().hex, body))
 

@@ -32,6 +32,7 @@ class Worker(Generic[Job]):
         capacity: jobs that may wait.
         on_drop: told the number dropped so far, at the first and then at every tenfold.
         threads: how many jobs at a time; with more than one, order of completion is not kept.
+        lossless: `put` waits for room instead of dropping (for recordings, which wait for their reader).
         clock: for the deadline of `close`.
 
     """
@@ -44,11 +45,12 @@ class Worker(Generic[Job]):
         capacity: int,
         on_drop: Callable[[int], None],
         threads: int = 1,
+        lossless: bool = False,
         clock: Clock | None = None,
     ) -> None:
         self.stopping = threading.Event()
         """Set when the time to finish is over."""
-        self._do, self._capacity, self._on_drop = do, capacity, on_drop
+        self._do, self._capacity, self._on_drop, self._lossless = do, capacity, on_drop, lossless
         self._clock = clock or SystemClock()
         self._jobs: deque[Job] = deque()
         self._changed = threading.Condition()
@@ -67,9 +69,11 @@ class Worker(Generic[Job]):
             return WorkerCounts(self._done, self._failed, self._dropped, len(self._jobs) + self._busy)
 
     def put(self, job: Job) -> None:
-        """Queue a job; never waits."""
+        """Queue a job; waits only where `lossless`."""
         dropped = 0
         with self._changed:
+            while self._lossless and len(self._jobs) >= self._capacity and not self._closing:
+                self._changed.wait()
             if self._closing:
                 return
             if len(self._jobs) >= self._capacity:
@@ -77,7 +81,7 @@ class Worker(Generic[Job]):
                 self._dropped += 1
                 dropped = self._dropped
             self._jobs.append(job)
-            self._changed.notify()
+            self._changed.notify_all()
         if dropped and str(dropped).strip("0") == "1":
             self._on_drop(dropped)
 
@@ -106,6 +110,8 @@ class Worker(Generic[Job]):
                     return
                 job = self._jobs.popleft()
                 self._busy += 1
+                if self._lossless:
+                    self._changed.notify_all()
             good = False
             try:
                 good = self._do(job)

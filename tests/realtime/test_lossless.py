@@ -1,0 +1,119 @@
+"""A recording waits for its reader: what is slow or away for a while loses nothing of it."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from avel_live.realtime.clock import SystemClock
+from avel_live.realtime.config import Config
+from avel_live.realtime.messages import Status
+from avel_live.realtime.sinks.exec import ExecSettings, ExecSink
+from avel_live.realtime.sinks.mqtt import MqttSettings, MqttSink
+from avel_live.realtime.sinks.outputs import make_outputs
+from avel_live.realtime.sinks.webhook import WebhookSettings, WebhookSink
+from avel_live.realtime.sinks.worker import Worker
+from support.event_flood import flood
+from support.peers import Mosquitto, Receiver, Subscriber, eventually, free_port
+from support.stream import make_start
+
+EVENTS = 60
+EXPECTED = [(n // 2, "end" if n % 2 else "start") for n in range(EVENTS)]
+
+
+def test_a_full_queue_waits_only_where_told_to() -> None:
+    for lossless in (True, False):
+        gate, done, drops = threading.Event(), list[int](), list[int]()
+
+        def job(number: int, gate: threading.Event = gate, done: list[int] = done) -> bool:
+            assert gate.wait(30)
+            done.append(number)
+            return True
+
+        worker: Worker[int] = Worker("w", job, capacity=2, on_drop=drops.append, lossless=lossless)
+        putting = threading.Thread(target=lambda w=worker: [w.put(n) for n in range(10)])
+        putting.start()
+        if lossless:
+            putting.join(0.2)
+            assert putting.is_alive()
+        else:
+            putting.join(30)
+            assert not putting.is_alive()
+        gate.set()
+        putting.join(30)
+        worker.close(30)
+        assert (done == list(range(10))) is lossless
+        assert bool(drops) is not lossless
+
+
+def test_webhook_with_a_small_buffer_and_a_slow_receiver() -> None:
+    receiver = Receiver()
+    receiver.delay_s = 0.01
+    said: list[Status] = []
+    sink = WebhookSink(WebhookSettings(receiver.url, buffer=3, lossless=True, flush_s=60), said.append)
+    sink.start(make_start())
+    for record in flood(EVENTS):
+        sink.hop(record)
+    sink.close()
+    receiver.close()
+    got = [json.loads(body) for _, body in receiver.requests]
+    assert [(r["id"], r["event"]) for r in got] == EXPECTED
+    assert said == []
+
+
+def test_exec_with_a_small_buffer(tmp_path: Path) -> None:
+    said: list[Status] = []
+    sink = ExecSink(ExecSettings(f"tee -a {tmp_path}/out", buffer=2, lossless=True, flush_s=60), said.append)
+    sink.start(make_start())
+    for record in flood(EVENTS):
+        sink.hop(record)
+    sink.close()
+    got = [json.loads(line) for line in (tmp_path / "out").read_text().splitlines()]
+    assert sorted((r["id"], r["event"]) for r in got) == sorted(EXPECTED)
+    assert said == []
+
+
+def test_mqtt_with_a_small_buffer_and_a_broker_that_comes_late(tmp_path: Path) -> None:
+    broker = Mosquitto(tmp_path)
+    said: list[Status] = []
+    url = f"mqtt://127.0.0.1:{broker.port}"
+    sink = MqttSink(MqttSettings(url, name="door", buffer=5, lossless=True, flush_s=60), said.append)
+
+    def stream() -> None:
+        sink.start(make_start())
+        for record in flood(EVENTS):
+            sink.hop(record)
+
+    streaming = threading.Thread(target=stream)
+    streaming.start()
+    time.sleep(0.3)
+    assert streaming.is_alive(), "the buffer is full and nobody reads it"
+    broker.start()
+    subscriber = Subscriber(broker.port, "avel/door/event/#")
+    streaming.join(60)
+    assert not streaming.is_alive()
+    sink.close()
+    eventually(lambda: len(subscriber.messages) >= EVENTS - 5, "the events arrived")
+    subscriber.close()
+    broker.kill()
+    # What left before the subscriber came is the broker's business; the sink lost nothing.
+    assert sink.counts.dropped == 0
+    assert sink.counts.pending == 0
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_recordings_get_outputs_that_wait_and_live_streams_do_not(live: bool) -> None:
+    config = Config.model_validate(
+        {
+            ("camera" if live else "file"): "0" if live else "a.mp4",
+            "webhook": {"url": f"http://127.0.0.1:{free_port()}/", "buffer": 1},
+        }
+    )
+    outputs = make_outputs(config, lambda _s: None, SystemClock())
+    (runner,) = outputs.values()
+    runner.close()
+    assert runner._lossless is not live  # type: ignore[attr-defined]
+    assert runner._sink._settings.lossless is not live  # type: ignore[attr-defined]
