@@ -53,15 +53,19 @@ def _classes(result: Evaluation) -> Table:
 
 def _waiting(s: StreamingTable) -> Table:
     table = Table(title="What waiting buys: seconds of future an answer waited for", title_justify="left")
-    table.add_column("latency, s")
+    # Eleven columns in a terminal of 80.
+    table.padding = 0
+    table.add_column("latency, s", no_wrap=True)
     for wait in range(len(s.by_latency)):
         table.add_column(str(wait), justify="right")
     table.add_row("accuracy", *map(percent, s.by_latency), style="bold")
-    table.add_row("background recall", *map(percent, s.background_recall))
+    table.add_row("bg. recall", *map(percent, s.background_recall))
     table.add_section()
     for past, row in enumerate(s.by_past):
         cells = [percent(x) if n else "" for x, n in zip(row, s.counts[past], strict=True)]
-        table.add_row(f"with exactly {past} s of past", *cells, style="dim")
+        table.add_row(f"past {past} s", *cells, style="dim")
+    table.caption = "Lower part: exactly so many seconds of past, and of future."
+    table.caption_justify = "left"
     return table
 
 
