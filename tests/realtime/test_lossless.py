@@ -17,7 +17,8 @@ from avel_live.realtime.sinks.outputs import make_outputs
 from avel_live.realtime.sinks.webhook import WebhookSettings, WebhookSink
 from avel_live.realtime.sinks.worker import Worker
 from support.event_flood import flood
-from support.peers import Mosquitto, Receiver, Subscriber, eventually, free_port
+from support.peers import Mosquitto, Receiver, Subscriber, eventually
+from support.server_process import free_port
 from support.stream import make_start
 
 EVENTS = 60

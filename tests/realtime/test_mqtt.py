@@ -19,7 +19,8 @@ from avel_live.realtime.sinks.homeassistant import discovery_payload, slug
 from avel_live.realtime.sinks.mqtt import MqttSettings, MqttSink
 from avel_live.realtime.sinks.mqtt_link import Broker
 from support.event_flood import flood
-from support.peers import Mosquitto, Subscriber, eventually, free_port, program
+from support.peers import Mosquitto, Subscriber, eventually, program
+from support.server_process import free_port
 from support.stream import make_start, make_stream
 
 

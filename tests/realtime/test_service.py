@@ -26,7 +26,8 @@ from avel_live.realtime.sinks.outputs import make_outputs
 from avel_live.realtime.sinks.switchboard import Switchboard
 from support.event_flood import flood
 from support.media import make_clip
-from support.peers import Receiver, eventually, free_port
+from support.peers import Receiver, eventually
+from support.server_process import free_port
 from support.stream import make_scores, make_start, make_stream
 
 

@@ -13,7 +13,8 @@ from avel_live.realtime.errors import UsageError
 from avel_live.realtime.messages import Status
 from avel_live.realtime.sinks.webhook import WebhookSettings, WebhookSink
 from support.event_flood import flood
-from support.peers import Receiver, eventually, free_port
+from support.peers import Receiver, eventually
+from support.server_process import free_port
 from support.stream import make_start
 
 

@@ -1,6 +1,6 @@
 """An HTTP-MJPEG camera on loopback, in a process of its own: it can be stopped, killed, started again.
 
-As a program (`python mjpeg.py PORT [...]`) it serves pictures on http://127.0.0.1:PORT/ at a steady pace.
+As a program (`python -m support.mjpeg PORT [...]`) it serves pictures on http://127.0.0.1:PORT/, steadily.
 The flash: for FLASH_S after every multiple of PERIOD_S of the monotonic clock (plus --flash-offset)
 the picture is white, otherwise it is dark with a moving bar, so that no two pictures are the same.
 """
@@ -10,25 +10,18 @@ from __future__ import annotations
 import argparse
 import http.server
 import os
-import signal
-import socket
-import subprocess
 import sys
 import time
-import urllib.request
+from pathlib import Path
+
+from .server_process import ServerProcess, free_port
 
 PERIOD_S = 1.0
 FLASH_S = 0.1
 
 
-def free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])
-
-
-class MjpegServer:
-    """The server as a subprocess. `stall` and `resume` are SIGSTOP and SIGCONT, `kill` is SIGKILL."""
+class MjpegServer(ServerProcess):
+    """The server as a subprocess."""
 
     def __init__(
         self,
@@ -41,47 +34,16 @@ class MjpegServer:
         frozen: bool = False,
         auth: str | None = None,
     ) -> None:
-        self.port = port or free_port()
-        args = [str(self.port), "--width", str(width), "--height", str(height), "--fps", str(fps)]
+        port = port or free_port()
+        self.url = f"http://{auth + '@' if auth else ''}127.0.0.1:{port}/cam.mjpg"
+        args = [str(port), "--width", str(width), "--height", str(height), "--fps", str(fps)]
         args += ["--flash-offset", str(flash_offset_s)] + (["--frozen"] if frozen else [])
-        self.process = subprocess.Popen([sys.executable, os.path.abspath(__file__), *args])
-        self.url = f"http://{auth + '@' if auth else ''}127.0.0.1:{self.port}/cam.mjpg"
-        self._wait()
-
-    def _wait(self) -> None:
-        for _ in range(200):
-            if self._answers():
-                return
-            if self.process.poll() is not None:
-                break
-            time.sleep(0.05)
-        self.kill()
-        raise RuntimeError("the MJPEG server did not start")
-
-    def _answers(self) -> bool:
-        try:
-            urllib.request.urlopen(f"http://127.0.0.1:{self.port}/ready", timeout=1).close()
-        except OSError:
-            return False
-        return True
-
-    def stall(self) -> None:
-        self.process.send_signal(signal.SIGSTOP)
-
-    def resume(self) -> None:
-        self.process.send_signal(signal.SIGCONT)
-
-    def kill(self) -> None:
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGCONT)
-            self.process.kill()
-        self.process.wait(5)
-
-    def __enter__(self) -> MjpegServer:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.kill()
+        # As a module: it must find its neighbours when it runs as a program too.
+        folder = Path(__file__).resolve().parents[1]
+        path = os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
+        super().__init__(
+            [sys.executable, "-m", "support.mjpeg", *args], port, env={**os.environ, "PYTHONPATH": path}
+        )
 
 
 def main() -> None:
@@ -118,9 +80,6 @@ def main() -> None:
 
         def do_GET(self) -> None:
             self.send_response(200)
-            if self.path == "/ready":
-                self.end_headers()
-                return
             self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
             self.end_headers()
             k = 0

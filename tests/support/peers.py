@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from .server_process import free_port
+
 WAIT_S = 60.0  # generous: only a failing test waits this long
 
 
@@ -28,12 +30,6 @@ def program(name: str, package: str) -> str:
     if os.environ.get("CI"):
         pytest.fail(f"CI must have it: {message}")
     pytest.skip(message)
-
-
-def free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])
 
 
 def eventually(condition: Callable[[], bool], what: str, timeout_s: float = WAIT_S) -> None:
