@@ -9,6 +9,8 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Self
 
+START_S = 60.0  # generous: only a failing test waits this long
+
 
 def free_port() -> int:
     """A TCP port of loopback that nobody uses now."""
@@ -40,7 +42,8 @@ class ServerProcess:
     ) -> None:
         self.port = port
         self.process = subprocess.Popen(argv, env=env, stderr=subprocess.DEVNULL if quiet else None)
-        for _ in range(400):
+        deadline = time.monotonic() + START_S
+        while time.monotonic() < deadline:
             with socket.socket() as s:
                 s.settimeout(0.5)
                 if s.connect_ex(("127.0.0.1", port)) == 0:
