@@ -4,7 +4,8 @@
 
 WORK is the folder in which `avel train lite` kept what it made. Every head is trained on scenes composed
 from the training material and judged on scenes composed from what was held out. Results are kept in
-WORK/ablations_PROFILE.jsonl, a line a head: a killed run goes on with the next one.
+WORK/ablations_PROFILE.jsonl, a line a head: a killed run goes on with the next one. Without spatial-channel
+attention a head can't start from the product rule, so few steps wrong it.
 """
 
 from __future__ import annotations
