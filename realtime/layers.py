@@ -25,8 +25,8 @@ from .errors import UsageError
 ENV_PREFIX = "AVEL_"
 FILE_NAME = "avel.toml"
 
-# Environment names that are not keys of the schema: where to find the file, where to keep downloads.
-_OTHER_ENV = {"AVEL_CONFIG", "AVEL_CACHE"}
+# Environment names that are not keys of the schema: where the file, engines, calibrations and weights are.
+_OTHER_ENV = {"AVEL_CONFIG", "AVEL_CACHE_DIR", "AVEL_DATA_DIR", "AVEL_WEIGHTS_DIR"}
 
 
 @dataclass(frozen=True)

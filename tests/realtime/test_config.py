@@ -135,3 +135,8 @@ def test_config_show(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert rows["mqtt.password"][1] == "********"
     assert rows["fast"] == ["fast", "false", "default"]
     assert set(rows) == {key.path for key in keys()}
+
+
+@pytest.mark.parametrize("name", ["AVEL_CACHE_DIR", "AVEL_DATA_DIR", "AVEL_WEIGHTS_DIR"])
+def test_variables_that_name_folders_are_no_misspelt_keys(name: str) -> None:
+    load_config({}, environ={name: "anywhere"})
