@@ -35,6 +35,7 @@ COMMANDS: dict[str, Entry] = {
     "calibrate": Entry("calibrate", "app", "Fit confidence and thresholds, measure a room, align devices."),
     "localize": Entry("localize", "localize", "Look through recordings; write pages, subtitles, tracks."),
     "config": Entry("config", "app", "Show the merged configuration and where each value comes from."),
+    "deploy": Entry("deploy", "app", "Print systemd units, container files, and the guide to run for weeks."),
     "bench": Entry("bench", "bench", "Measure what every backend costs on this machine, on real clips."),
     "compile": Entry(
         "compile", "compile_networks", "Export to ONNX, or build TensorRT engines for this GPU."
