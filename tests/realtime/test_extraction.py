@@ -85,7 +85,7 @@ def test_features_are_those_of_the_live_path(videos, extracted):
     from avel_live.realtime.messages import EndOfStream
     from avel_live.realtime.sources.replay import Replay, ReplayOptions
 
-    engine = load_engine(EngineOptions("lite", backend="torch"))
+    engine = load_engine(EngineOptions("lite", backend="torch", precision="fp32"))
     source = Replay(videos / "beep.mp4", ManualClock(), ReplayOptions(speed=None))
     source.open()
     cutter, closed = Cutter(live=False), []
