@@ -66,7 +66,7 @@ def test_json_is_schema_1(clip: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert start["labels"] == list(LABELS)
     assert start["source"]["name"] == "clip.mkv"
     assert list(hop) == [
-        "type", "hop", "segment", "label", "confidence", "top", "audio_dbfs", "latency_ms", "skipped",
+        "type", "hop", "segment", "label", "confidence", "top", "ood", "audio_dbfs", "latency_ms", "skipped",
         "dropped", "skew_ms",
     ]  # fmt: skip
     assert hop["segment"] == {
