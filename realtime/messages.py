@@ -290,3 +290,5 @@ class HopRecord:
     settled: tuple[Settled, ...] = ()
     events: tuple[Event, ...] = ()
     audio_level_dbfs: float = -120.0
+    drift_ppm: float | None = None
+    """The microphone's clock against the machine's, positive when slow; None without a microphone."""

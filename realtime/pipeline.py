@@ -263,6 +263,7 @@ class Pipeline:
             skipped=self._mailbox.skipped,
             dropped=self._source.dropped,
             skew_ms=self._source.skew_ms,
+            drift_ppm=self._source.drift_ppm,
             frames_per_segment=self._effort.slots,
             settled=step.settled,
             events=step.events,

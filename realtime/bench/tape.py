@@ -19,6 +19,7 @@ class Tape:
         self._items = items
         self._at = 0
         self.skew_ms: float | None = None
+        self.drift_ppm: float | None = None
         self.dropped = 0
 
     def open(self) -> None:

@@ -88,6 +88,7 @@ def hop_records(record: HopRecord, labels: tuple[str, ...]) -> Iterator[Record]:
         "skipped": record.skipped,
         "dropped": record.dropped,
         "skew_ms": None if record.skew_ms is None else round(record.skew_ms, 1),
+        "drift_ppm": None if record.drift_ppm is None else round(record.drift_ppm, 1),
     }
     for second in record.settled:
         yield segment_record(second, labels)

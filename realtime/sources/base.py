@@ -47,6 +47,10 @@ class Source(Protocol):
         """Measured camera time minus microphone time; None where one clock drives both."""
 
     @property
+    def drift_ppm(self) -> float | None:
+        """The microphone's clock against the machine's, positive when slow; None without a microphone."""
+
+    @property
     def dropped(self) -> int:
         """Frames and blocks dropped so far because the reader was late."""
 

@@ -132,6 +132,12 @@ class LiveSource:
         return None if report is None else report.skew_ms
 
     @property
+    def drift_ppm(self) -> float | None:
+        """The microphone's clock against the machine's, positive when slow; None without a microphone."""
+        report = self.skew
+        return None if report is None else report.drift_ppm
+
+    @property
     def dropped(self) -> int:
         """Frames and blocks dropped so far because the reader was late."""
         return self._buffer.meter.dropped

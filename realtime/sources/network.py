@@ -142,6 +142,11 @@ class NetworkSource:
         return None
 
     @property
+    def drift_ppm(self) -> float | None:
+        """None: one clock drives both."""
+        return None
+
+    @property
     def dropped(self) -> int:
         """Items dropped so far because the reader was late."""
         return self._buffer.meter.dropped

@@ -85,6 +85,11 @@ class Replay:
         return None
 
     @property
+    def drift_ppm(self) -> float | None:
+        """A file has one clock."""
+        return None
+
+    @property
     def dropped(self) -> int:
         """A file never drops."""
         return 0

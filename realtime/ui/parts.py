@@ -244,9 +244,10 @@ def counters(state: ScreenState, width: int, theme: Theme) -> Text:
         ("dropped", str(record.dropped), state.losing and record.dropped > 0),
     ]
     if record.skew_ms is not None:
-        entries.insert(
-            2, ("skew", f"{record.skew_ms:+.0f} ms".replace("-", g.minus), abs(record.skew_ms) > 80)
-        )
+        skew = f"{record.skew_ms:+.0f} ms"
+        if record.drift_ppm is not None:
+            skew += f" {record.drift_ppm:+.0f} ppm"
+        entries.insert(2, ("skew", skew.replace("-", g.minus), abs(record.skew_ms) > 80))
     line = Text()
     for name, value, alarming in entries:
         if line.cell_len:

@@ -194,6 +194,10 @@ class Simulated:
         return self._inner.skew_ms
 
     @property
+    def drift_ppm(self) -> float | None:
+        return self._inner.drift_ppm
+
+    @property
     def dropped(self) -> int:
         return self._inner.dropped
 

@@ -67,7 +67,7 @@ def test_json_is_schema_1(clip: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert start["source"]["name"] == "clip.mkv"
     assert list(hop) == [
         "type", "hop", "segment", "label", "confidence", "top", "ood", "audio_dbfs", "latency_ms", "skipped",
-        "dropped", "skew_ms",
+        "dropped", "skew_ms", "drift_ppm",
     ]  # fmt: skip
     assert hop["segment"] == {
         "index": 0, "start_s": 0.0, "end_s": 1.0, "frames": 4, "audio": 1.0, "video": True, "sound": True,

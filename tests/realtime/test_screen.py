@@ -43,7 +43,7 @@ def told(hops: int, *, live: bool = False, story: str | None = None) -> ScreenSt
             state.take_status(Status(device, "running", "", 0))
     state.take_start(start)
     for record in records:
-        state.take_hop(replace(record, skew_ms=-12.3) if live else record)
+        state.take_hop(replace(record, skew_ms=-12.3, drift_ppm=41.6) if live else record)
     if hops > 100:
         state.take_end(end)
     return state

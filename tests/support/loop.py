@@ -58,6 +58,7 @@ class ScriptedSource:
         self.closed = threading.Event()
         self.dropped = 0
         self.skew_ms = None
+        self.drift_ppm = None
         self._items = list(items)
         self._end = end
         self._fail = fail

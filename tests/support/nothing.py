@@ -130,6 +130,7 @@ class NothingSource:
         self.info = SourceInfo("nothing", "file", "made up", "made up", duration_s=float(self.seconds))
         self.dropped = 0
         self.skew_ms = None
+        self.drift_ppm = None
         self._items = self._make()
 
     def _make(self) -> Iterator[TimedFrame | TimedAudio]:
