@@ -264,6 +264,11 @@ def test_auto_with_nothing_installed(fake):
     assert choose(EngineOptions(), PLAIN)[:2] == ("torch", "fp32")
 
 
+def test_torch_must_be_clearly_quicker(fake):
+    fake(times={"onnxruntime fp32": 50.0, "torch bf16": 45.0})
+    assert choose(EngineOptions(), VNNI)[:2] == ("onnxruntime", "fp32")
+
+
 def test_timings_are_taken_once_and_kept(tmp_path):
     asked = []
 
