@@ -7,7 +7,8 @@ background. Two are in use in the literature, negated so that higher is stranger
     energy      −log Σ_c exp(z_c)      (Liu et al., Energy-based Out-of-distribution Detection, 2020)
     max-logit   −max_c z_c             (Hendrycks et al., Scaling Out-of-Distribution Detection, 2022)
 
-`tests/bench/unknowns.py` measures both on composed scenes; `OOD` is the one that does better there.
+`python tests/bench/unknowns.py WORK PROFILE` measures both on composed scenes. With the bundled heads the area
+under the ROC curve was 0.977 for energy and 0.974 for max-logit (`lite`), 0.985 and 0.982 (`lite-yamnet`).
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def max_logit(logits: Floats) -> Floats:
     return result
 
 
-OOD: Final = max_logit
+OOD: Final = energy
 
 
 def veto(logits: Floats, probabilities: Floats, limit: float) -> Floats:
