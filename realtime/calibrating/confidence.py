@@ -11,7 +11,7 @@ import numpy as np
 from rich.console import Console
 
 from ...calibration.confidence import Calibrator, Method
-from ...calibration.profile import Calibration, Confidence, load_calibration
+from ...calibration.profile import Calibration, Confidence, check_fits, load_calibration
 from ...calibration.report import ConfidenceReport, Line, assess, compare
 from ...model.runtime.base import EngineInfo
 from ..collect import Clip, looks_of, settled
@@ -57,11 +57,10 @@ def calibrate_confidence(config: Config, fit: Fit, method: Method, judge: Path |
 
 def _calibrator(given: Calibration, where: Path | None, info: EngineInfo) -> Calibrator:
     """What a file holds, refused where it is another checkpoint's."""
-    if given.checkpoint != info.checkpoint:
-        raise ModelFileError(
-            f"calibration {where}: made for checkpoint {given.checkpoint[:12]}, but {info.checkpoint[:12]} "
-            "is in use; give --checkpoint or --profile that it was made for"
-        )
+    # Floating precisions share a calibration, and what is judged may have been fitted in another one.
+    check_fits(
+        given, str(where), checkpoint=info.checkpoint, precision=given.precision, labels=info.labels
+    )
     if given.confidence is None:
         raise ModelFileError(f"calibration {where}: holds no confidence; run `avel calibrate confidence`")
     return given.confidence.calibrator(len(info.labels))
