@@ -58,9 +58,7 @@ def calibrate_confidence(config: Config, fit: Fit, method: Method, judge: Path |
 def _calibrator(given: Calibration, where: Path | None, info: EngineInfo) -> Calibrator:
     """What a file holds, refused where it is another checkpoint's."""
     # Floating precisions share a calibration, and what is judged may have been fitted in another one.
-    check_fits(
-        given, str(where), checkpoint=info.checkpoint, precision=given.precision, labels=info.labels
-    )
+    check_fits(given, str(where), checkpoint=info.checkpoint, precision=given.precision, labels=info.labels)
     if given.confidence is None:
         raise ModelFileError(f"calibration {where}: holds no confidence; run `avel calibrate confidence`")
     return given.confidence.calibrator(len(info.labels))

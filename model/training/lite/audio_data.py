@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from ...errors import ModelFileError
 from ...labels import BACKGROUND, label_index
 from ...logmel import SAMPLE_RATE
+from .licences import gpl_alone
 
 # Recordings of one speaker, not of one publisher, are what a speech net must not be tested on.
 _SPEECH: Final = frozenset((label_index("Male speech"), label_index("Female speech")))
@@ -53,11 +54,6 @@ class SoundBank:
         """The whole recording as float32 in [-1, 1)."""
         sound = self.sounds[index]
         return self.samples[sound.start : sound.start + sound.length].astype(np.float32) / 32768.0
-
-
-def gpl_alone(licence: str) -> bool:
-    """Whether a licence, as a manifest words it, leaves nothing but the GPL to choose."""
-    return "GPL" in licence and not any(other in licence for other in ("CC-BY", "Free Art"))
 
 
 def decode(path: Path) -> NDArray[np.int16]:

@@ -6,7 +6,6 @@ goes on where it stopped and several processes may build it together.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from ...labels import BACKGROUND
 from ...logmel import PATCH_SAMPLES, SAMPLE_RATE, log_mel
 from . import audio_augment as augment
 from .audio_data import SoundBank, loud_starts
+from .kept import keep_arrays
 from .teacher import Teacher
 
 SHARD: Final = 1_000
@@ -186,7 +186,7 @@ def build_audio_pool(
             waves = np.stack([item[0] for item in drawn])
             patches = np.concatenate([log_mel(waves[i : i + 50]) for i in range(0, SHARD, 50)])
             lesson = teacher.teach(patches)
-            _save(
+            keep_arrays(
                 path,
                 patches=patches.astype(np.float16),
                 labels=np.stack([item[1] for item in drawn]),
@@ -222,7 +222,7 @@ def build_clean_pool(bank: SoundBank, teacher: Teacher, path: Path, most_per_fil
         groups[row, 0] = group_index[sound.group]
         if sound.label != BACKGROUND:
             labels[row, sound.label] = 1
-    _save(
+    keep_arrays(
         path,
         patches=patches.astype(np.float16),
         labels=labels,
@@ -237,10 +237,3 @@ def load_pool(paths: Sequence[Path]) -> Pool:
     """Shards joined in memory (about 15 kB a patch)."""
     parts = [np.load(path) for path in paths]
     return Pool(*(np.concatenate([part[name] for part in parts]) for name in Pool.__annotations__))
-
-
-def _save(path: Path, **arrays: NDArray[np.generic]) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("wb") as file:
-        np.savez(file, **arrays)  # type: ignore[arg-type]
-    temporary.replace(path)

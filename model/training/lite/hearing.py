@@ -23,6 +23,7 @@ from .audio_data import SoundBank
 from .audio_measure import source_folds
 from .audio_pool import group_names
 from .compose import TakePool
+from .kept import keep_arrays
 from .takes import TakeMaker, Takes, Wave
 
 PER_EVENT: Final = {"train": 84, "validation": 14}
@@ -83,9 +84,7 @@ def join_takes(pools: list[TakePool]) -> TakePool:
 
 def save_takes(path: Path, pool: TakePool) -> None:
     """Keep a pool (npz), whole or not at all."""
-    temporary = path.with_suffix(".tmp.npz")
-    np.savez(temporary, evidence=pool.evidence, kind=pool.kind, audible=pool.audible)
-    temporary.replace(path)
+    keep_arrays(path, evidence=pool.evidence, kind=pool.kind, audible=pool.audible)
 
 
 def load_takes(path: Path) -> TakePool:

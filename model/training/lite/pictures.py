@@ -20,10 +20,12 @@ from ...backbones.visual_evidence import VisualEvidence
 from ...errors import ModelFileError
 from ...labels import BACKGROUND, label_index
 from .compose import PERSON, PicturePool
+from .kept import keep_arrays
+from .licences import gpl_alone
 from .scenes import Image, plain_view, webcam_view
 
 # Photographs under these terms may be looked at to measure, never to train what is shipped.
-_NOT_FOR_TRAINING: Final = ("ImageNet", "GPL")
+_NOT_FOR_TRAINING: Final = "ImageNet"
 _VIEWS: Final = 200
 """Views per kind to aim for, between 4 and 16 of each photograph."""
 HELD_OUT: Final = 5
@@ -68,7 +70,9 @@ def read_photos(folder: Path) -> list[Photo]:
     kinds = {"_bg": BACKGROUND, "_person": PERSON}
     with manifest.open(newline="", encoding="utf-8") as file:
         rows = [
-            r for r in csv.DictReader(file, delimiter="\t") if not r["licence"].startswith(_NOT_FOR_TRAINING)
+            r
+            for r in csv.DictReader(file, delimiter="\t")
+            if not (r["licence"].startswith(_NOT_FOR_TRAINING) or gpl_alone(r["licence"]))
         ]
     return [
         Photo(folder / r["file"], kinds[r["class"]] if r["class"] in kinds else label_index(r["class"]))
@@ -95,9 +99,7 @@ def view_features(photos: list[Photo], path: Path, seed: int, progress: Callable
         kinds += [photo.kind] * len(views)
         subjects += [subject] * len(views)
         progress((subject + 1) / len(photos))
-    temporary = path.with_suffix(".tmp.npz")
-    np.savez(temporary, grid=np.concatenate(grids), kind=np.array(kinds), subject=np.array(subjects))
-    temporary.replace(path)
+    keep_arrays(path, grid=np.concatenate(grids), kind=np.array(kinds), subject=np.array(subjects))
 
 
 def fit_probes(pooled: NDArray[np.float32], kind: NDArray[np.int64]) -> torch.nn.Linear:
@@ -164,9 +166,7 @@ def picture_pools(
                 cells.append(eye.judge(part).half().numpy())
                 whole.append(eye.judge(part.mean((1, 2))).half().numpy())
                 progress(start / len(grid))
-        temporary = target.with_suffix(".tmp.npz")
-        np.savez(temporary, cells=np.concatenate(cells), whole=np.concatenate(whole))
-        temporary.replace(target)
+        keep_arrays(target, cells=np.concatenate(cells), whole=np.concatenate(whole))
     with np.load(target) as stored:
         cells_all, whole_all = stored["cells"], stored["whole"]
     train, validation = (

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from ...labels import BACKGROUND
 from ...logmel import SAMPLE_RATE, patch
 from .audio_data import SoundBank
+from .kept import keep_arrays
 
 T: Final = 10
 _LENGTH: Final = T * SAMPLE_RATE
@@ -38,9 +39,7 @@ class Takes:
 
     def save(self, path: Path) -> None:
         """Keep them (npz), whole or not at all."""
-        temporary = path.with_suffix(".tmp.npz")
-        np.savez(temporary, patches=self.patches, kind=self.kind, audible=self.audible)
-        temporary.replace(path)
+        keep_arrays(path, patches=self.patches, kind=self.kind, audible=self.audible)
 
     @classmethod
     def load(cls, path: Path) -> Takes:
