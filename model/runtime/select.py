@@ -34,6 +34,8 @@ from .probe import Machine, installed, machine
 
 BACKENDS: Final[tuple[BackendName, ...]] = ("torch", "onnxruntime", "tensorrt")
 PRECISIONS: Final[tuple[Precision, ...]] = ("fp32", "fp16", "bf16", "int8")
+_HANDICAP: Final = {"torch": 1.25}
+"""Torch takes seconds to start and more memory: it must be quicker by more than chance in the timing."""
 
 
 class Choice(NamedTuple):
@@ -67,10 +69,6 @@ def load_engine(options: EngineOptions) -> Engine:
         engine = _open(options._replace(backend=spare, precision="fp32"))
         return _noted(engine, f"auto: fell back from {choice.backend} {choice.precision}: {error}")
     return _noted(engine, f"auto: {choice.why}")
-
-
-# Torch takes seconds to start and more memory: it must be quicker by more than a chance difference in timing.
-_HANDICAP: Final = {"torch": 1.25}
 
 
 def choose(options: EngineOptions, here: Machine) -> Choice:
@@ -112,7 +110,9 @@ def choose(options: EngineOptions, here: Machine) -> Choice:
     times = timings(options, here, candidates)
     best = min(candidates, key=lambda c: times.get(f"{c[0]} {c[1]}", float("inf")) * _HANDICAP.get(c[0], 1.0))
     shown = ", ".join(f"{name} {ms:.0f} ms" for name, ms in sorted(times.items(), key=lambda t: t[1]))
-    return Choice(*best, f"quickest here per 8 frames ({shown})")
+    quickest = best == min(candidates, key=lambda c: times.get(f"{c[0]} {c[1]}", float("inf")))
+    why = "quickest here" if quickest else "lighter than torch and hardly slower here"
+    return Choice(*best, f"{why} per 8 frames ({shown})")
 
 
 def timings(
