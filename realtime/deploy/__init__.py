@@ -1,4 +1,4 @@
-"""What it takes to run for weeks unattended: systemd units, container files, a check of wheels.
+"""To run for weeks unattended: systemd units, container files, Jetson set-up, a check of wheels.
 
 The files beside this module are data; `avel deploy list` names them and `avel deploy show NAME` prints one.
 """

@@ -66,6 +66,14 @@ def test_the_units_leave_camera_and_microphone_and_the_watchdog(name: str) -> No
     assert not any(line.startswith("PrivateDevices=yes") for line in lines)
 
 
+def test_the_two_units_differ_by_the_stream_alone() -> None:
+    one, many = (text(name).splitlines()[1:] for name in UNITS)
+    assert len(one) == len(many)
+    for single, template in zip(one, many, strict=True):
+        plain = template.replace("%i.toml", "avel.toml").replace("/%i", "").replace(" (%i)", "")
+        assert plain == single
+
+
 def test_every_file_is_listed_and_every_listed_file_is_there() -> None:
     folder = Path(deploy.__file__).parent
     there = {p.name for p in folder.rglob("*") if p.is_file() and p.suffix not in (".py", ".pyc")}
