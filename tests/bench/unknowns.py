@@ -21,8 +21,7 @@ from avel_live.model.profiles import get_profile
 from avel_live.model.runtime.networks import WEIGHTS
 from avel_live.model.training.lite.compose import Composer, Recipe
 from avel_live.model.training.lite.head import tensors
-from avel_live.model.training.lite.hearing import join_takes, load_takes
-from avel_live.model.training.lite.pictures import picture_pools
+from avel_live.model.training.lite.held_out import held_out_material
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
@@ -41,9 +40,7 @@ def main(work: Path, profile: str = "lite") -> None:
     head = get_profile(profile).head
     assert head is not None
     model, _ = load_checkpoint(WEIGHTS / head)
-    _, pictures, _ = picture_pools(work / "views.npz", work / "pictures.npz", lambda _: None)
-    kept = sorted(work.glob(f"takes_{profile}_validation_*.npz"))
-    takes = join_takes([load_takes(path) for path in kept])
+    pictures, takes = held_out_material(work, profile)
     logits: list[NDArray[np.float32]] = []
     for recipe, wanted in ((EVENTS, True), (NOTHING, False)):
         batch = Composer(pictures, takes, recipe, seed=11).batch(300)

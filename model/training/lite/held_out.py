@@ -25,6 +25,30 @@ SEED: Final = 1000
 """Far from the seeds of the scenes that pick a head's checkpoint."""
 
 
+def held_out_material(work: Path, profile: str) -> tuple[PicturePool, TakePool]:
+    """Evidence of the photographs and recordings that training kept back.
+
+    Args:
+        work: the work folder of `avel train lite`.
+        profile: whose ears the takes were heard with.
+
+    Raises:
+        ModelFileError: the folder lacks takes for this profile.
+
+    """
+    heard = sorted(work.glob(f"takes_{profile}_validation_*.npz"))
+    if not heard:
+        raise ModelFileError(
+            f"{work}: no takes_{profile}_validation_*.npz there; run `avel train lite` first"
+        )
+    with np.load(work / "views.npz") as views:
+        kind, subject = views["kind"], views["subject"]
+    keep = held_out(subject)
+    with np.load(work / "pictures.npz") as stored:
+        pictures = PicturePool(stored["cells"][keep], stored["whole"][keep], kind[keep], subject[keep])
+    return pictures, join_takes([load_takes(path) for path in heard])
+
+
 def held_out_scenes(work: Path, profile: str, batches: int, *, size: int = 64) -> Iterator[Batch]:
     """Batches of scenes from held-out material.
 
@@ -41,26 +65,9 @@ def held_out_scenes(work: Path, profile: str, batches: int, *, size: int = 64) -
         ModelFileError: the folder lacks takes for this profile.
 
     """
-    heard = sorted(work.glob(f"takes_{profile}_validation_*.npz"))
-    if not heard:
-        raise ModelFileError(
-            f"{work}: no takes_{profile}_validation_*.npz there; run `avel train lite` first"
-        )
     recipe = replace(RECIPE, relabel=0.0, lend=0.0)
     more = math.exp(PRIOR_SHIFT)
     recipe = replace(recipe, both=more * recipe.both, change=more * recipe.change)
-    composer = Composer(_pictures(work), _takes(heard), recipe, SEED)
+    composer = Composer(*held_out_material(work, profile), recipe, SEED)
     for _ in range(batches):
         yield composer.batch(size)
-
-
-def _pictures(work: Path) -> PicturePool:
-    with np.load(work / "views.npz") as views:
-        kind, subject = views["kind"], views["subject"]
-    keep = held_out(subject)
-    with np.load(work / "pictures.npz") as stored:
-        return PicturePool(stored["cells"][keep], stored["whole"][keep], kind[keep], subject[keep])
-
-
-def _takes(files: list[Path]) -> TakePool:
-    return join_takes([load_takes(path) for path in files])
