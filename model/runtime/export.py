@@ -30,6 +30,7 @@ from ..diia import MultiHeadAttention
 from ..errors import AvelError, ModelFileError
 from ..profiles import GRID, WINDOW, Profile, get_profile
 from .networks import build_audio, build_visual, head_path
+from .pads import fold_pads
 
 OPSET: Final = 18
 INPUTS: Final = {
@@ -113,6 +114,7 @@ def export_onnx(module: nn.Module, network: str, profile: Profile, target: Path,
                 )
                 program.save(str(target), external_data=False)
         graph = onnx.load(target)
+        fold_pads(graph)
         graph.doc_string = f"avel-live {profile.name} {network}"
         onnx.checker.check_model(graph, full_check=True)
         onnx.save(graph, target)

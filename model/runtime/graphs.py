@@ -186,7 +186,7 @@ def code_digest() -> str:
     """A digest over the source of the networks and their export: changed code makes new graphs."""
     model = Path(__file__).parent.parent
     sources = [*sorted((model / "backbones").glob("*.py")), model / "diia.py", model / "guided.py"]
-    sources += [Path(__file__).with_name("export.py"), Path(__file__).with_name("networks.py")]
+    sources += [Path(__file__).with_name(name) for name in ("export.py", "networks.py", "pads.py")]
     whole = hashlib.sha256()
     for path in sources:
         whole.update(path.read_bytes())
