@@ -12,7 +12,6 @@ With a hop of n seconds features are made every second and the head looks every 
 from __future__ import annotations
 
 import threading
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -28,10 +27,12 @@ from .features import FeatureBuilder
 from .latency import Latencies
 from .localizer import Calibrate, Localizer, softmax
 from .mailbox import Failed, Mailbox, Stamped
-from .messages import EndOfStream, HopRecord, Segment, Status, StreamEnd, StreamStart
+from .messages import EndOfStream, HopRecord, Segment, Status, StreamEnd, StreamStart, TimedAudio
+from .reports import Reports
 from .sinks.base import MediaSink, Sink
 from .slots import SLOTS
 from .sources.base import Item, Source
+from .sources.detectors import NumberGuard
 
 _READ_TIMEOUT_S = 0.05
 _TAKE_TIMEOUT_S = 0.2
@@ -55,24 +56,6 @@ class PipelineOptions:
     frames: int | None = None
     duration_s: float | None = None
     paced: bool = True
-
-
-class Reports:
-    """What sinks have to say, from any thread, on its way to all of them; keeps the newest 64."""
-
-    def __init__(self) -> None:
-        self._waiting: deque[Status] = deque(maxlen=64)
-
-    def __call__(self, status: Status) -> None:
-        """Say something; never blocks."""
-        self._waiting.append(status)
-
-    def take(self) -> list[Status]:
-        """What was said since the last call."""
-        said = []
-        while self._waiting:
-            said.append(self._waiting.popleft())
-        return said
 
 
 class Pipeline:
@@ -100,6 +83,7 @@ class Pipeline:
         self._live = info.live
         self._cutter = Cutter(live=info.live, video=bool(info.video), audio=bool(info.audio), hop_s=o.hop_s)
         self._mailbox = Mailbox(live=info.live)
+        self._guard = NumberGuard()
         self._phases, self._stride = max(1, round(1 / o.hop_s)), max(1, round(o.hop_s))
         self._localizers = [Localizer(engine, calibrate) for _ in range(self._phases)]
         self._effort = Effort(o.frames or SLOTS, adaptive=info.live and o.frames is None)
@@ -171,6 +155,12 @@ class Pipeline:
         elif isinstance(item, Status):
             self._mailbox.put(item)
         else:
+            if isinstance(item, TimedAudio):
+                samples, damage = self._guard.clean(item.samples)
+                item = replace(item, samples=samples)
+                if damage is not None:
+                    state = "damaged" if self._guard.damaged else "running"
+                    self._mailbox.put(Status("sound", state, damage, self._cutter.closed_to_ns))
             for sink in self._media:
                 sink.media(item)
             dropped = self._source.dropped

@@ -28,8 +28,8 @@ def fold_pads(model: Any) -> int:
     made_by = {name: node for node in graph.node for name in node.output}
     folded = []
     for conv in graph.node:
-        pad = made_by.get(conv.input[0])
-        if conv.op_type != "Conv" or pad is None or pad.op_type != "Pad":
+        pad = made_by.get(conv.input[0]) if conv.op_type == "Conv" else None
+        if pad is None or pad.op_type != "Pad":
             continue
         if sum(pad.output[0] in node.input for node in graph.node) != 1 or not _adds_zeros(pad, inferred):
             continue

@@ -116,8 +116,10 @@ def run(loaded: Loaded) -> None:
     """The main job."""
     from ..calibrated import apply_calibration, under_flags
     from ..events import Decoder
-    from ..pipeline import Pipeline, PipelineOptions, Reports
+    from ..pipeline import Pipeline, PipelineOptions
     from ..reload import Reloader
+    from ..reports import Reports
+    from ..revival import RevivedEngine
     from ..service import Service
     from ..sinks.files import log_sinks
     from ..sinks.outputs import make_outputs
@@ -138,7 +140,12 @@ def run(loaded: Loaded) -> None:
         outputs = make_outputs(config, reports, clock)
         switchboard = Switchboard(list(outputs.values()))
         sinks.append(switchboard)
-        engine = make_engine(config, None if config.json_ else _teller(sinks))
+        engine = RevivedEngine(
+            make_engine(config, None if config.json_ else _teller(sinks)),
+            lambda: make_engine(config),
+            reports,
+            clock,
+        )
         if config.is_live:
             # Only now: whatever devices deliver while the networks load would be late already.
             source.open()

@@ -1,4 +1,7 @@
-"""Small detectors on what a device delivers: stale backlog, a frozen picture, digital silence. All pure."""
+"""Small detectors on what a device delivers; all pure.
+
+Stale backlog, a frozen picture, digital silence, sound that clips, samples that are no numbers.
+"""
 
 from __future__ import annotations
 
@@ -95,3 +98,64 @@ class SilenceDetector:
             self._said = False
             return "sound again"
         return None
+
+
+class ClippingDetector:
+    """Says so when the sound is driven against full scale again and again, and when it no longer is.
+
+    A door that slams clips once; a microphone with too much gain clips in most seconds.
+    """
+
+    LIMIT = 0.999
+    _SECONDS = 10
+    _CLIPPED = 6
+
+    def __init__(self, rate: int) -> None:
+        self._rate = rate
+        self._length = self._peaks = 0
+        self._recent: list[bool] = []
+        self._said = False
+
+    def look(self, samples: NDArray[np.float32]) -> str | None:
+        """A line when six of the last ten seconds clipped, or none of them any more; None otherwise."""
+        self._length += len(samples)
+        self._peaks += int(np.count_nonzero(np.abs(samples) >= self.LIMIT))
+        if self._length < self._rate:
+            return None
+        # One sample at full scale is a loud sound's peak; a run of them is a flattened top.
+        self._recent = [*self._recent[-self._SECONDS + 1 :], self._peaks > 4]
+        self._length = self._peaks = 0
+        if not self._said and sum(self._recent) >= self._CLIPPED:
+            self._said = True
+            return "the sound clips in most seconds: turn the microphone's gain down"
+        if self._said and not any(self._recent):
+            self._said = False
+            return "the sound no longer clips"
+        return None
+
+
+class NumberGuard:
+    """Puts silence in place of samples that are NaN or infinite, and says so.
+
+    One of them would spread through resampling and the spectrum to a whole second, and through the
+    window's attention to ten.
+    """
+
+    def __init__(self) -> None:
+        self.replaced = 0
+        """Samples replaced so far."""
+        self.damaged = False
+        """Whether the newest samples were."""
+
+    def clean(self, samples: NDArray[np.float32]) -> tuple[NDArray[np.float32], str | None]:
+        """The samples, finite; and a line when damage begins or has ended."""
+        finite = np.isfinite(samples)
+        if finite.all():
+            if self.damaged:
+                self.damaged = False
+                return samples, f"the sound is whole again ({self.replaced} samples were no numbers)"
+            return samples, None
+        self.replaced += int(samples.size - np.count_nonzero(finite))
+        line = None if self.damaged else "samples that are no numbers (NaN or infinite) are taken as silence"
+        self.damaged = True
+        return np.where(finite, samples, np.float32(0.0)).astype(np.float32), line

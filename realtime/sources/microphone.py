@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,7 +20,7 @@ from ..clock import NS_PER_S, Clock
 from ..errors import SourceError
 from ..messages import AudioBlock, Status
 from . import portaudio
-from .detectors import SilenceDetector
+from .detectors import ClippingDetector, NumberGuard, SilenceDetector
 from .device import WatchedDevice
 from .health import HealthOptions
 from .pcmring import PcmRing
@@ -200,6 +200,7 @@ class Microphone(WatchedDevice["_Session"]):
 
     def _work(self, generation: int, session: _Session) -> str:
         silence = SilenceDetector(session.rate, self.options.silent_after_s)
+        clipping, guard = ClippingDetector(session.rate), NumberGuard()
         note = f"{session.name} at {session.rate} Hz"
         while self._current(generation):
             over = session.ended  # looked at before draining: what came until then is still delivered
@@ -207,10 +208,11 @@ class Microphone(WatchedDevice["_Session"]):
                 if not self._delivered(generation, block.t_ns, note):
                     return "closed"
                 self.overflows += block.overflow
-                line = silence.look(block.samples)
-                if line is not None:
-                    self.health.say(line)
-                self._on_block(block)
+                samples, damage = guard.clean(block.samples)
+                for line in (damage, silence.look(samples), clipping.look(samples)):
+                    if line is not None:
+                        self.health.say(line)
+                self._on_block(replace(block, samples=samples))
             self.dropped += session.take_dropped()
             if over:
                 return "the stream ended (unplugged, or the sound server is gone)"

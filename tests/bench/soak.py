@@ -48,7 +48,8 @@ from avel_live.realtime.messages import (
     TimedFrame,
     VideoFrame,
 )
-from avel_live.realtime.pipeline import Pipeline, PipelineOptions, Reports
+from avel_live.realtime.pipeline import Pipeline, PipelineOptions
+from avel_live.realtime.reports import Reports
 from avel_live.realtime.sinks.base import Sink
 from avel_live.realtime.sinks.files import log_sinks
 from avel_live.realtime.sources.base import Item

@@ -15,15 +15,15 @@ from onnx.reference import ReferenceEvaluator
 def pad_and_conv(
     pads: Sequence[int], *, value: float = 0.0, own: Sequence[int] = (0, 0, 0, 0), twice: bool = False
 ):
-    """Pad, then a 3×3 convolution of stride 2; the sizes of the padding are computed, as exporters write them."""
+    """Pad, then a 3×3 convolution of stride 2; the padding is computed, as exporters write it."""
     make = np.random.default_rng(0)
     constants = [
         numpy_helper.from_array(np.array(pads[:4], np.int64), "begin"),
         numpy_helper.from_array(np.array(pads[4:], np.int64), "end"),
-        numpy_helper.from_array(np.array(value, np.float32), "value"),
         numpy_helper.from_array(make.normal(size=(5, 3, 3, 3)).astype(np.float32), "weight"),
     ]
     nodes = [
+        helper.make_node("Constant", [], ["value"], value_float=value),
         helper.make_node("Concat", ["begin", "end"], ["sizes"], axis=0),
         helper.make_node("Pad", ["x", "sizes", "value"], ["padded"]),
         helper.make_node("Conv", ["padded", "weight"], ["y"], strides=[2, 2], pads=list(own)),

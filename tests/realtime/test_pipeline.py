@@ -18,7 +18,8 @@ from avel_live.realtime.events import Decoder
 from avel_live.realtime.features import segment_features
 from avel_live.realtime.localizer import Localizer, softmax
 from avel_live.realtime.messages import EndOfStream, Segment, Status, TimedAudio, TimedFrame
-from avel_live.realtime.pipeline import Pipeline, PipelineOptions, Reports
+from avel_live.realtime.pipeline import Pipeline, PipelineOptions
+from avel_live.realtime.reports import Reports
 from avel_live.realtime.sinks.stdout import JsonLines
 from avel_live.realtime.sources.replay import Replay, ReplayOptions
 from support.loop import Collector, ScriptedSource, ToyEngine, a_start, steady
