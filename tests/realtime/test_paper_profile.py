@@ -2,41 +2,18 @@
 
 import json
 
-import numpy as np
 import pytest
-from avel_live.model.backbones.vgg19 import BLOCKS
-from avel_live.model.backbones.vggish import VGGish
 from avel_live.model.checkpoint import save_checkpoint
 from avel_live.model.diia import DIIA, DIIAConfig
 from avel_live.realtime.commands import live_main
 from support.media import make_clip
-
-
-def vgg19_file(path):
-    """Keras' layout: a group a layer, kernels [3, 3, in, out]."""
-    import h5py
-
-    rng, width = np.random.default_rng(0), 3
-    with h5py.File(path, "w") as file:
-        for block, (channels, count) in enumerate(BLOCKS, 1):
-            for conv in range(1, count + 1):
-                name = f"block{block}_conv{conv}"
-                kernel = rng.standard_normal((3, 3, width, channels), np.float32)
-                file[f"{name}/{name}_W_1:0"] = kernel * np.float32(np.sqrt(2 / (9 * width)))
-                file[f"{name}/{name}_b_1:0"] = np.zeros(channels, np.float32)
-                width = channels
-    return path
+from support.paper_files import paper_head, vgg19_file, vggish_file
 
 
 @pytest.mark.slow
 def test_a_recording_through_the_papers_networks(tmp_path, capsys):
-    import torch
-
-    torch.manual_seed(0)
-    vggish = tmp_path / "vggish.pth"
-    torch.save(VGGish().state_dict(), vggish)
-    head = tmp_path / "head.safetensors"
-    save_checkpoint(head, DIIA(DIIAConfig()).eval(), profile="paper")
+    vggish = vggish_file(tmp_path / "vggish.pth")
+    head = paper_head(tmp_path / "head.safetensors")
     args = ["--file", str(make_clip(tmp_path / "clip.mp4", seconds=2, fps=2)), "--fast", "--json"]
     args += ["--profile", "paper", "--backend", "torch", "--precision", "fp32"]
     args += ["--visual-weights", str(vgg19_file(tmp_path / "vgg.h5")), "--audio-weights", str(vggish)]

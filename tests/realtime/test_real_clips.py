@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 import numpy as np
@@ -12,16 +11,8 @@ from avel_live.realtime.events import Decoder
 from avel_live.realtime.pipeline import Pipeline, PipelineOptions
 from avel_live.realtime.sources.replay import Replay, ReplayOptions
 from support.loop import Collector, ToyEngine, a_start
-from support.shared import DATA, needs_data
-
-
-def clips(every: int = 12) -> list[Path]:
-    table = DATA / "clips" / "MANIFEST.tsv"
-    if not table.is_file():
-        return []
-    with table.open() as file:
-        rows = list(csv.DictReader(file, delimiter="\t"))
-    return [DATA / "clips" / row["file"] for row in rows][::every]
+from support.shared import needs_data
+from support.shared_clips import clips
 
 
 def play(path: Path, speed: float | None) -> Collector:
@@ -33,7 +24,7 @@ def play(path: Path, speed: float | None) -> Collector:
 
 
 @needs_data
-@pytest.mark.parametrize("path", clips(), ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", clips(every=12), ids=lambda p: p.stem)
 def test_every_second_is_whole_and_speed_changes_nothing(path: Path) -> None:
     fast, paced = play(path, None), play(path, 2.0)
     end = fast.ends[0]
