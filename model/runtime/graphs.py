@@ -88,6 +88,8 @@ def wanted(
         ModelFileError: a weight file is missing.
 
     """
+    # A missing head is found before anything large is fetched.
+    head = head_path(profile, options.checkpoint) if "head" in networks else Path()
     graphs = []
     for network in networks:
         if network == "visual":
@@ -97,8 +99,7 @@ def wanted(
             given = options.audio_weights
             graphs.append(Graph(network, profile, audio_files(profile, given), given, frames, half))
         else:
-            path = head_path(profile, options.checkpoint)
-            graphs.append(Graph(network, profile, (path,), options.checkpoint, half=half))
+            graphs.append(Graph(network, profile, (head,), options.checkpoint, half=half))
     return tuple(graphs)
 
 

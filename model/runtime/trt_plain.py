@@ -135,13 +135,13 @@ def engines(options: EngineOptions, precision: Precision) -> dict[Network, Path]
     from ..profiles import get_profile
 
     profile = get_profile(options.profile)
+    version = machine().versions.get("tensorrt", "") or str(getattr(load_tensorrt(), "__version__", ""))
     cache = EngineCache(options.cache_dir)
     say = options.progress or (lambda _: None)
     graphs = wanted(profile, options, half=precision == "fp16")
     onnx = dict(ensure(graphs, cache, options.progress))
     if precision == "int8":
         onnx.update(find_int8(profile, options, "tensorrt").paths)
-    version = machine().versions.get("tensorrt", "") or str(getattr(load_tensorrt(), "__version__", ""))
     paths: dict[Network, Path] = {}
     for graph in graphs:
         key = engine_key(graph.key() | {"graph": onnx[graph.network].name}, precision, version)

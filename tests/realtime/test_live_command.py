@@ -217,3 +217,22 @@ def test_every_registered_command_loads_and_helps(capsys: pytest.CaptureFixture[
             main([name, "--help"])
         assert ended.value.code == 0, name
         assert capsys.readouterr().out.strip()
+
+
+def test_a_recording_on_onnx_runtime_needs_no_torch(clip: Path) -> None:
+    """From the command to the last record, with the runtime that is chosen where nobody says which."""
+    code = (
+        "import sys\n"
+        "from avel_live.realtime.commands import live_main\n"
+        "try: live_main()\n"
+        "except SystemExit as e: assert not e.code\n"
+        "print(sorted(m for m in sys.modules if m.split('.')[0].startswith('torch')), file=sys.stderr)\n"
+    )
+    command = [sys.executable, "-c", code, "--file", str(clip), "--fast", "--json"]
+    for more in (["--backend", "onnxruntime"], []):
+        done = subprocess.run([*command, *more], capture_output=True, text=True, timeout=300, env=ENV)
+        assert done.returncode == 0, done.stderr
+        records = [json.loads(line) for line in done.stdout.splitlines()]
+        assert records[0]["backend"] == "onnxruntime"
+        assert records[-1]["type"] == "end"
+        assert done.stderr.splitlines()[-1] == "[]"
