@@ -9,7 +9,7 @@ from types import FrameType
 
 
 class Signals:
-    """Handlers for the main thread; before `on_stop` a signal interrupts whatever is being loaded."""
+    """Handlers for the main thread; before `on_stop` a signal ends whatever is being loaded, with code 0."""
 
     def __init__(self) -> None:
         self._stop: Callable[[], None] | None = None
@@ -28,5 +28,5 @@ class Signals:
             os._exit(128 + number)
         self._asked = True
         if self._stop is None:
-            raise KeyboardInterrupt
+            raise SystemExit(0)
         self._stop()
