@@ -81,6 +81,26 @@ def test_a_report_fits_a_terminal():
     assert "visual" in text
 
 
+def test_a_long_name_costs_no_figure():
+    slow = _result(0.8125, 1604.4, profile="paper-torchvision", precision="int8")
+    slow["live"] = {"latency_ms": {"p50": 1191.0, "p95": 2222.0, "p99": 3333.0}, "first_record_s": 12.25}
+    text = _text(show, _report(slow))
+    heading, row = text.splitlines()[1:3]
+    assert heading.split() == [
+        "configuration",
+        "RTF",
+        "CPU",
+        "decode",
+        "p50",
+        "p95",
+        "p99",
+        "start",
+        "MB",
+        "ten/hop",
+    ]
+    assert row.split()[1:] == ["0.812", "0.200", "0.050", "1191", "2222", "3333", "12.2", "1604", "9.9"]
+
+
 def test_two_runs_compared():
     text = _text(compare, _report(_result(0.2, 300.0)), _report(_result(0.1, 303.0)))
     assert "0.200" in text
