@@ -26,24 +26,35 @@ from .data import Floats, Rows
 KEYS: Final = ("avadataset", "dataset")
 
 
+# What h5py raises for damage depends on the structure that is hit.
+_DAMAGE: Final = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError)
+
+
 def _open(path: Path) -> tuple[Any, Any]:
     """The file and its data set."""
     import h5py
 
     if not path.is_file():
         raise ModelFileError(f"features {path}: no such file; make it with `avel extract`, or get AVE's")
+    file = None
     try:
         file = h5py.File(path, "r")
-    except OSError as error:
+        dataset = next((file[key] for key in KEYS if key in file), None)
+        keys = ", ".join(file) or "none"
+        if dataset is not None and isinstance(dataset, h5py.Dataset) and dataset.dtype is not None:
+            return file, dataset
+    except _DAMAGE as error:
+        if file is not None:
+            file.close()
         raise ModelFileError(
-            f"features {path}: damaged or cut short ({error}); fetch or extract the file again"
+            f"features {path}: damaged or cut short ({_line(error)}); fetch or extract the file again"
         ) from error
-    for key in KEYS:
-        if key in file:
-            return file, file[key]
-    keys = ", ".join(file) or "none"
     file.close()
     raise ModelFileError(f"features {path}: expected a data set {' or '.join(KEYS)}, got {keys}")
+
+
+def _line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def read_array(path: Path) -> NDArray[Any]:
@@ -55,7 +66,12 @@ def read_array(path: Path) -> NDArray[Any]:
     """
     file, dataset = _open(path)
     with file:
-        return np.asarray(dataset[()])
+        try:
+            return np.asarray(dataset[()])
+        except _DAMAGE as error:
+            raise ModelFileError(
+                f"features {path}: can't be read ({_line(error)}); fetch or extract it again"
+            ) from error
 
 
 class FeatureFile:
@@ -81,14 +97,14 @@ class FeatureFile:
             ModelFileError: a row can't be read.
 
         """
-        out = np.empty((len(rows), *self.shape[1:]), np.float32)
         row = -1
         try:
+            out = np.empty((len(rows), *self.shape[1:]), np.float32)
             for i, row in enumerate(rows):
                 out[i] = self._dataset[int(row)]
-        except OSError as error:
+        except (*_DAMAGE, MemoryError) as error:
             raise ModelFileError(
-                f"features {self.path}: row {row} can't be read ({error}); fetch or extract it again"
+                f"features {self.path}: row {row} can't be read ({_line(error)}); fetch or extract it again"
             ) from error
         return out
 
