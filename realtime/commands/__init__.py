@@ -104,6 +104,9 @@ def live_main(args: Sequence[str] | None = None) -> None:
 
 def _run(command: Callable[[list[str]], Any], args: Sequence[str] | None) -> None:
     """Call a command; errors become a line and an exit code."""
+    # NumPy's products here are small, but OpenBLAS spreads them over all cores and lets its threads spin for
+    # some 25 ms after each: on the cores that the networks need. Read when NumPy is imported, so said here.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     given = list(sys.argv[1:] if args is None else args)
     debug = "--debug" in given or os.environ.get("AVEL_DEBUG", "") not in ("", "0", "false")
     try:

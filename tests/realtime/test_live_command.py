@@ -236,3 +236,24 @@ def test_a_recording_on_onnx_runtime_needs_no_torch(clip: Path) -> None:
         assert records[0]["backend"] == "onnxruntime"
         assert records[-1]["type"] == "end"
         assert done.stderr.splitlines()[-1] == "[]"
+
+
+def test_numpy_starts_no_threads_that_spin_beside_the_networks() -> None:
+    """OpenBLAS reads its number of threads when it is loaded: after the command line has said it."""
+    code = (
+        "import os\n"
+        "from avel_live.realtime.commands import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit as e: assert not e.code\n"
+        "import numpy as np\n"
+        "square = np.ones((600, 600))\n"
+        "square @ square\n"
+        "print('threads', len(os.listdir('/proc/self/task')))\n"
+    )
+    plain = {k: v for k, v in os.environ.items() if not k.endswith("_NUM_THREADS")}
+    for given, most in (({}, 1), ({"OPENBLAS_NUM_THREADS": "2"}, 2)):
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, env={**plain, **given}
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.splitlines()[-1] == f"threads {min(most, len(os.sched_getaffinity(0)))}"
