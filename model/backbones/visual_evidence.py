@@ -22,8 +22,14 @@ DIM: Final = 2 * len(CONCEPTS)
 
 
 class VisualEvidence(nn.Module):
-    """Frames → [N, 7, 7, 2C]: evidence of each cell, then that of the whole picture, repeated."""
+    """Frames → [N, 7, 7, 2C]: evidence of each cell, then that of the whole picture, repeated.
 
+    Attributes:
+        sensitive: as the network's; and the evidence itself.
+
+    """
+
+    sensitive = (*(f"network.{part}" for part in EfficientNetLite0.sensitive), "probes")
     concepts: Tensor
 
     def __init__(self, network: EfficientNetLite0) -> None:

@@ -40,7 +40,7 @@ class TorchEngine(EngineBase):
         self._device = torch.device("cuda" if cuda else "cpu")
 
         def place(network: nn.Module) -> nn.Module:
-            placed: Any = fold_batchnorm(network).to(self._device, dtype)
+            placed: Any = in_precision(fold_batchnorm(network), dtype, sensitive(network)).to(self._device)
             return cast("nn.Module", placed.to(memory_format=torch.channels_last))
 
         head, _ = load_checkpoint(head_path(self.profile, options.checkpoint), profile=self.profile.name)
@@ -94,6 +94,31 @@ class TorchEngine(EngineBase):
         self._nets.clear()
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
+
+
+def sensitive(network: nn.Module) -> tuple[str, ...]:
+    """Names of the parts of a network that are to stay in float32."""
+    return tuple(getattr(network, "sensitive", ()))
+
+
+def in_precision(network: nn.Module, dtype: torch.dtype, exact: tuple[str, ...]) -> nn.Module:
+    """The network with its weights in `dtype`, in place.
+
+    Where it has `exact` parts these stay as they are, as do numbers that belong to no layer, and each layer
+    takes its input in the precision of its own weights.
+    """
+    if not exact:
+        return network.to(dtype)
+    for name, layer in network.named_modules():
+        if isinstance(getattr(layer, "weight", None), nn.Parameter):
+            if not f"{name}.".startswith(tuple(f"{part}." for part in exact)):
+                layer.to(dtype)
+            layer.register_forward_pre_hook(_as_its_weights)
+    return network
+
+
+def _as_its_weights(layer: Any, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+    return tuple(x.to(layer.weight.dtype) for x in inputs)
 
 
 class _CudaGraph:

@@ -117,6 +117,29 @@ def test_a_window_too_long_is_refused(onnx, features):
         onnx.head(grid, sound, here, here)
 
 
+def test_sixteen_bits_leave_the_sensitive_parts_alone():
+    import torch
+    from avel_live.model.runtime.folding import fold_batchnorm
+    from avel_live.model.runtime.networks import build_visual
+    from avel_live.model.runtime.torch_engine import in_precision, sensitive
+
+    plain = build_visual(get_profile("lite"))
+    parts = sensitive(plain)
+    frames = torch.from_numpy(pictures(1, seed=4))
+    with torch.inference_mode():
+        exact = plain(frames)
+        same = in_precision(fold_batchnorm(plain), torch.float32, parts)(frames)
+        mixed = in_precision(fold_batchnorm(plain), torch.bfloat16, parts)
+        near = mixed(frames)
+    dtypes = {name: weight.dtype for name, weight in mixed.named_parameters()}
+    assert {dtypes[n] for n in dtypes if n.startswith(parts)} == {torch.float32}
+    assert {dtypes[n] for n in dtypes if not n.startswith(parts)} == {torch.bfloat16}
+    for part in parts:
+        assert any(name.startswith(part) for name in dict(plain.named_parameters())), f"{part} names nothing"
+    torch.testing.assert_close(same, exact, atol=1e-3, rtol=0)
+    assert 0 < float((near - exact).norm()) < 0.1 * float(exact.norm())
+
+
 @pytest.mark.slow
 def test_bf16_agrees_on_labels(options, reference, features):
     """Where the CPU lacks bfloat16 it is emulated: minutes, and the same answers."""
