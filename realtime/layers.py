@@ -177,6 +177,7 @@ def _explain(error: ValidationError, origins: Mapping[str, str]) -> str:
     if not path:
         return message
     origin = origins.get(path, "")
-    given = first.get("input")
     source = f" ({origin})" if origin not in ("", "default") else ""
-    return f"{path}{source}: {message[0].lower()}{message[1:]}, got {given!r}"
+    secret = any(key.path == path and key.info.repr is False for key in keys())
+    got = "" if secret else f", got {first.get('input')!r}"
+    return f"{path}{source}: {message[0].lower()}{message[1:]}{got}"

@@ -1,13 +1,15 @@
 """The command line: `avel COMMAND` and `avel-live`. Commands are registered by name and loaded when used.
 
 Nothing heavy (torch, cv2, av, ...) is imported to show help. An `AvelError` becomes one line on standard
-error and its exit code; `--debug` (or `AVEL_DEBUG=1`) shows the trace instead.
+error and its exit code, and so does wrong usage; `--debug` (or `AVEL_DEBUG=1`) shows the trace as well.
+Nothing that is printed here carries credentials.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.metadata import version as installed_version
@@ -17,7 +19,11 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
-from ..errors import AvelError
+from ..errors import AvelError, UsageError
+from ..sources.redact import redact
+
+_WrongUsage: Any = typer.BadParameter.__base__
+"""What the parser raises; the module that defines it is another one in each version of typer."""
 
 
 class Entry(NamedTuple):
@@ -94,12 +100,12 @@ def _root(
 
 def main(args: Sequence[str] | None = None) -> None:
     """Entry point of `avel`."""
-    _run(lambda given: get_command(app)(given, prog_name="avel"), args)
+    _run(lambda given: get_command(app)(given, prog_name="avel", standalone_mode=False), args)
 
 
 def live_main(args: Sequence[str] | None = None) -> None:
     """Entry point of `avel-live`."""
-    _run(lambda given: load("live")(given, prog_name="avel-live"), args)
+    _run(lambda given: load("live")(given, prog_name="avel-live", standalone_mode=False), args)
 
 
 def _run(command: Callable[[list[str]], Any], args: Sequence[str] | None) -> None:
@@ -110,20 +116,30 @@ def _run(command: Callable[[list[str]], Any], args: Sequence[str] | None) -> Non
     given = list(sys.argv[1:] if args is None else args)
     debug = "--debug" in given or os.environ.get("AVEL_DEBUG", "") not in ("", "0", "false")
     try:
-        command(given)
+        sys.exit(command(given) or 0)
+    except _WrongUsage as error:
+        # Without a text it has shown the help already.
+        if text := error.format_message():
+            _say(f"error: {text}; see --help")
+        sys.exit(UsageError.exit_code)
     except AvelError as error:
-        if debug:
-            raise
+        _trace(debug)
         _say(f"error: {error}")
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(0)
     except Exception as error:
-        if debug:
-            raise
-        _say(f"internal error: {type(error).__name__}: {error}; run again with --debug for the trace")
+        _trace(debug)
+        hint = "" if debug else "; run again with --debug for the trace"
+        _say(f"internal error: {type(error).__name__}: {error}{hint}")
         sys.exit(AvelError.exit_code)
 
 
+def _trace(debug: bool) -> None:
+    """The trace of the error at hand."""
+    if debug:
+        print(redact(traceback.format_exc()), file=sys.stderr, end="")
+
+
 def _say(text: str) -> None:
-    print(" ".join(text.split()), file=sys.stderr)
+    print(redact(" ".join(text.split())), file=sys.stderr)

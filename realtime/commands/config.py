@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from ..layers import Loaded, keys, value_of
+from ..sources.redact import redact
 from .flags import with_flags
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
@@ -17,7 +18,7 @@ def _show(loaded: Loaded) -> None:
         value = value_of(loaded.config, key.path)
         if key.info.repr is False and value is not None:
             value = "********"
-        typer.echo(f"{key.path:<{width}}  {_text(value):<24}  {loaded.origins[key.path]}")
+        typer.echo(f"{key.path:<{width}}  {redact(_text(value)):<24}  {loaded.origins[key.path]}")
 
 
 def _text(value: object) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 # Up to the last @, slashes and all: passwords are pasted in unescaped. Rather too much than too little.
-_USERINFO = re.compile(r"(?P<scheme>[a-zA-Z][a-zA-Z0-9+.\-]*://)[^\s'\"]*@")
+# One slash is enough: an address taken for a path has lost the other.
+_USERINFO = re.compile(r"(?P<scheme>[a-zA-Z][a-zA-Z0-9+.\-]*:/{1,2})[^\s'\"]*@")
 _QUERY = re.compile(
     r"(?P<key>[?&;](?:user|username|usr|login|pass|passwd|password|pwd|token|access_token|auth|key|apikey|"
     r"api_key|secret|sig|signature|session)=)[^&;#\s'\"]*",

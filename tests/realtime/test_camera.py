@@ -244,6 +244,7 @@ def test_csi_pipeline_names_sensor_size_and_rate() -> None:
         ("rtsp://bob:p/s?s#@cam/a", "rtsp://***@cam/a"),
         ("see http://h/x?user=a&password=b#c.", "see http://h/x?user=***&password=***#c."),
         ("http://h/x?channel=2", "http://h/x?channel=2"),
+        ("rtsp:/bob:s3cret@cam: no such file", "rtsp:/***@cam: no such file"),
         ("no address: a@b", "no address: a@b"),
     ],
 )

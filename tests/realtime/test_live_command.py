@@ -114,9 +114,55 @@ def test_bad_input_is_one_line_and_an_exit_code(
     assert err.count("\n") == 1
 
 
-def test_debug_shows_the_trace() -> None:
-    with pytest.raises(Exception, match="no such file"):
-        live_main(["--file", "nowhere.mp4", "--debug"])
+def test_debug_shows_the_trace_and_keeps_the_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, err = failing(["--file", "nowhere.mp4", "--debug"], capsys)
+    assert code == 3
+    assert err.startswith("Traceback")
+    assert err.splitlines()[-1].startswith("error: ")
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["rtsp://me:geheim@h/x"],
+        ["--url", "http:/me:geheim@127.0.0.1:9"],
+        ["--url", "rtsp://me:geheim@127.0.0.1:9/x?password=geheim"],
+        ["--url", "rtsp://me:geheim@127.0.0.1:9/x", "--debug"],
+        ["--file", "rtsp://me:geheim@h/x"],
+        ["--camera", "rtsp://me:geheim@h/x", "--url", "rtsp://me:geheim@h/x"],
+        ["--demo", "--mqtt", "foo://me:geheim@h"],
+        ["--demo", "--mqtt", "mqtt://me:geheim@[h"],
+        ["--demo", "--webhook", "ftp://me:geheim@h/?token=geheim"],
+    ],
+    ids=" ".join,
+)
+def test_no_error_carries_credentials(args: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = failing([*args, "--json"], capsys)
+    assert code in (2, 3)
+    assert "error: " in err
+    assert "geheim" not in out + err
+
+
+def test_the_configuration_is_shown_without_credentials(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("AVEL_WEBHOOK__URL", "https://me:geheim@h/p?token=geheim")
+    monkeypatch.setenv("AVEL_WEBHOOK__SECRET", "geheim")
+    with pytest.raises(SystemExit) as ended:
+        main(["config", "show", "--url", "rtsp://me:geheim@h/x"])
+    shown = capsys.readouterr().out
+    assert ended.value.code == 0
+    assert "rtsp://***@h/x" in shown
+    assert "https://***@h/p?token=***" in shown
+    assert "geheim" not in shown
+
+
+def test_a_secret_of_the_wrong_kind_is_not_repeated(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("avel.toml").write_text('[webhook]\nsecret = ["geheim"]\n')
+    code, _, err = failing(["--demo"], capsys)
+    assert code == 2
+    assert "webhook.secret (avel.toml)" in err
+    assert "geheim" not in err
 
 
 def test_unknown_flags_are_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
