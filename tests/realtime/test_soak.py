@@ -34,10 +34,10 @@ def test_a_few_simulated_minutes() -> None:
     assert "180 in 180 s" in soak("--minutes", "3", "--seen", "0.5")
 
 
-def steady(hours: int = 3) -> Measured:
+def steady(seconds: int) -> Measured:
     """A stream in which nothing is wrong."""
-    found = Measured(seconds=hours * 3600.0, hops=hours * 3600)
-    for second in range(1, hours * 3600 + 1):
+    found = Measured(seconds=float(seconds), hops=seconds)
+    for second in range(1, seconds + 1):
         found.second(float(second), 50.0 + second % 7, 1.0, seen=True, deaf=False)
         if second % 60 == 0:
             found.resources.append((float(second), 200.0 + second % 3, 11, 6))
@@ -45,7 +45,8 @@ def steady(hours: int = 3) -> Measured:
 
 
 def leak(found: Measured) -> None:
-    found.resources = [(t, mb + 1.5 * t / 3600, fds, n) for t, mb, fds, n in found.resources]
+    grown = 2 * max(1.0, 3600 / found.seconds)
+    found.resources = [(t, mb + grown * t / 3600, fds, n) for t, mb, fds, n in found.resources]
 
 
 def open_files(found: Measured) -> None:
@@ -59,14 +60,14 @@ def start_threads(found: Measured) -> None:
 
 
 def slow_down(found: Measured) -> None:
-    found.latency_ms = [(t, ms * (1 + 0.06 * t / 3600)) for t, ms in found.latency_ms]
+    found.latency_ms = [(t, ms * (1 + 0.2 * t / found.seconds)) for t, ms in found.latency_ms]
 
 
 FAULTS: dict[str, Callable[[Measured], None]] = {
     "memory": leak,
     "descriptors": open_files,
     "threads": start_threads,
-    "latency p99": slow_down,
+    "latency": slow_down,
     "skew, worst": lambda found: found.second(9e9, 50.0, -20.0, seen=True, deaf=False),
     "answers skipped": lambda found: setattr(found, "skipped", 1),
     "items dropped": lambda found: setattr(found, "dropped", 1),
@@ -75,13 +76,15 @@ FAULTS: dict[str, Callable[[Measured], None]] = {
 }
 
 
-def test_what_is_steady_passes() -> None:
-    assert all(good for *_, good in verdict(steady()))
+@pytest.mark.parametrize("seconds", [600, 3 * 3600])
+def test_what_is_steady_passes(seconds: int) -> None:
+    assert all(good for *_, good in verdict(steady(seconds)))
 
 
+@pytest.mark.parametrize("seconds", [600, 3 * 3600])
 @pytest.mark.parametrize("what", FAULTS)
-def test_each_bound_is_missed_by_its_fault_and_by_no_other(what: str) -> None:
-    found = steady()
+def test_each_bound_is_missed_by_its_fault_and_by_no_other(what: str, seconds: int) -> None:
+    found = steady(seconds)
     FAULTS[what](found)
     assert [name for name, _, good in verdict(found) if not good] == [what]
 
@@ -103,7 +106,15 @@ def test_ten_minutes_of_the_whole_program_on_real_device_layers(tmp_path: Path) 
     """PortAudio and OpenCV included; watched from outside."""
     with PulseServer(tmp_path / "pulse") as pulse, MjpegServer() as camera, Beeper(pulse):
         program = Program(
-            pulse, "--camera", camera.url, "--mic", "pulse", "--log", str(tmp_path / "log.jsonl")
+            pulse,
+            "--camera",
+            camera.url,
+            "--mic",
+            "pulse",
+            "--backend",
+            "onnxruntime",
+            "--log",
+            str(tmp_path / "log.jsonl"),
         )
         found = Measured()
         try:
@@ -124,7 +135,7 @@ def test_ten_minutes_of_the_whole_program_on_real_device_layers(tmp_path: Path) 
     found.skipped, found.dropped = end["skipped"], end["dropped"]
     for hop in hops:
         second = hop["segment"]
-        deaf = second["audio"] < 1
+        deaf = second["audio"] < 1 and not second["partial"]
         found.second(second["end_s"], hop["latency_ms"], hop["skew_ms"], seen=second["video"], deaf=deaf)
     rows = verdict(found)
     for what, figure, good in rows:

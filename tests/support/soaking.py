@@ -38,11 +38,11 @@ class WorkClock:
     """Processor time of this process plus what was jumped over; or the machine's clock, never jumping."""
 
     def __init__(self, *, real: bool) -> None:
-        self._real = real
+        self.real = real
         self._jumped_ns = 0
 
     def now_ns(self) -> int:
-        return time.monotonic_ns() if self._real else time.process_time_ns() + self._jumped_ns
+        return time.monotonic_ns() if self.real else time.process_time_ns() + self._jumped_ns
 
     def wait_until(self, t_ns: int, wake: threading.Event | None = None) -> bool:
         """A nap: only `skip_to` moves this clock ahead."""
@@ -51,7 +51,7 @@ class WorkClock:
     def skip_to(self, t_ns: int) -> None:
         """Be at `t_ns` at least: sleep there, or jump."""
         left = t_ns - self.now_ns()
-        if left > 0 and self._real:
+        if left > 0 and self.real:
             time.sleep(left / NS_PER_S)
         elif left > 0:
             self._jumped_ns += left
@@ -122,13 +122,16 @@ class Simulated:
         self._next = next(self._events)
 
     def read(self, timeout_s: float) -> Item | None:
-        """The next item; when there is none and every segment closed so far is answered, time goes on."""
+        """The next item; when there is none and every segment closed so far is answered, time goes on.
+
+        Real time waits for nobody.
+        """
         item = self._inner.read(0.0)
         if item is not None:
             return item
         assert self.pipeline is not None
         closed = self.pipeline._cutter.closed_to_ns // NS_PER_S
-        while self._closed < closed:
+        while self._closed < closed and not self._clock.real:
             if not self._answered.acquire(timeout=300):
                 raise TimeoutError(f"no answer to second {self._closed} within 300 s")
             self._closed += 1
