@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import inspect
-import multiprocessing
 import os
-import signal
 import sys
 from collections.abc import Iterator
-from concurrent.futures import Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -21,11 +18,8 @@ from ..layers import Loaded, keys
 from .flags import with_flags
 
 if TYPE_CHECKING:
-    from multiprocessing.queues import Queue
-    from multiprocessing.synchronize import Event
-
-    from ..config import Config
     from ..report.batch import Job
+    from ..report.one import Plan
 
 _PANELS = ("Network", "Events")
 _LEFT_OUT = tuple(
@@ -36,23 +30,13 @@ _LEFT_OUT = tuple(
 
 
 @dataclass(frozen=True)
-class _Plan:
-    """What every worker needs to know."""
-
-    config: Config
-    out: Path
-    settings: str
-    embed: bool
-    version: str
-
-
-@dataclass(frozen=True)
 class _Own:
     """The options that only this command has."""
 
     paths: tuple[Path, ...]
     out: Path
     jobs: int | None
+    ray: str | None
     embed: bool
     force: bool
 
@@ -60,6 +44,7 @@ class _Own:
 def run(loaded: Loaded, own: _Own) -> None:
     """Find what is to be done, do it in parallel, write the index."""
     from ..report.batch import find_jobs, fingerprint, finished, index_row, write_index
+    from ..report.one import Plan
 
     try:
         own.out.mkdir(parents=True, exist_ok=True)
@@ -80,9 +65,9 @@ def run(loaded: Loaded, own: _Own) -> None:
     failures: dict[Job, str] = {}
     if todo:
         wanted = own.jobs or max(1, min(len(todo), (os.cpu_count() or 2) // 2, 4))
-        plan = _Plan(loaded.config, own.out, settings, own.embed, release)
+        plan = Plan(loaded.config, own.out, settings, own.embed, release)
         try:
-            for job, outcome in _work(plan, todo, min(wanted, len(todo))):
+            for job, outcome in _outcomes(plan, todo, min(wanted, len(todo)), own.ray):
                 if isinstance(outcome, str):
                     failures[job] = outcome
                 else:
@@ -101,157 +86,16 @@ def run(loaded: Loaded, own: _Own) -> None:
         raise SourceError(f"{len(failures)} of {len(jobs)} recordings can't be read; the first: {first}")
 
 
-def _work(plan: _Plan, jobs: list[Job], processes: int) -> Iterator[tuple[Job, dict[str, Any] | str]]:
-    """Do the jobs; yields each with its record, or with what went wrong."""
-    context = multiprocessing.get_context("spawn")  # forking a process with live threads is not safe
-    told: Queue[tuple[int, float]] = context.Queue()
-    stop = context.Event()
-    lengths = [_length(job.source) for job in jobs]
-    threads = plan.config.threads or max(1, (os.cpu_count() or 1) // processes)
-    config = plan.config.model_copy(update={"threads": threads})
-    plan = _Plan(config, plan.out, plan.settings, plan.embed, plan.version)
-    with (
-        _Progress(jobs, lengths) as progress,
-        ProcessPoolExecutor(processes, context, _begin, (plan, told, stop)) as pool,
-    ):
-        futures: dict[Future[dict[str, Any] | str | None], int] = {
-            pool.submit(_one, number, job): number for number, job in enumerate(jobs)
-        }
-        left = set(futures)
-        try:
-            while left:
-                done, left = wait(left, timeout=0.1)
-                while not told.empty():
-                    progress.at(*told.get())
-                for future in done:
-                    number = futures[future]
-                    outcome = future.result()
-                    if outcome is None:
-                        raise KeyboardInterrupt
-                    progress.finished(number, outcome if isinstance(outcome, str) else "")
-                    yield jobs[number], outcome
-        except BaseException:
-            stop.set()
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
+def _outcomes(
+    plan: Plan, jobs: list[Job], workers: int, ray: str | None
+) -> Iterator[tuple[Job, dict[str, Any] | str]]:
+    if ray is None:
+        from ..report.pool import in_processes
 
+        return in_processes(plan, jobs, workers)
+    from ..report.cluster import on_ray
 
-class _Progress:
-    """A bar over all recordings, in seconds of recording; plain lines where there is no terminal."""
-
-    def __init__(self, jobs: list[Job], lengths: list[float | None]) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        self._jobs, self._lengths = jobs, [length or 0.0 for length in lengths]
-        self._at = [0.0] * len(jobs)
-        console = Console(stderr=True)
-        self._plain = not console.is_terminal
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.percentage:>3.0f} %"),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[speed]}"),
-            console=console,
-            disable=self._plain,
-        )
-        total = sum(self._lengths)
-        self._seconds = self._bar.add_task("loading the networks", total=total or None, speed="")
-        self._finished = 0
-
-    def __enter__(self) -> _Progress:
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-
-    def at(self, number: int, seconds: float) -> None:
-        """A worker is `seconds` into a recording."""
-        self._at[number] = min(seconds, self._lengths[number] or seconds)
-        self._show(self._jobs[number].relative.name)
-
-    def finished(self, number: int, trouble: str) -> None:
-        """A recording is done, or failed with `trouble`."""
-        self._finished += 1
-        self._at[number] = self._lengths[number]
-        name = self._jobs[number].relative.as_posix()
-        if trouble:
-            self._bar.console.print(f"{name}: {trouble}", style="red", markup=False, highlight=False)
-        elif self._plain:
-            self._bar.console.print(
-                f"{self._finished} of {len(self._jobs)}: {name}", markup=False, highlight=False
-            )
-        self._show(name)
-
-    def _show(self, name: str) -> None:
-        done = sum(self._at)
-        task = self._bar.tasks[0]
-        speed = f"{done / task.elapsed:.1f}× real time" if task.elapsed and task.elapsed > 2 else ""
-        short = name if len(name) <= 32 else f"{name[:29]}…"
-        label = f"{self._finished}/{len(self._jobs)} {short}"
-        self._bar.update(self._seconds, completed=done, description=label, speed=speed)
-
-
-# In the worker processes.
-
-
-@dataclass
-class _Worker:
-    plan: _Plan
-    told: Queue[tuple[int, float]]
-    stop: Event
-    engine: Any = None
-
-
-_worker: _Worker | None = None
-
-
-def _begin(plan: _Plan, told: Queue[tuple[int, float]], stop: Event) -> None:
-    global _worker
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
-    _worker = _Worker(plan, told, stop)
-
-
-def _one(number: int, job: Job) -> dict[str, Any] | str | None:
-    """One recording: its record, or what went wrong in words, or None when asked to stop."""
-    from ..report.analyse import StoppedError, analyse
-    from ..report.batch import write_results
-    from .live import make_engine
-
-    worker = _worker
-    assert worker is not None
-    plan = worker.plan
-    if worker.stop.is_set():
-        return None
-    if worker.engine is None:
-        worker.engine = make_engine(plan.config)
-    try:
-        findings = analyse(
-            job.source,
-            plan.config,
-            worker.engine,
-            lambda seconds: worker.told.put((number, seconds)),
-            worker.stop.is_set,
-        )
-        return write_results(findings, job, plan.out, plan.settings, embed=plan.embed, version=plan.version)
-    except StoppedError:
-        return None
-    except SourceError as error:
-        return str(error)
-
-
-def _length(path: Path) -> float | None:
-    """Seconds, from the header; None where it does not say or can't be read."""
-    import av
-
-    try:
-        with av.open(str(path)) as container:
-            return container.duration / av.time_base if container.duration else None
-    except (av.FFmpegError, OSError):
-        return None
+    return on_ray(plan, jobs, workers, ray)
 
 
 def _say(text: str) -> None:
@@ -269,6 +113,7 @@ def localize(**given: Any) -> None:
         paths=tuple(given.pop("paths")),
         out=given.pop("out"),
         jobs=given.pop("jobs"),
+        ray=given.pop("ray"),
         embed=given.pop("embed"),
         force=given.pop("force"),
     )
@@ -293,6 +138,18 @@ def _own_parameters() -> list[inspect.Parameter]:
                 int | None,
                 typer.Option(
                     "--jobs", min=1, help="recordings at a time (default: half the processors, ≤ 4)"
+                ),
+            ],
+            None,
+        ),
+        parameter(
+            "ray",
+            Annotated[
+                str | None,
+                typer.Option(
+                    "--ray",
+                    metavar="ADDRESS",
+                    help="spread over a Ray cluster (ray://host:10001); `local`: a Ray of its own here",
                 ),
             ],
             None,
