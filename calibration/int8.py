@@ -10,9 +10,6 @@ The check never sees the seconds that the ranges come from. Graphs are judged wi
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -27,11 +24,11 @@ from ..model.profiles import Profile, get_profile
 from ..model.runtime.base import EngineOptions
 from ..model.runtime.cache import EngineCache
 from ..model.runtime.graphs import Network, ensure, wanted, weights_digest
-from ..model.runtime.int8_graphs import CARD, FORMAT, installed_folder
+from ..model.runtime.int8_graphs import FORMAT
 from ..model.runtime.onnx_engine import OnnxEngine
 from ..model.runtime.probe import machine
 from ..model.runtime.select import time_visual
-from .int8_quantise import METHODS, Method, Quantiser, Target
+from .int8_quantise import METHODS, TARGETS, Method, Quantiser, Target
 from .int8_report import Answers, Cost, answers, compare, relative_error, thinned
 from .int8_samples import Reservoir, Second
 
@@ -65,7 +62,7 @@ class Int8Settings:
     check_frames: int = 4
     methods: tuple[Method, ...] = METHODS
     agreement: float = 0.99
-    feature_error: float = 0.10
+    feature_error: float = 0.06
     keep: tuple[int, ...] = (0, 1, 2, 3, 4, 6, 8)
     seven_bits: bool | None = None
     seed: int = 0
@@ -96,8 +93,8 @@ class Int8Result:
     costs: dict[Target, Cost]
     details: dict[str, Any]
 
-    def to_dict(self) -> dict[str, Any]:
-        """What is written beside the graphs."""
+    def to_dict(self, targets: Sequence[Target] = TARGETS) -> dict[str, Any]:
+        """What is written beside the graphs of these targets."""
         return {
             "format": FORMAT,
             "profile": self.profile.name,
@@ -106,12 +103,13 @@ class Int8Result:
                 network: {
                     target: {"file": path.name, "sha256": file_sha256(path), **self._needs(target)}
                     for target, path in paths.items()
+                    if target in targets
                 }
                 for network, paths in self.graphs.items()
             },
             "method": self.method,
             "kept_in_float": list(self.kept),
-            "cost": {target: cost.to_dict() for target, cost in self.costs.items()},
+            "cost": {target: self.costs[target].to_dict() for target in targets},
             **self.details,
         }
 
@@ -277,41 +275,3 @@ def _cost(
         return compare(exact, answers(engine, held, s.check_frames), labels, layers)
     finally:
         engine.close()
-
-
-def install(result: Int8Result, agreement: float, folder: Path | None = None) -> Path:
-    """Put the graphs where `--precision int8` finds them; the folder is replaced as a whole.
-
-    Args:
-        result: of `calibrate`.
-        agreement: least agreement of labels with float32 that is let through.
-        folder: where to; None = the user's data folder.
-
-    Raises:
-        ModelFileError: a target agrees less than that: nothing is installed.
-
-    """
-    for target, cost in result.costs.items():
-        if cost.agreement < agreement:
-            raise ModelFileError(
-                f"INT8 for {target}: {cost.agreement:.1%} of {cost.seconds} seconds keep float32's label, "
-                f"at least {agreement:.1%} must; not installed (give more varied clips, "
-                "or a lower --agreement)"
-            )
-    folder = folder or installed_folder(result.profile)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-    try:
-        for paths in result.graphs.values():
-            for path in paths.values():
-                shutil.copyfile(path, fresh / path.name)
-        (fresh / CARD).write_text(json.dumps(result.to_dict(), indent=1) + "\n")
-        fresh.chmod(0o755)
-        if folder.exists():
-            old = folder.with_name(f".{folder.name}.old.{os.getpid()}")
-            os.replace(folder, old)
-            shutil.rmtree(old, ignore_errors=True)
-        os.replace(fresh, folder)
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
-    return folder

@@ -29,6 +29,10 @@ METHODS: Final[tuple[Method, ...]] = ("minmax", "entropy", "percentile")
 TARGETS: Final[tuple[Target, ...]] = ("cpu", "tensorrt")
 _OPS: Final = ["Conv", "Gemm", "MatMul", "Add", "Clip", "Relu", "MaxPool"]
 _ARITHMETIC: Final = {"Conv", "Gemm", "MatMul"}
+# 1/255 is a poor grid for what may be 0.001.
+_PROBABILITIES: Final = frozenset({"Softmax", "Sigmoid", "Log"})
+# One vector instead of a grid costs next to nothing in float, and every answer about the picture rests on it.
+_POOLED: Final = frozenset({"ReduceMean", "GlobalAveragePool"})
 _BATCH: Final = 4
 """Inputs whose activations are held at once while histograms are made."""
 
@@ -55,7 +59,7 @@ class Quantiser:
         model = onnx.load(self._float)
         self._input = model.graph.input[0].name
         quantisable = [node for node in model.graph.node if node.op_type in _OPS]
-        after = _after_probabilities(model.graph.node)
+        after = _after(model.graph.node, _PROBABILITIES) | _after(model.graph.node, _POOLED)
         self.groups = _groups([node for node in quantisable if node.name not in after])
         """Layers that are kept or quantised together, in order: name → nodes."""
         self._never = [node.name for node in quantisable if node.name in after]
@@ -172,12 +176,12 @@ def _groups(nodes: Sequence[Any]) -> dict[str, list[str]]:
     return groups
 
 
-def _after_probabilities(nodes: Sequence[Any]) -> set[str]:
-    """Names of nodes that work on probabilities: 1/255 is a poor grid for what may be 0.001."""
+def _after(nodes: Sequence[Any], kinds: frozenset[str]) -> set[str]:
+    """Names of the nodes of these kinds and of all that work on what they made."""
     reached: set[str] = set()
     names: set[str] = set()
     for node in nodes:  # in topological order
-        if node.op_type in ("Softmax", "Sigmoid", "Log") or reached.intersection(node.input):
+        if node.op_type in kinds or reached.intersection(node.input):
             reached.update(node.output)
             names.add(node.name)
     return names

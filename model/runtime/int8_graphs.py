@@ -52,8 +52,8 @@ def installed_folder(profile: Profile, root: Path | None = None) -> Path:
 
 
 def shipped_folder(profile: Profile) -> Path:
-    """Where the package's own calibration of this profile would be."""
-    return WEIGHTS / f"{profile.name}_int8"
+    """Where the package's own calibration would be: one for all profiles with this visual network."""
+    return WEIGHTS / f"{profile.visual.name}_int8"
 
 
 def find_int8(profile: Profile, options: EngineOptions, target: Target) -> Int8Graphs:
@@ -118,8 +118,6 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 def _unfit(card: dict[str, Any], profile: Profile, options: EngineOptions, target: Target) -> str:
     """Why a calibration is not for these weights or this machine; empty where it is."""
-    if card.get("profile") != profile.name:
-        return f"was made for profile {card.get('profile')!r}"
     files = {
         "visual": lambda: visual_files(profile, options.visual_weights),
         "audio": lambda: audio_files(profile, options.audio_weights),

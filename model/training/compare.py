@@ -38,7 +38,7 @@ ABLATIONS: Final[dict[str, dict[str, Any]]] = {
 TRAIN: Final = TrainConfig(epochs=8, batch=64, lr=2e-3, milestones=(4, 6, 7), amp="off", device="cpu")
 SHORT: Final = replace(TRAIN, epochs=4, milestones=(2, 3))
 """Where one modality tells, half the epochs do."""
-DRAWS: Final = 3
+DRAWS: Final = 6
 """How often each training video is drawn, with other noise."""
 MODEL: Final[dict[str, Any]] = {"width": 64, "ffn": 128, "spatial_dim": 32, "dropout": 0.0}
 

@@ -12,7 +12,9 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from ...calibration.int8 import Int8Result, Int8Settings, calibrate, install
+from ...calibration.int8 import Int8Result, Int8Settings, calibrate
+from ...calibration.int8_install import install
+from ...calibration.int8_quantise import TARGETS, Target
 from ...calibration.int8_report import thinned
 from ...calibration.int8_samples import Second
 from ...model.labels import LABELS
@@ -38,6 +40,7 @@ class Int8Job:
 
     Attributes:
         clips: recordings or folders of them (MANIFEST.tsv gives labels); empty = the configured devices.
+        data: training data as `avel train lite` reads it, instead of clips.
         minutes: how long to watch live devices.
         output: folder to install into; None = the user's data folder.
         report: also write the report here, as JSON.
@@ -47,6 +50,7 @@ class Int8Job:
     """
 
     clips: Sequence[Path]
+    data: Path | None
     minutes: float
     output: Path | None
     report: Path | None
@@ -68,7 +72,15 @@ def calibrate_int8(config: Config, job: Int8Job, settings: Int8Settings) -> None
         threads=config.threads,
     )
     clock = SystemClock()
-    streams = from_files(job.clips, clock, settings) if job.clips else [from_devices(config, job, clock)]
+    streams: Iterable[Iterable[Second]]
+    if job.data is not None:
+        from .int8_scenes import from_training_data
+
+        streams = from_training_data(job.data, settings.seed)
+    elif job.clips:
+        streams = from_files(job.clips, clock, settings)
+    else:
+        streams = [from_devices(config, job, clock)]
     with (
         tempfile.TemporaryDirectory(prefix="avel-int8-") as work,
         console.status("reading the material") as status,
@@ -80,7 +92,9 @@ def calibrate_int8(config: Config, job: Int8Job, settings: Int8Settings) -> None
             write(job.report, json.dumps(result.to_dict(), indent=1))
         if not job.dry_run:
             folder = shipped_folder(profile) if job.ship else job.output
-            console.print(f"installed: {install(result, settings.agreement, folder)}", highlight=False)
+            targets: tuple[Target, ...] = ("cpu",) if job.ship else TARGETS
+            installed = install(result, settings.agreement, folder, targets)
+            console.print(f"installed: {installed}", highlight=False)
 
 
 def from_files(clips: Sequence[Path], clock: Clock, settings: Int8Settings) -> Iterator[Iterable[Second]]:

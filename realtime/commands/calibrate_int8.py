@@ -13,6 +13,9 @@ def int8(
         list[Path] | None,
         typer.Argument(help="recordings, or folders of them; none = watch the camera and the microphone"),
     ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="training data, as `avel train lite` reads it, instead of clips")
+    ] = None,
     profile: Annotated[str | None, typer.Option(help="which networks: lite, lite-yamnet, paper")] = None,
     minutes: Annotated[float, typer.Option(min=0.2, max=1440, help="how long to watch live devices")] = 5.0,
     agreement: Annotated[
@@ -50,7 +53,7 @@ def int8(
     given = {name: value for name, value in flags.items() if value is not None}
     calibrate_int8(
         load_config(given, path=config).config,
-        Int8Job(clips or [], minutes, output, json_out, ship, dry_run),
+        Int8Job(clips or [], data, minutes, output, json_out, ship, dry_run),
         Int8Settings(
             size=size,
             check_seconds=check_seconds,

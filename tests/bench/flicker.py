@@ -8,8 +8,9 @@ is kept, and decoded in several ways:
     raw        the most probable class of the newest second at each hop: what a loop without a decoder shows
     fused s    seconds settled after s more seconds were seen, and the events made of them
 
-Columns: events F1 at tIoU 0.5 (precision, recall), label changes per minute (true: those of the labels),
-seconds labelled right. Clips are short and few: read differences, not digits.
+Columns: events F1 at tIoU 0.5 (precision, recall); label changes per minute of single seconds, and of what
+is shown and sent, the events (raw: the same); seconds labelled right. Clips are short and few: read
+differences, not digits.
 """
 
 from __future__ import annotations
@@ -131,7 +132,8 @@ def report(clips: list[Clip], settles: list[int], config: DecoderConfig) -> Tabl
     table = Table(
         title=f"{len(clips)} clips, {seconds} s; true labels change {changes(truth):.1f} times a minute"
     )
-    for heading in ("labels", "event F1", "precision", "recall", "changes/min", "right", "retracted"):
+    headings = ("labels", "event F1", "precision", "recall", "changes/min", "shown", "right", "retracted")
+    for heading in headings:
         table.add_column(heading, justify="left" if heading == "labels" else "right")
 
     def row(name: str, events: list[NDArray[np.int64]], labels: list[NDArray[np.int64]], back: str) -> None:
@@ -142,6 +144,7 @@ def report(clips: list[Clip], settles: list[int], config: DecoderConfig) -> Tabl
             name,
             *(f"{100 * v:.1f} %" for v in values),
             f"{changes(labels):.1f}",
+            f"{changes(events):.1f}",
             f"{100 * right:.1f} %",
             back,
         )

@@ -22,11 +22,11 @@ from avel_live.model.runtime.networks import WEIGHTS
 from avel_live.model.training.lite.compose import Composer, Recipe
 from avel_live.model.training.lite.head import tensors
 from avel_live.model.training.lite.held_out import held_out_material
+from avel_live.model.training.lite.run import NOTHING
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 EVENTS = Recipe(both=1.0, heard=0, seen=0, neither=0, wrong=0, change=0, relabel=0, drop=0)
-NOTHING = Recipe(both=0, heard=0, seen=0, neither=1.0, wrong=0, change=0, relabel=0, drop=0)
 
 
 def roc_area(known: NDArray[np.float32], unknown: NDArray[np.float32]) -> float:

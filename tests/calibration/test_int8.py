@@ -5,7 +5,8 @@ import json
 import numpy as np
 import onnx
 import pytest
-from avel_live.calibration.int8 import Int8Result, Int8Settings, calibrate, install, split
+from avel_live.calibration.int8 import Int8Result, Int8Settings, calibrate, split
+from avel_live.calibration.int8_install import install
 from avel_live.calibration.int8_quantise import METHODS, TARGETS, Quantiser
 from avel_live.calibration.int8_report import Cost, answers, compare, thinned
 from avel_live.calibration.int8_samples import Reservoir, Second

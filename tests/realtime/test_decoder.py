@@ -145,12 +145,12 @@ def test_thresholds_per_class() -> None:
 
 
 def test_leaving_follows_entering_unless_it_is_given() -> None:
-    assert DecoderConfig(enter=0.2).per_class("leave")[0] == pytest.approx(0.125)
+    assert DecoderConfig(enter=0.2).per_class("leave")[0] == pytest.approx(0.08)
     assert DecoderConfig(enter=0.2, leave=0.1).per_class("leave")[0] == pytest.approx(0.1)
 
 
 def test_hysteresis_keeps_a_weakening_event() -> None:
-    seconds = [posterior(BARK, p) for p in (0.6, 0.4, 0.38, 0.2)] + marks("...")
+    seconds = [posterior(BARK, p) for p in (0.6, 0.4, 0.38, 0.15)] + marks("...")
     settled, _ = run(Decoder(DecoderConfig(settle=0, background_competes=False)), stream(seconds))
     assert [s.label for s in settled] == [BARK, BARK, BARK] + [BACKGROUND] * 4
 

@@ -36,7 +36,7 @@ FEWEST_LABELLED: Final = 30
 class StudentConfig:
     """How the student is trained."""
 
-    epochs: int = 14
+    epochs: int = 12
     batch: int = 64
     peak_rate: float = 2.5e-3
     weight_decay: float = 0.02

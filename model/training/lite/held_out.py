@@ -7,7 +7,6 @@ right. Real clips are too few to fit anything on, and they measure.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +18,7 @@ from ...errors import ModelFileError
 from .compose import Batch, Composer, PicturePool, TakePool
 from .hearing import join_takes, load_takes
 from .pictures import held_out
-from .run import PRIOR_SHIFT, RECIPE
+from .run import RECIPE
 
 SEED: Final = 1000
 """Far from the seeds of the scenes that pick a head's checkpoint."""
@@ -52,9 +51,6 @@ def held_out_material(work: Path, profile: str) -> tuple[PicturePool, TakePool]:
 def held_out_scenes(work: Path, profile: str, batches: int, *, size: int = 64) -> Iterator[Batch]:
     """Batches of scenes from held-out material.
 
-    The head that ships believes in events more than its training did (`PRIOR_SHIFT`), as people point
-    cameras at things that happen; events are made as much more common here.
-
     Args:
         work: the work folder of `avel train lite`.
         profile: whose ears the takes were heard with.
@@ -66,8 +62,6 @@ def held_out_scenes(work: Path, profile: str, batches: int, *, size: int = 64) -
 
     """
     recipe = replace(RECIPE, relabel=0.0, lend=0.0)
-    more = math.exp(PRIOR_SHIFT)
-    recipe = replace(recipe, both=more * recipe.both, change=more * recipe.change)
     composer = Composer(*held_out_material(work, profile), recipe, SEED)
     for _ in range(batches):
         yield composer.batch(size)
