@@ -62,7 +62,7 @@ class Int8Settings:
     check_frames: int = 4
     methods: tuple[Method, ...] = METHODS
     agreement: float = 0.99
-    feature_error: float = 0.06
+    feature_error: float = 0.04
     keep: tuple[int, ...] = (0, 1, 2, 3, 4, 6, 8)
     seven_bits: bool | None = None
     seed: int = 0

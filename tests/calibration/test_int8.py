@@ -7,7 +7,7 @@ import onnx
 import pytest
 from avel_live.calibration.int8 import Int8Result, Int8Settings, calibrate, split
 from avel_live.calibration.int8_install import install
-from avel_live.calibration.int8_quantise import METHODS, TARGETS, Quantiser
+from avel_live.calibration.int8_quantise import METHODS, TARGETS, Quantiser, check, pack_large_weights
 from avel_live.calibration.int8_report import Cost, answers, compare, thinned
 from avel_live.calibration.int8_samples import Reservoir, Second
 from avel_live.model.errors import BackendError, ModelFileError
@@ -141,10 +141,50 @@ def _ops(path):
     return [node.op_type for node in onnx.load(path).graph.node]
 
 
-def test_layers_are_named_and_probabilities_left_alone(small):
+def test_layers_are_named_and_what_is_pooled_or_a_probability_is_left_alone(small):
     _, quantiser = small
-    assert list(quantiser.groups) == ["first", "second", "classes"]
+    assert list(quantiser.groups) == ["first", "second"]
     assert quantiser.groups["first"] == ["/first/Conv", "/first/Relu"]
+
+
+def test_large_float_weights_are_packed_and_say_the_same(tmp_path):
+    make = np.random.default_rng(0)
+    tall, wide = (make.normal(0, 0.03, shape).astype(np.float32) for shape in ((600, 500), (500, 600)))
+    kernel = make.normal(0, 0.03, (300, 1, 1, 900)).astype(np.float32)
+    nodes = [
+        helper.make_node("MatMul", ["x", "tall"], ["a"]),
+        helper.make_node("Gemm", ["x", "wide"], ["b"], transB=1),
+        helper.make_node("Conv", ["picture", "kernel"], ["c"]),
+    ]
+    f32 = TensorProto.FLOAT
+    shapes_in = {"x": ["n", 600], "picture": [1, 1, 1, 900]}
+    shapes_out = {"a": ["n", 500], "b": ["n", 500], "c": [1, 300, 1, 1]}
+    stored = {"tall": tall, "wide": wide, "kernel": kernel, "small": np.zeros(3, np.float32)}
+    model = helper.make_model(
+        helper.make_graph(
+            nodes,
+            "g",
+            [helper.make_tensor_value_info(name, f32, shape) for name, shape in shapes_in.items()],
+            [helper.make_tensor_value_info(name, f32, shape) for name, shape in shapes_out.items()],
+            [numpy_helper.from_array(value, name) for name, value in stored.items()],
+        ),
+        opset_imports=[helper.make_opsetid("", 18)],
+        ir_version=9,
+    )
+    pack_large_weights(model)
+    path = check(_saved(model, tmp_path / "packed.onnx"))
+    assert path.stat().st_size < 0.26 * (tall.nbytes + wide.nbytes) + 0.51 * kernel.nbytes + 10_000
+    x = make.normal(size=(4, 600)).astype(np.float32)
+    picture = make.normal(size=(1, 1, 1, 900)).astype(np.float32)
+    a, b, c = open_session(path).run(None, {"x": x, "picture": picture})
+    for got, exact in ((a, x @ tall), (b, x @ wide.T)):
+        assert np.linalg.norm(got - exact) < 0.01 * np.linalg.norm(exact)
+    np.testing.assert_allclose(c.ravel(), kernel.reshape(300, 900) @ picture.ravel(), atol=2e-3)
+
+
+def _saved(model, path):
+    onnx.save(model, path)
+    return path
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -336,10 +376,10 @@ def test_a_calibration_that_changes_labels_is_refused_and_the_old_one_stays(tmp_
         return Int8Result(get_profile("lite"), tmp_path, graphs, {}, "minmax", (), {"cpu": cost}, details)
 
     folder = tmp_path / "installed"
-    install(made(0.995), 0.99, folder)
+    install(made(0.995), 0.99, folder, ("cpu",))
     before = {path.name: path.read_text() for path in folder.iterdir()}
     assert before["graph.onnx"] == "graph 0.995"
     with pytest.raises(ModelFileError, match=r"98\.0% of 100 seconds keep float32's label, at least 99\.0%"):
-        install(made(0.98), 0.99, folder)
+        install(made(0.98), 0.99, folder, ("cpu",))
     assert {path.name: path.read_text() for path in folder.iterdir()} == before
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
