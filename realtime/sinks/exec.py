@@ -62,7 +62,8 @@ class ExecSink(RecordSink):
         try:
             argv = shlex.split(settings.command)
         except ValueError as error:
-            raise UsageError(f"--exec {settings.command!r}: {error}") from None
+            # Not the command itself: keys are passed to programs.
+            raise UsageError(f"--exec: the command can't be split into words ({error})") from None
         if not argv:
             raise UsageError("--exec: the command is empty")
         program = shutil.which(os.path.expanduser(argv[0]))

@@ -79,6 +79,8 @@ def _without_login(url: str) -> tuple[str, str]:
     try:
         parts = urlsplit(url)
         good = parts.scheme in ("http", "https") and parts.hostname and (parts.port or True)
+        # A line break would end the request's first line; a space is refused only at the first delivery.
+        good = good and url.isprintable() and " " not in url
     except ValueError:
         good = False
     if not good:

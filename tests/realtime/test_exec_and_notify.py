@@ -126,8 +126,25 @@ def test_commands_are_checked_before_the_stream_starts() -> None:
     with pytest.raises(OutputError, match="no such program"):
         ExecSink(ExecSettings("no-such-program-here --x"), lambda _s: None)
     for wrong in ("", "echo 'half"):
-        with pytest.raises(UsageError, match="--exec"):
+        with pytest.raises(UsageError, match="--exec") as caught:
             ExecSink(ExecSettings(wrong), lambda _s: None)
+        assert "half" not in str(caught.value)
+
+
+def test_nothing_in_an_event_or_a_command_reaches_a_shell(tmp_path: Path) -> None:
+    said: list[Status] = []
+    evil, target = f"$(touch {tmp_path}/made); touch {tmp_path}/made", tmp_path / "got"
+    script = tmp_path / "hook"
+    script.write_text(f"#!/bin/sh\nprintf '%s\\n' \"$1\" >> '{target}'\ncat >> '{target}'\n")
+    script.chmod(0o700)
+    sink = sink_for(f"{script} '{evil}'", said, name=evil, at_once=1)
+    send(sink, 1)
+    sink.close()
+    argument, event = target.read_text().splitlines()
+    assert argument == evil
+    assert json.loads(event)["stream"] == evil
+    assert not (tmp_path / "made").exists()
+    assert said == []
 
 
 @pytest.fixture

@@ -66,6 +66,17 @@ def test_events_arrive_in_order_and_signed() -> None:
     assert len({h["x-avel-delivery"] for h, _ in receiver.requests}) == 40
 
 
+def test_a_stream_name_can_not_add_a_header() -> None:
+    receiver, said = Receiver(), []
+    name = 'door"}\r\nX-Evil: 1\r\n\r\nPOST /other HTTP/1.1'
+    sink = sink_for(receiver.url, said, name=name)
+    send(sink, 2)
+    sink.close()
+    receiver.close()
+    assert [json.loads(body)["stream"] for _, body in receiver.requests] == [name, name]
+    assert not any("x-evil" in headers for headers, _ in receiver.requests)
+
+
 def test_a_failing_receiver_is_tried_again_with_growing_waits() -> None:
     receiver, said, clock = Receiver(), [], ShortWaits()
     receiver.answers = [500, 503, (429, {"Retry-After": "7"}), 502, 204]
@@ -139,7 +150,8 @@ def test_a_receiver_that_stays_away_costs_a_bounded_queue() -> None:
 
 
 def test_addresses_and_secrets() -> None:
-    for wrong in ("ftp://host", "host/path", "http://", "http://host:port"):
+    injected = ("http://host/T0K3N\r\nX-Evil: 1", "http://host/a b", "http://host\n/x", "http://host/\x7f")
+    for wrong in ("ftp://host", "host/path", "http://", "http://host:port", *injected):
         with pytest.raises(UsageError, match="webhook"):
             WebhookSink(WebhookSettings(wrong), lambda _s: None)
     settings = WebhookSettings("https://user:hunter2@host/T0K3N", "s3cret")
