@@ -25,8 +25,9 @@ MAX_SETTLE = 9
 class DecoderConfig:
     """How looks are fused, when a second is settled, and what makes an event.
 
-    The defaults of `enter`, `leave` and `margin` were chosen for event F1 on streams composed from
-    photographs and recordings that the bundled head was not trained on: a class enters when it is more
+    The defaults of `enter`, `leave`, `margin` and `hold_s` were chosen for event F1 on streams composed
+    from photographs and recordings that the bundled head was not trained on
+    (`tests/bench/flicker.py --composed`): a class enters when it is more
     likely than not, and stays while it is a good guess and nothing else is clearly better.
     Calibration replaces `enter`, `leave` and `min_duration_s` with one value per class.
     """
@@ -56,8 +57,8 @@ class DecoderConfig:
 
     min_duration_s: PerClass = 1.0
     """Events that turn out shorter than this are retracted (or never announced)."""
-    hold_s: PerClass = 1.0
-    """Gaps up to this long are bridged: one event, not two."""
+    hold_s: PerClass = 0.0
+    """Gaps up to this long are bridged: one event, not two. The looks' fusion bridges what is a slip."""
     cool_down_s: PerClass = 0.0
     """After an event of a class ended, none of that class starts for this long."""
     classes: frozenset[int] | None = None

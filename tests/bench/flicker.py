@@ -1,9 +1,11 @@
 """What fusing the looks buys: whole events found and label changes per minute, with it and without.
 
     python tests/bench/flicker.py [--clips DIR] [--settle 0,1,2,5,9] [--profile lite] [--save scores.npz]
+    python tests/bench/flicker.py --composed WORK [--profile lite]
 
-Every labelled clip is replayed through the live loop as fast as it goes; what the network said at each hop
-is kept, and decoded in several ways:
+With --composed the streams are scenes composed from what `avel train lite` kept back in WORK: the decoder's
+defaults were chosen on those. Else every labelled clip is replayed through the live loop as fast as it goes.
+What the network said at each hop is kept, and decoded in several ways:
 
     raw        the most probable class of the newest second at each hop: what a loop without a decoder shows
     fused s    seconds settled after s more seconds were seen, and the events made of them
@@ -21,9 +23,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import torch
+from avel_live.model.checkpoint import load_checkpoint
 from avel_live.model.labels import BACKGROUND, label_index
+from avel_live.model.profiles import get_profile
 from avel_live.model.runtime.base import EngineOptions
+from avel_live.model.runtime.networks import head_path
 from avel_live.model.runtime.select import load_engine
+from avel_live.model.training.lite.compose import Composer, Recipe
+from avel_live.model.training.lite.held_out import held_out_material
 from avel_live.model.training.metrics import event_scores
 from avel_live.realtime.clock import SystemClock
 from avel_live.realtime.events import Decoder, DecoderConfig, Ledger
@@ -92,6 +100,27 @@ def read_clips(folder: Path, profile: str) -> list[Clip]:
             truth[[k for k in marked if k < len(truth)]] = label_index(row["class"])
         clips.append(Clip(row["file"], truth, tuple(sink.scores)))
     engine.close()
+    return clips
+
+
+def composed(work: Path, profile: str) -> list[Clip]:
+    """Scenes of held-out material, seen second by second as a stream is."""
+    head, _ = load_checkpoint(head_path(get_profile(profile), None))
+    scenes = Composer(*held_out_material(work, profile), Recipe(relabel=0.0, lend=0.2, drop=0.0), seed=77)
+    clips = []
+    for number in range(4):
+        batch = scenes.batch(64)
+        looks: list[list[Scores]] = [[] for _ in batch.label]
+        for hop in range(batch.label.shape[1]):
+            seen = [torch.from_numpy(x[:, : hop + 1]) for x in (batch.visual, batch.audio)]
+            valid = torch.ones(len(batch.label), hop + 1, dtype=torch.bool)
+            with torch.inference_mode():
+                logits = head(*seen, valid, valid).logits
+            p = logits.softmax(-1).numpy()
+            for row, look in enumerate(looks):
+                even = np.full((hop + 1, 7, 7), 1 / 49, np.float32)
+                look.append(Scores(hop, 0, logits[row].numpy(), p[row], even, valid[row].numpy()))
+        clips += [Clip(f"{number}/{row}", batch.label[row], tuple(look)) for row, look in enumerate(looks)]
     return clips
 
 
@@ -188,11 +217,14 @@ def main() -> None:
     """Run it."""
     parser = argparse.ArgumentParser(description="what fusing the looks buys on labelled clips")
     parser.add_argument("--clips", type=Path, default=CLIPS)
+    parser.add_argument("--composed", type=Path, help="work folder of `avel train lite`")
     parser.add_argument("--settle", default="0,1,2,3,5,9")
     parser.add_argument("--profile", default="lite")
     parser.add_argument("--save", type=Path, help="keep the looks, or use them where the file exists")
     options = parser.parse_args()
-    if options.save and options.save.exists():
+    if options.composed:
+        clips = composed(options.composed, options.profile)
+    elif options.save and options.save.exists():
         clips = load(options.save)
     else:
         clips = read_clips(options.clips, options.profile)

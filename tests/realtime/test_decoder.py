@@ -79,16 +79,18 @@ def test_an_event_is_announced_at_once_and_ends_where_it_ended() -> None:
     newest, start = first["start"]
     assert (newest, start.label, start.start_s, start.end_s) == (2, BARK, 2.0, None)
     newest, end = first["end"]
-    # Two silent seconds exceed the hold of one; two more settle the second of them.
-    assert (newest, end.start_s, end.end_s) == (8, 2.0, 5.0)
+    # One silent second ends it; two more settle that one.
+    assert (newest, end.start_s, end.end_s) == (7, 2.0, 5.0)
     assert end.confidence == pytest.approx(0.8, abs=1e-3)
     assert set(first) == {"start", "end"}
 
 
 def test_hold_bridges_gaps_and_blips_of_another_class() -> None:
-    assert story("BB.BB...", DecoderConfig()) == [(BARK, 0.0, 5.0)]
-    assert story("BB..BB..", DecoderConfig()) == [(BARK, 0.0, 2.0), (BARK, 4.0, 6.0)]
-    assert story("BBCBB...", DecoderConfig(min_duration_s=2.0)) == [(BARK, 0.0, 5.0)]
+    assert story("BB.BB...", DecoderConfig()) == [(BARK, 0.0, 2.0), (BARK, 3.0, 5.0)]
+    hold = DecoderConfig(hold_s=1.0)
+    assert story("BB.BB...", hold) == [(BARK, 0.0, 5.0)]
+    assert story("BB..BB..", hold) == [(BARK, 0.0, 2.0), (BARK, 4.0, 6.0)]
+    assert story("BBCBB...", DecoderConfig(hold_s=1.0, min_duration_s=2.0)) == [(BARK, 0.0, 5.0)]
 
 
 def test_another_class_takes_over_without_overlap() -> None:
