@@ -8,6 +8,7 @@ Nothing that is printed here carries credentials.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -98,6 +99,10 @@ def _root(
     """Audio-visual event localization, live: which of 28 events is both seen and heard, every second."""
 
 
+_INTERRUPTED = 128 + signal.SIGINT
+"""What typer makes of Ctrl-C; for us it is an end like any other."""
+
+
 def main(args: Sequence[str] | None = None) -> None:
     """Entry point of `avel`."""
     _run(lambda given: get_command(app)(given, prog_name="avel", standalone_mode=False), args)
@@ -116,7 +121,8 @@ def _run(command: Callable[[list[str]], Any], args: Sequence[str] | None) -> Non
     given = list(sys.argv[1:] if args is None else args)
     debug = "--debug" in given or os.environ.get("AVEL_DEBUG", "") not in ("", "0", "false")
     try:
-        sys.exit(command(given) or 0)
+        code = command(given) or 0
+        sys.exit(0 if code == _INTERRUPTED else code)
     except _WrongUsage as error:
         # Without a text it has shown the help already.
         if text := error.format_message():

@@ -218,6 +218,16 @@ def test_a_signal_stops_cleanly(number: signal.Signals, clip: Path) -> None:
     assert [r["index"] for r in records if r["type"] == "segment"] == hops
 
 
+def test_ctrl_c_is_no_error_in_any_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("avel_live.realtime.diagnosis.checks", interrupted)
+    with pytest.raises(SystemExit) as ended:
+        main(["doctor"])
+    assert ended.value.code == 0
+
+
 def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
     script = tmp_path / "stuck.py"
     script.write_text(
