@@ -1,6 +1,6 @@
 """What fusing the looks buys: whole events found and label changes per minute, with it and without.
 
-    python tests/bench/flicker.py [--clips DIR] [--settle 0,1,2,5,9] [--profile lite] [--save scores.npz]
+    python tests/bench/flicker.py [--clips DIR] [--settle 0,1,2,5,9] [--profile lite] [--min-event S]
     python tests/bench/flicker.py --composed WORK [--profile lite]
 
 With --composed the streams are scenes composed from what `avel train lite` kept back in WORK: the decoder's
@@ -219,6 +219,7 @@ def main() -> None:
     parser.add_argument("--clips", type=Path, default=CLIPS)
     parser.add_argument("--composed", type=Path, help="work folder of `avel train lite`")
     parser.add_argument("--settle", default="0,1,2,3,5,9")
+    parser.add_argument("--min-event", type=float, default=DecoderConfig().min_duration_s, help="seconds")
     parser.add_argument("--profile", default="lite")
     parser.add_argument("--save", type=Path, help="keep the looks, or use them where the file exists")
     options = parser.parse_args()
@@ -230,7 +231,8 @@ def main() -> None:
         clips = read_clips(options.clips, options.profile)
         if options.save:
             save(options.save, clips)
-    Console().print(report(clips, [int(s) for s in options.settle.split(",")], DecoderConfig()))
+    config = DecoderConfig(min_duration_s=options.min_event)
+    Console().print(report(clips, [int(s) for s in options.settle.split(",")], config))
 
 
 if __name__ == "__main__":
