@@ -19,3 +19,8 @@ class BackendError(AvelError, RuntimeError):
     """A backend can't run here; the message says what to install or choose instead."""
 
     exit_code = 6
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of what an error of a library says, or its kind where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -15,7 +15,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..model.errors import BackendError
+from ..model.errors import BackendError, first_line
 from ..model.profiles import Profile
 from ..model.runtime.base import Engine, EngineInfo, HeadOutput
 from .clock import NS_PER_S, Clock
@@ -107,7 +107,7 @@ class RevivedEngine:
         """
         now_ns = self._clock.now_ns()
         self._failures.append(now_ns)
-        reason = f"{self.info.backend} {self.info.precision} failed: {_line(error)}"
+        reason = f"{self.info.backend} {self.info.precision} failed: {first_line(error)}"
         often = len(self._failures) > LIMIT and now_ns - self._failures[0] <= WITHIN_S * NS_PER_S
         if often:
             raise BackendError(
@@ -120,7 +120,9 @@ class RevivedEngine:
             try:
                 failed.close()
             except Exception as second:  # what is broken may not close, either
-                self._report(Status("networks", "recovering", f"closing failed, too: {_line(second)}", 0))
+                self._report(
+                    Status("networks", "recovering", f"closing failed, too: {first_line(second)}", 0)
+                )
         if (again := len(self._failures) - 2) >= 0:  # the first time at once; a driver may need a moment
             self._clock.wait_until(now_ns + 2**again * NS_PER_S)
 
@@ -135,7 +137,3 @@ def _finite(values: NDArray[np.float32]) -> NDArray[np.float32]:
     if not np.isfinite(values).all():
         raise BackendError("an answer that is no number (NaN or infinite)")
     return values
-
-
-def _line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from ..checkpoint import load_checkpoint
 from ..diia import MultiHeadAttention
-from ..errors import AvelError, ModelFileError
+from ..errors import AvelError, ModelFileError, first_line
 from ..profiles import GRID, WINDOW, Profile, get_profile
 from .networks import build_audio, build_visual, head_path
 from .pads import fold_pads
@@ -121,8 +121,9 @@ def export_onnx(module: nn.Module, network: str, profile: Profile, target: Path,
     except ModelFileError:
         raise
     except Exception as error:  # exporters raise every kind
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ModelFileError(f"{profile.name} {network}: can't be exported to ONNX ({first})") from error
+        raise ModelFileError(
+            f"{profile.name} {network}: can't be exported to ONNX ({first_line(error)})"
+        ) from error
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ModelFileError
+from ..errors import ModelFileError, first_line
 from ..labels import BACKGROUND, LABELS
 from ..profiles import WINDOW
 from .annotations import Annotation, Splits, read_annotations, read_splits, shared_videos, targets
@@ -47,14 +47,10 @@ def _open(path: Path) -> tuple[Any, Any]:
         if file is not None:
             file.close()
         raise ModelFileError(
-            f"features {path}: damaged or cut short ({_line(error)}); fetch or extract the file again"
+            f"features {path}: damaged or cut short ({first_line(error)}); fetch or extract the file again"
         ) from error
     file.close()
     raise ModelFileError(f"features {path}: expected a data set {' or '.join(KEYS)}, got {keys}")
-
-
-def _line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def read_array(path: Path) -> NDArray[Any]:
@@ -70,7 +66,7 @@ def read_array(path: Path) -> NDArray[Any]:
             return np.asarray(dataset[()])
         except _DAMAGE as error:
             raise ModelFileError(
-                f"features {path}: can't be read ({_line(error)}); fetch or extract it again"
+                f"features {path}: can't be read ({first_line(error)}); fetch or extract it again"
             ) from error
 
 
@@ -104,7 +100,8 @@ class FeatureFile:
                 out[i] = self._dataset[int(row)]
         except (*_DAMAGE, MemoryError) as error:
             raise ModelFileError(
-                f"features {self.path}: row {row} can't be read ({_line(error)}); fetch or extract it again"
+                f"features {self.path}: row {row} can't be read ({first_line(error)}); "
+                "fetch or extract it again"
             ) from error
         return out
 

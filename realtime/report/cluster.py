@@ -17,6 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+from ...model.errors import first_line
 from ..errors import UsageError
 from .batch import Job
 from .one import Plan, localize_one
@@ -112,5 +113,4 @@ def _connect(ray: Any, address: str) -> None:
             socket.create_connection((place[1], int(place[2])), timeout=_ANSWER_S).close()
         ray.init(address=address, **quiet)
     except (OSError, ValueError, OverflowError) as error:
-        first = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UsageError(f"--ray {address}: no cluster answers there ({first})") from error
+        raise UsageError(f"--ray {address}: no cluster answers there ({first_line(error)})") from error
