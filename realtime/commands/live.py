@@ -187,6 +187,7 @@ def run(loaded: Loaded) -> None:
             sink.close()
         if engine is not None:
             engine.close()
+        signals.leave()
 
 
 def _teller(sinks: list[Sink]) -> Callable[[str], None]:

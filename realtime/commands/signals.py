@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Callable
 from types import FrameType
 
 
 class Signals:
-    """Handlers for the main thread; before `on_stop` a signal ends whatever is being loaded, with code 0."""
+    """Handlers for the main thread.
+
+    Before `on_stop` the first signal ends whatever is being loaded by a `SystemExit` with code 0: loading
+    can take minutes. Whoever lets go of files and screens on its way then calls `leave`.
+    """
 
     def __init__(self) -> None:
         self._stop: Callable[[], None] | None = None
@@ -30,3 +35,14 @@ class Signals:
         if self._stop is None:
             raise SystemExit(0)
         self._stop()
+
+    def leave(self) -> None:
+        """End the process here, with code 0, if a signal came while networks were being loaded.
+
+        A runtime that was left in the middle of loading has threads that know nothing of it, and they do
+        not survive the end of the interpreter: it has been seen to crash on its way out.
+        """
+        if self._asked and self._stop is None:
+            for stream in (sys.stdout, sys.stderr):
+                stream.flush()
+            os._exit(0)

@@ -13,7 +13,8 @@ from pathlib import Path
 import av
 import pytest
 
-LIVE = [sys.executable, "-c", "from avel_live.realtime.commands import live_main as m; m()"]
+CODE = "from avel_live.realtime.commands import live_main as m; m()"
+LIVE = [sys.executable, "-X", "faulthandler", "-c", CODE]
 KILLS = [3, pytest.param(40, marks=pytest.mark.slow)]
 
 

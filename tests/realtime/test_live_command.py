@@ -218,6 +218,22 @@ def test_a_signal_stops_cleanly(number: signal.Signals, clip: Path) -> None:
     assert [r["index"] for r in records if r["type"] == "segment"] == hops
 
 
+def test_a_signal_while_networks_load_ends_the_loading(tmp_path: Path) -> None:
+    """With nothing cached, loading says what it makes; nothing is left of it, and no complaint."""
+    env = {**ENV, "AVEL_CACHE_DIR": str(tmp_path)}
+    process = subprocess.Popen(
+        [*LIVE, "--demo", "--no-ui"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env, text=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    while "networks" not in (line := process.stdout.readline()):
+        assert line, "it ended before it said that networks are loading"
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, "")
+    assert not [path for path in tmp_path.rglob("*") if path.suffix == ".tmp"]
+
+
 def test_ctrl_c_is_no_error_in_any_command(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted() -> None:
         raise KeyboardInterrupt
