@@ -6,7 +6,7 @@ In float32 on the CPU it is the reference that every other runtime is held to.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -53,6 +53,8 @@ class TorchEngine(EngineBase):
         }
         note = ""
         if cuda:
+            # The default would round float32 convolutions to ten bits of mantissa.
+            torch.backends.cudnn.allow_tf32 = precision != "fp32"
             self._nets = {name: _CudaGraph(net) for name, net in self._nets.items()}
             note = "CUDA graphs"
         name = torch.cuda.get_device_name() if cuda else f"cpu, {torch.get_num_threads()} threads"
@@ -121,37 +123,45 @@ def _as_its_weights(layer: Any, inputs: tuple[torch.Tensor, ...]) -> tuple[torch
     return tuple(x.to(layer.weight.dtype) for x in inputs)
 
 
+class _Recorded(NamedTuple):
+    """A CUDA graph with the tensors that it reads and writes."""
+
+    graph: torch.cuda.CUDAGraph
+    inputs: tuple[torch.Tensor, ...]
+    outputs: Any
+
+
 class _CudaGraph:
-    """A network recorded as one CUDA graph at the shapes of its first call. Not yet run on a GPU."""
+    """A network recorded as a CUDA graph, once for each shape it is called with: a window grows to ten."""
 
     def __init__(self, network: Callable[..., Any]) -> None:
         self._network = network
-        self._graph: torch.cuda.CUDAGraph | None = None
-        self._inputs: tuple[torch.Tensor, ...] = ()
-        self._outputs: Any = None
+        self._recorded: dict[tuple[torch.Size, ...], _Recorded] = {}
 
     def __call__(self, *inputs: torch.Tensor) -> Any:
-        if self._graph is None:
-            self._record(inputs)
-        assert self._graph is not None
-        for static, given in zip(self._inputs, inputs, strict=True):
+        shapes = tuple(x.shape for x in inputs)
+        if shapes not in self._recorded:
+            self._recorded[shapes] = self._record(inputs)
+        recorded = self._recorded[shapes]
+        for static, given in zip(recorded.inputs, inputs, strict=True):
             static.copy_(given)
-        self._graph.replay()
+        recorded.graph.replay()
         # The next replay overwrites the recorded outputs.
-        outputs = self._outputs
+        outputs = recorded.outputs
         return outputs.clone() if isinstance(outputs, torch.Tensor) else tuple(x.clone() for x in outputs)
 
-    def _record(self, inputs: tuple[torch.Tensor, ...]) -> None:
-        self._inputs = tuple(x.clone() for x in inputs)
+    def _record(self, given: tuple[torch.Tensor, ...]) -> _Recorded:
+        inputs = tuple(x.clone() for x in given)
         side = torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
             for _ in range(3):
-                self._network(*self._inputs)
+                self._network(*inputs)
         torch.cuda.current_stream().wait_stream(side)
-        self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph):
-            self._outputs = self._network(*self._inputs)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            outputs = self._network(*inputs)
+        return _Recorded(graph, inputs, outputs)
 
 
 def _precision(asked: str, cuda: bool) -> Precision:

@@ -29,7 +29,7 @@ from support.shared_clips import clips
 
 FP32_TOLERANCE = 1e-4
 """Largest difference of any probability of any look."""
-LABELS = {"bf16": 0.995, "int8": 0.99}
+LABELS = {"bf16": 0.995, "fp16": 0.995, "int8": 0.99}
 """Least share of settled seconds whose label stays the same."""
 
 pytestmark = needs_data
@@ -63,9 +63,11 @@ def nothing_is_left() -> Iterator[None]:
     _engine.cache_clear()
 
 
-def difference(paths: Sequence[Path], backend: str, precision: str) -> tuple[float, float, int]:
-    """Against torch fp32: the largest difference of a probability, the share of equal labels, seconds."""
-    pairs = [(told(path, "torch", "fp32"), told(path, backend, precision)) for path in paths]
+def difference(
+    paths: Sequence[Path], backend: str, precision: str, reference: str = "torch"
+) -> tuple[float, float, int]:
+    """Against the reference in fp32: largest difference of a probability, share of equal labels, seconds."""
+    pairs = [(told(path, reference, "fp32"), told(path, backend, precision)) for path in paths]
     worst = max(float(np.abs(a.looks - b.looks).max()) for a, b in pairs)
     same = np.concatenate([a.labels == b.labels for a, b in pairs])
     looks = np.concatenate([a.looks.argmax(1) == b.looks.argmax(1) for a, b in pairs])
@@ -113,3 +115,15 @@ def test_int8_keeps_the_labels() -> None:
     _, same, seconds = difference(clips(), "onnxruntime", "int8")
     assert seconds > 250
     assert same >= LABELS["int8"]
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_cuda_agrees_on_all_recordings(precision: str) -> None:
+    """With a GPU torch uses it, so the CPU's answers are ONNX Runtime's, which equal torch's there."""
+    assert "cpu" not in _engine("torch", precision).info.device
+    worst, same, seconds = difference(clips(), "torch", precision, reference="onnxruntime")
+    assert seconds > 250
+    if precision == "fp32":
+        assert worst <= FP32_TOLERANCE
+    assert same >= LABELS.get(precision, 1.0)
