@@ -8,6 +8,7 @@ from ..clock import Clock
 from ..messages import EndOfStream, SourceInfo
 from ..sources import replay
 from ..sources.base import Item
+from ..sources.picture import Squeezer
 from .meters import Stopwatch
 
 
@@ -47,10 +48,9 @@ def record(path: Path, clock: Clock, watch: Stopwatch, duration_s: float | None)
 
     """
     source = replay.Replay(path, clock, replay.ReplayOptions(speed=None, duration_s=duration_s))
-    # The module's own name is replaced: the resizing happens deep inside the decoding.
-    names = vars(replay)
-    original = names["timed_frame"]
-    names["timed_frame"] = watch.timed("resize", original)
+    # The method itself is replaced: the resizing happens deep inside the decoding.
+    original = Squeezer.timed
+    Squeezer.timed = watch.timed("resize", original)  # type: ignore[method-assign]
     items: list[Item] = []
     try:
         read = watch.timed("decode", source.read)
@@ -60,6 +60,6 @@ def record(path: Path, clock: Clock, watch: Stopwatch, duration_s: float | None)
             if item is not None:
                 items.append(item)
     finally:
-        names["timed_frame"] = original
+        Squeezer.timed = original  # type: ignore[method-assign]
         source.close()
     return Tape(source.info, items)

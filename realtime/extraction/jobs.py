@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 
 from ...model.profiles import WINDOW
 from ..errors import SourceError, UsageError
+from ..sources.decode import open_container
 
 SUFFIXES: Final = frozenset(
     ".mp4 .mkv .webm .avi .mov .m4v .mpg .mpeg .ts .flv .3gp .ogv .wmv".split()  # noqa: SIM905
@@ -48,11 +49,10 @@ def _ave_jobs(folder: Path | None, archive: Path | None, ids: Sequence[str]) -> 
 
 
 def _duration_s(path: Path) -> float:
-    import av
     from av.error import FFmpegError
 
     try:
-        with av.open(str(path), metadata_errors="replace") as container:
+        with open_container(path) as container:
             return (container.duration or 0) / 1_000_000
     except (FFmpegError, OSError, ValueError):
         return 0.0  # the worker will say what is wrong with it

@@ -10,6 +10,7 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -37,6 +38,16 @@ _USUAL_CHANNELS = {
     6: ["FL", "FR", "FC", "LFE", "BL", "BR"],
     8: ["FL", "FR", "FC", "LFE", "BL", "BR", "SL", "SR"],
 }
+
+
+def open_container(path: Path) -> InputContainer:
+    """A recording, opened to read; names in it that are not valid UTF-8 are no reason to refuse it."""
+    import av
+
+    try:
+        return av.open(str(path), metadata_errors="replace")
+    except TypeError:  # PyAV 19 knows no such option
+        return av.open(str(path))
 
 
 @dataclass
@@ -188,13 +199,6 @@ def _held(picture: Picture, first: int, end: int) -> Iterator[Picture]:
     """`picture` at the start of each second of [first, end), as long as a still is believed."""
     for second in range(first, min(end, first + MAX_STILL)):
         yield Picture(second * NS_PER_S, picture.frame, picture.end_ns)
-
-
-def to_rgb(frame: av.VideoFrame) -> NDArray[np.uint8]:
-    """[H, W, 3] uint8 RGB, upright: the file's rotation is applied."""
-    image = cast(NDArray[np.uint8], frame.to_ndarray(format="rgb24"))
-    turns = round((frame.rotation or 0) / 90) % 4
-    return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
 
 
 def mono(frame: av.AudioFrame) -> NDArray[np.float32]:

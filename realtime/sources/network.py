@@ -18,9 +18,9 @@ from ..errors import SourceError
 from ..messages import EndOfStream, SourceInfo, Status, TimedAudio
 from .base import Item
 from .buffers import BufferOptions, LiveBuffer
-from .decode import Sound, To16k, mono, to_rgb
+from .decode import Sound, To16k, mono
 from .health import Backoff, DeviceHealth, HealthOptions
-from .picture import timed_frame
+from .picture import Squeezer
 from .redact import redact
 from .senderclock import SenderClock
 
@@ -227,6 +227,7 @@ class NetworkSource:
         for stream in streams:
             if stream.type == "video":
                 stream.thread_type = "SLICE"  # frame threads hold pictures back
+        squeezer = Squeezer()
         quiet = f"nothing came for {self.options.read_timeout_s:g} s"
         last_ns = self._clock.now_ns()
         try:
@@ -240,7 +241,7 @@ class NetworkSource:
                 last_ns = now_ns
                 with contextlib.suppress(av.error.InvalidDataError):
                     for frame in packet.decode():
-                        self._take(frame, packet.stream)
+                        self._take(frame, packet.stream, squeezer)
         except (av.error.ExitError, TimeoutError):
             return quiet
         except (av.FFmpegError, OSError) as error:
@@ -250,7 +251,7 @@ class NetworkSource:
                 self._emit(self._sound.flush())
         return "the server ended the stream"
 
-    def _take(self, frame: Any, stream: Any) -> None:
+    def _take(self, frame: Any, stream: Any, squeezer: Squeezer) -> None:
         if frame.pts is None or frame.time_base is None:
             return
         now_ns = self._clock.now_ns()
@@ -272,7 +273,7 @@ class NetworkSource:
         if self._size is not None and size != self._size:
             self.health.say(f"picture is now {size[0]}x{size[1]}, was {self._size[0]}x{self._size[1]}")
         self._size = size
-        self._buffer.put(timed_frame(t_ns, to_rgb(frame), keep_original=self.options.keep_original))
+        self._buffer.put(squeezer.timed(t_ns, frame, keep_original=self.options.keep_original))
 
     def _keep_up(self, stream: Any, lag_ns: int) -> None:
         """When decoding falls behind, pictures that no other depends on are passed over."""

@@ -20,8 +20,8 @@ from ..clock import NS_PER_S, Clock
 from ..errors import SourceError
 from ..messages import SAMPLE_RATE, EndOfStream, SourceInfo, Status, TimedAudio
 from .base import Item
-from .decode import Picture, To16k, Track, pictures, shown, sounds, to_rgb
-from .picture import timed_frame
+from .decode import Picture, To16k, Track, open_container, pictures, shown, sounds
+from .picture import Squeezer
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -274,11 +274,12 @@ class Replay:
 
     def _video(self, track: Track, zero_s: float, offset: int, ends: list[int]) -> Iterator[_Timed]:
         keep = self._options.originals
+        squeezer = Squeezer()
         last: Picture | None = None
         shifted = (p.later(offset) for p in pictures(track, zero_s, self._options.start_s > 0))
         for picture in shown(shifted, track.damage, every=keep):
             last = picture
-            frame = timed_frame(picture.t_ns, to_rgb(picture.frame), keep_original=keep)
+            frame = squeezer.timed(picture.t_ns, picture.frame, keep_original=keep)
             yield _Timed(frame.t_ns, frame.t_ns, frame)
         if last is not None:
             ends.append(last.end_ns)
@@ -322,7 +323,6 @@ def _clip(item: Item, limit_ns: int) -> Item | None:
 
 def _open(path: Path) -> InputContainer:
     """The container, or a `SourceError` that says what is wrong with the path."""
-    import av
     from av.error import FFmpegError
 
     if path.is_dir():
@@ -330,7 +330,7 @@ def _open(path: Path) -> InputContainer:
     if not path.exists():
         raise SourceError(f"{path}: no such file")
     try:
-        container = av.open(str(path), metadata_errors="replace")
+        container = open_container(path)
     except PermissionError as error:
         raise SourceError(f"{path}: no permission to read it") from error
     except (FFmpegError, OSError, ValueError) as error:

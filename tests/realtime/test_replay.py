@@ -9,6 +9,8 @@ import pytest
 from avel_live.realtime.clock import NS_PER_S, ManualClock
 from avel_live.realtime.errors import SourceError
 from avel_live.realtime.messages import SAMPLE_RATE, EndOfStream, Status, TimedAudio, TimedFrame
+from avel_live.realtime.sources.decode import open_container
+from avel_live.realtime.sources.picture import timed_frame
 from avel_live.realtime.sources.replay import Replay, ReplayOptions
 from support.media import BEEP_AMPLITUDE, FLASH_S, Clip, make_clip, needs_ffmpeg, rotated, truncated
 
@@ -168,6 +170,36 @@ def test_picture_is_squeezed_once_and_keeps_a_preview(tmp_path: Path) -> None:
     assert frame.original is not None
     assert frame.original.shape == (360, 640, 3)
     assert Played(tmp_path / "clip.mp4").frames[0].original is None
+
+
+@pytest.mark.parametrize("size", [(640, 360), (160, 120), (300, 500)])
+def test_a_decoders_frame_is_squeezed_as_a_cameras_is(size: tuple[int, int], tmp_path: Path) -> None:
+    """One pass from the decoder's own colours, or colours first and size second: a grey level apart."""
+    frame = Played(make_clip(tmp_path / "clip.mp4", size=size, seconds=0.5), originals=True).frames[0]
+    assert frame.original is not None
+    assert frame.preview is not None
+    by_camera = timed_frame(frame.t_ns, frame.original)
+    for ours, theirs in ((frame.image, by_camera.image), (frame.preview, by_camera.preview)):
+        assert theirs is not None
+        assert ours.shape == theirs.shape
+        assert np.abs(ours.astype(int) - theirs.astype(int)).mean() < 2.5
+    assert frame.image.std() > 10
+
+
+def test_an_av_without_the_option_for_odd_names_opens_files_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import av
+
+    real = av.open
+
+    def without(path: str) -> object:
+        return real(path)
+
+    clip = make_clip(tmp_path / "clip.mp4", seconds=0.5)
+    monkeypatch.setattr(av, "open", without)
+    with open_container(clip) as container:
+        assert container.streams.video
 
 
 @needs_ffmpeg
