@@ -1,22 +1,25 @@
 """Generated features of AVE's layout with a known best answer: the yardstick for the network.
 
-A second of class c shows a unit vector q(c), scaled by `visual_gain`, in a block of 3×3 cells at a random
-place of the grid, and sounds like p(c), scaled by `audio_gain`; all else is white noise of deviation 1.
-Three kinds of evidence:
+A second of class c shows a unit vector q(c), scaled by `visual_gain`, in one of the grid's four corners of
+3×3 cells, and sounds like p(c), scaled by `audio_gain`; all else is white noise of deviation 1. Three kinds
+of evidence:
 
     audio    the sound alone tells class and event; the picture is noise
     visual   the picture alone tells
     joint    neither alone tells: classes share sounds in pairs {c, c+14} and pictures in pairs
              {2i, 2i+1}, so only both name the class; a background second has the sound without the sight,
-             the sight without the sound, the sight with a wrong sound, or nothing; and most videos show a
-             second object of another class all through, which only the sound tells from the first
+             the sight without the sound, the sight with a wrong sound, or nothing; and the other
+             corners show objects of other classes, so that it takes the sound to know where to look
 
 One video in twenty (`lookalike`) looks and sounds throughout like the next class, so that the best possible
 answer is well below 100 %.
 
 Every density is a finite mixture of Gaussians, so the posterior of each second's label is exact:
-`bayes` sums over places, distractors, kinds of background, and all intervals of a video. No network can
+`bayes` sums over corners, clutter, kinds of background, and all intervals of a video. No network can
 do better on average; the labels and intervals are real ones.
+
+A grid cell has fewer channels than there are objects, so that an average over the grid mixes what stands
+in its corners; an attention that the sound guides need not.
 """
 
 from __future__ import annotations
@@ -37,7 +40,8 @@ Evidence = Literal["audio", "visual", "joint"]
 EVIDENCE: Final[tuple[Evidence, ...]] = ("audio", "visual", "joint")
 BLOCK: Final = 3
 """Side of an object, in cells."""
-PLACES: Final = GRID - BLOCK + 1
+CORNERS: Final = tuple((top, left) for top in (0, GRID - BLOCK) for left in (0, GRID - BLOCK))
+"""Where objects stand."""
 Doubles = NDArray[np.float64]
 
 # Kinds of second: the event, and four ways to be background.
@@ -54,7 +58,7 @@ class SyntheticSpec:
         audio_dim: width of the sound vector.
         visual_gain: length of an object's vector in each of its cells, against noise of deviation 1.
         audio_gain: the same for sounds.
-        distractor: how often a video has a second object (joint only).
+        clutter: how often a corner without the event's object shows another class's (joint only).
         faint: how often a sound or an object is there without telling which it is (joint only).
         lookalike: how often a video of class c has the sounds and sights of class c + 1.
         background: shares of heard only, seen only, mismatched and empty background (joint only).
@@ -63,12 +67,12 @@ class SyntheticSpec:
     """
 
     evidence: Evidence = "joint"
-    visual_dim: int = 16
+    visual_dim: int = 8
     audio_dim: int = 16
-    visual_gain: float = 4.0
+    visual_gain: float = 8.0
     audio_gain: float = 6.0
-    distractor: float = 0.7
-    faint: float = 0.2
+    clutter: float = 0.7
+    faint: float = 0.1
     lookalike: float = 0.05
     background: tuple[float, float, float, float] = (0.3, 0.3, 0.3, 0.1)
     seed: int = 0
@@ -86,38 +90,29 @@ class SyntheticSpec:
         return classes // 2 if self.evidence == "joint" else classes
 
     def prototypes(self) -> tuple[Doubles, Doubles]:
-        """Sound codes [K, Da] and object codes [K, Dv]: orthonormal vectors and their opposites.
+        """Unit vectors: sound codes [K, Da] and object codes [K, Dv].
 
-        Raises:
-            ValueError: fewer dimensions than half the codes.
-
+        Orthogonal where there are dimensions enough; random where there are not.
         """
-        count = int(self.heard.max()) + 1
-        if 2 * min(self.visual_dim, self.audio_dim) < count:
-            raise ValueError(f"{count} codes need at least {count / 2:.0f} dimensions, got {self}")
         rng = np.random.default_rng([self.seed, 1])
         both = []
-        for dim in (self.audio_dim, self.visual_dim):
-            axes, _ = np.linalg.qr(rng.normal(size=(dim, dim)))
-            both.append(np.concatenate([axes, -axes])[:count] if dim < count else axes[:count])
+        for codes, dim in ((self.heard, self.audio_dim), (self.seen, self.visual_dim)):
+            both.append(_directions(int(codes.max()) + 1, dim, rng))
         return both[0], both[1]
 
     def nameless(self) -> tuple[Doubles, Doubles]:
-        """The sound [Da] and the sight [Dv] that tell of something, but not of what: orthogonal to all codes.
+        """The sound [Da] and the sight [Dv] that tell of something, but not of what."""
+        rng = np.random.default_rng([self.seed, 3])
+        return _directions(1, self.audio_dim, rng)[0], _directions(1, self.visual_dim, rng)[0]
 
-        Raises:
-            ValueError: no dimension is left for them.
 
-        """
-        both = []
-        for codes in self.prototypes():
-            _, size, axes = np.linalg.svd(codes)
-            if np.count_nonzero(size > 0.5) == codes.shape[1]:
-                raise ValueError(
-                    f"{len(codes)} codes leave none of {codes.shape[1]} dimensions for a nameless"
-                )
-            both.append(axes[-1])
-        return both[0], both[1]
+def _directions(count: int, dim: int, rng: np.random.Generator) -> Doubles:
+    """[count, dim] unit vectors."""
+    vectors: Doubles = rng.normal(size=(count, dim))
+    if count <= dim:
+        vectors = np.linalg.qr(vectors.T)[0].T
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors
 
 
 def draw(spec: SyntheticSpec, rows: Sequence[Annotation]) -> tuple[Floats, Floats]:
@@ -152,45 +147,45 @@ def draw(spec: SyntheticSpec, rows: Sequence[Annotation]) -> tuple[Floats, Float
     if spec.evidence != "visual":
         audio[n, t] += (spec.audio_gain * noise[n, t]).astype(np.float32)
     if spec.evidence != "audio":
-        _place(visual, np.isin(kind, (_EVENT, _SEEN, _MISMATCH)), spec.visual_gain * thing, rng)
-    if spec.evidence == "joint":
-        other = (spec.seen[looks] + rng.integers(1, codes, len(looks))) % codes
-        cluttered = np.broadcast_to((rng.random(len(looks)) < spec.distractor)[:, None], shape)
-        clutter = np.broadcast_to(sight[other][:, None], (*shape, spec.visual_dim))
-        _place(visual, cluttered, spec.visual_gain * clutter, rng)
+        own = np.where(np.isin(kind, (_EVENT, _SEEN, _MISMATCH)), rng.integers(0, len(CORNERS), shape), -1)
+        for corner, (top, left) in enumerate(CORNERS):
+            here = np.where((own == corner)[..., None], thing, 0.0)
+            if spec.evidence == "joint":
+                other = (seen + rng.integers(1, codes, shape)) % codes
+                cluttered = (own != corner) & (rng.random(shape) < spec.clutter)
+                here = np.where(cluttered[..., None], sight[other], here)
+            shown = (spec.visual_gain * here).astype(np.float32)[:, :, None, None]
+            visual[:, :, top : top + BLOCK, left : left + BLOCK] += shown
     return visual, audio
 
 
-def _place(visual: Floats, where: NDArray[np.bool_], vectors: Doubles, rng: np.random.Generator) -> None:
-    """Add each second's vector [N, T, Dv] to a block of cells at a random place, where there is an object."""
-    top, left = rng.integers(0, PLACES, (2, *where.shape))
-    n, t = np.nonzero(where)
-    for i in range(BLOCK):
-        for j in range(BLOCK):
-            visual[n, t, top[n, t] + i, left[n, t] + j] += vectors[n, t].astype(np.float32)
+def _log_mean_of_others(x: Doubles) -> Doubles:
+    """[..., K] → the logarithm of the mean of exp(x) over all other entries, for each entry."""
+    others = np.where(np.eye(x.shape[-1], dtype=bool), -np.inf, x[..., None, :])
+    mean: Doubles = np.logaddexp.reduce(others, axis=-1) - np.log(x.shape[-1] - 1)
+    return mean
 
 
-def _mean_of_others(x: Doubles) -> Doubles:
-    """[..., K] → the mean over all other entries, for each entry."""
-    others: Doubles = (x.sum(-1, keepdims=True) - x) / (x.shape[-1] - 1)
-    return others
+def _log_mix(share: float, first: Doubles, second: Doubles | float) -> Doubles:
+    """The logarithm of (1 - share) exp(first) + share exp(second)."""
+    with np.errstate(divide="ignore"):
+        mixed: Doubles = np.logaddexp(np.log1p(-share) + first, np.log(share) + second)
+    return mixed
 
 
 def _sound_ratio(spec: SyntheticSpec, audio: Floats, codes: Doubles) -> Doubles:
-    """[N, T, Da] → [N, T, K]: density with the sound of each code, against noise."""
-    ratio: Doubles = np.exp(spec.audio_gain * (audio.astype(np.float64) @ codes.T) - spec.audio_gain**2 / 2)
+    """[N, T, Da] → [N, T, K]: log density with the sound of each code, against noise."""
+    ratio: Doubles = spec.audio_gain * (audio.astype(np.float64) @ codes.T) - spec.audio_gain**2 / 2
     return ratio
 
 
 def _sight_ratio(spec: SyntheticSpec, visual: Floats, codes: Doubles) -> Doubles:
-    """[N, T, 7, 7, Dv] → [N, T, K]: density with an object of each code at any place, against noise."""
+    """[N, T, 7, 7, Dv] → [N, T, corners, K]: log density of each corner with each object, against noise."""
     cell = spec.visual_gain * (visual.astype(np.float64) @ codes.T) - spec.visual_gain**2 / 2
-    blocks = np.lib.stride_tricks.sliding_window_view(cell, (BLOCK, BLOCK), axis=(2, 3))
-    ratio: Doubles = np.exp(blocks.sum(axis=(-2, -1))).mean(axis=(2, 3))
-    return ratio
+    return np.stack([cell[:, :, i : i + BLOCK, j : j + BLOCK].sum(axis=(2, 3)) for i, j in CORNERS], axis=2)
 
 
-def likelihood_ratios(spec: SyntheticSpec, visual: Floats, audio: Floats) -> tuple[Doubles, Doubles, Doubles]:
+def likelihood_ratios(spec: SyntheticSpec, visual: Floats, audio: Floats) -> tuple[Doubles, Doubles]:
     """Log density against pure noise of each second, if its class is c and it is event, or background.
 
     Args:
@@ -199,32 +194,28 @@ def likelihood_ratios(spec: SyntheticSpec, visual: Floats, audio: Floats) -> tup
         audio: [N, T, Da].
 
     Returns:
-        Event [N, T, 28], background [N, T, 28], and a factor [N, 28] of the whole video: its second object.
+        Event [N, T, 28], background [N, T, 28].
 
     """
     sound, sight = spec.prototypes()
-    g, s = _sound_ratio(spec, audio, sound), _sight_ratio(spec, visual, sight)  # [N, T, K]
-    ones = np.ones((*s.shape[:2], BACKGROUND))
+    g, s = _sound_ratio(spec, audio, sound), _sight_ratio(spec, visual, sight)
+    nothing = np.zeros((*g.shape[:2], BACKGROUND))
     if spec.evidence == "audio":
-        return np.log(g[..., spec.heard]), np.log(ones), np.zeros_like(ones[:, 0])
+        return g[..., spec.heard], nothing
     if spec.evidence == "visual":
-        return np.log(s[..., spec.seen]), np.log(ones), np.zeros_like(ones[:, 0])
+        return np.logaddexp.reduce(s, axis=2)[..., spec.seen] - np.log(len(CORNERS)), nothing
     some_sound, some_sight = (vector[None] for vector in spec.nameless())
-    faint_sound = spec.faint * _sound_ratio(spec, audio, some_sound)
-    faint_sight = spec.faint * _sight_ratio(spec, visual, some_sight)
-    sight_there = (1 - spec.faint) * s[..., spec.seen] + faint_sight
-    right = (1 - spec.faint) * g[..., spec.heard] + faint_sound
-    wrong = (1 - spec.faint) * _mean_of_others(g)[..., spec.heard] + faint_sound
-    k = spec.background
-    background = k[0] * right + k[1] * sight_there + k[2] * wrong * sight_there + k[3]
-    # Codes are orthogonal, so two objects' log ratios add even where they overlap: the second object, there
-    # in every second or in none, is a factor of its own.
-    whole = np.log(s).sum(1)
-    others = np.where(np.eye(whole.shape[1], dtype=bool), -np.inf, whole[:, None])  # [N, own code, another]
-    peak = others.max(-1)
-    mean = peak + np.log(np.exp(others - peak[..., None]).sum(-1) / (whole.shape[1] - 1))
-    clutter = np.logaddexp(np.log(1 - spec.distractor), np.log(spec.distractor) + mean)
-    return np.log(right * sight_there), np.log(background), clutter[:, spec.seen]
+    faint_sound = _sound_ratio(spec, audio, some_sound)
+    right = _log_mix(spec.faint, g[..., spec.heard], faint_sound)
+    wrong = _log_mix(spec.faint, _log_mean_of_others(g)[..., spec.heard], faint_sound)
+    # A corner with the event's own object, and one with clutter or nothing; any corner may be the own.
+    own = _log_mix(spec.faint, s[..., spec.seen], _sight_ratio(spec, visual, some_sight))
+    rest = _log_mix(1 - spec.clutter, _log_mean_of_others(s)[..., spec.seen], 0.0)
+    around = rest.sum(axis=2)
+    there = np.logaddexp.reduce(own - rest, axis=2) - np.log(len(CORNERS)) + around
+    kinds = np.stack([right + around, there, wrong + there, around])
+    shares = np.log(spec.background).reshape(-1, 1, 1, 1)
+    return right + there, np.logaddexp.reduce(kinds + shares, axis=0)
 
 
 def bayes(
@@ -240,7 +231,7 @@ def bayes(
             half a count is added to every interval.
 
     """
-    event, background, video = likelihood_ratios(spec, visual, audio)
+    event, background = likelihood_ratios(spec, visual, audio)
     length = event.shape[1]
     spans = [(0, 0)] + [(s, e) for s in range(length) for e in range(s + 1, length + 1)]
     index = {span: i for i, span in enumerate(spans)}
@@ -252,7 +243,7 @@ def bayes(
     gain = np.concatenate([np.zeros_like(event[:, :1]), np.cumsum(event - background, axis=1)], axis=1)
     starts, ends = np.array(spans).T
     score = gain[:, ends] - gain[:, starts]  # [N, spans, 28]
-    score = score + (background.sum(1) + video)[:, None] + np.log(count / count.sum())[:, None]
+    score = score + background.sum(1)[:, None] + np.log(count / count.sum())[:, None]
     # Class c looks like itself or like c + 1: from the density of each look to that of each class.
     peak = score.max(axis=(1, 2), keepdims=True)
     score = np.exp(score - peak)
