@@ -17,9 +17,6 @@ YAMNET = DATA / "teacher" / "yamnet_spectra_in.tflite"
 
 @needs_data
 @pytest.mark.slow
-@pytest.mark.xfail(
-    reason="neither bundled head keeps this bound yet; the test prints what they say", strict=True
-)
 @pytest.mark.parametrize("profile", ["lite", "lite-yamnet"])
 def test_twenty_minutes_of_nothing_hold_at_most_one_event(profile: str) -> None:
     weights = YAMNET if profile == "lite-yamnet" else None

@@ -13,7 +13,7 @@ from .audio_pool import Pool, build_audio_pool, build_clean_pool, load_pool
 from .audio_student import DEFAULT, StudentConfig, save_student, train_student
 from .teacher import Teacher
 
-SHARDS: Final = 40
+SHARDS: Final = 100
 """Thousands of mixed seconds in the pool; each costs about 13 s of one core, mostly the teacher's."""
 
 Report = Callable[[str, float, str], None]

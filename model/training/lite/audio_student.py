@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,8 +36,10 @@ FEWEST_LABELLED: Final = 30
 class StudentConfig:
     """How the student is trained."""
 
-    epochs: int = 12
-    batch: int = 64
+    epochs: int = 8
+    batch: int = 128
+    average: float = 0.999
+    """What is kept is a running average of the weights, so much of it the old one at each step."""
     peak_rate: float = 2.5e-3
     weight_decay: float = 0.02
     score_weight: float = 1.0
@@ -84,9 +86,11 @@ def train_student(
     import torch
     from torch import nn
     from torch.nn import functional as F
+    from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
     from ...backbones.audio_cnn import AudioCNN, load_audio_cnn
 
+    device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
     if leave_out:
@@ -104,7 +108,9 @@ def train_student(
         to_embedding.bias.zero_()
     if start is not None:
         network = load_audio_cnn(start)
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    to_embedding.to(device)
+    average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(config.average), use_buffers=True)
     parameters = [*network.parameters(), *to_embedding.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=1e-4, weight_decay=config.weight_decay)
     per_epoch = len(pool) // config.batch
@@ -119,13 +125,18 @@ def train_student(
     key = json.dumps({**asdict(config), "patches": len(pool)})
     first = 0
     if saved.is_file():
-        state: dict[str, Any] = torch.load(saved, weights_only=True)
+        state: dict[str, Any] = torch.load(saved, weights_only=True, map_location=device)
         if state["key"] == key:
             first = state["epoch"]
             network.load_state_dict(state["network"])
+            average.load_state_dict(state["average"])
             to_embedding.load_state_dict(state["to_embedding"])
             optimizer.load_state_dict(state["optimizer"])
-    mean_t = torch.from_numpy(mean_embedding).float()
+    mean_t = torch.from_numpy(mean_embedding).float().to(device)
+
+    def put(array: NDArray[Any]) -> Tensor:
+        return torch.from_numpy(array).float().to(device)
+
     for epoch in range(first, config.epochs):
         network.train()
         rng = np.random.default_rng((config.seed, epoch))  # a resumed epoch draws what it would have
@@ -135,17 +146,17 @@ def train_student(
             rows = np.sort(order[batch * config.batch : (batch + 1) * config.batch])
             for group in optimizer.param_groups:
                 group["lr"] = rate_at(epoch * per_epoch + batch)
-            patches = vary(torch.from_numpy(pool.patches[rows]).float(), rng)
+            patches = vary(put(pool.patches[rows]), rng)
             embedding = network(patches)
             scores = F.binary_cross_entropy_with_logits(
-                network.audioset(embedding), torch.from_numpy(pool.scores[rows]).float(), reduction="none"
+                network.audioset(embedding), put(pool.scores[rows]), reduction="none"
             )
-            wanted = (torch.from_numpy(pool.embedding[rows]).float() - mean_t) / spread
+            wanted = (put(pool.embedding[rows]) - mean_t) / spread
             match = F.mse_loss(to_embedding(embedding), wanted)
             events = F.binary_cross_entropy_with_logits(
                 network.class_logits(embedding),
-                torch.from_numpy(target[rows]),
-                torch.from_numpy(weight[rows]),
+                put(target[rows]),
+                put(weight[rows]),
                 reduction="none",
             )
             parts = (scores.sum(1).mean(), match, events.sum(1).mean())
@@ -157,6 +168,7 @@ def train_student(
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
+            average.update_parameters(network)
             sums += [float(part.detach()) for part in parts]
             if batch % 40 == 39 or batch == per_epoch - 1:
                 text = "scores {:.3f}  embedding {:.3f}  events {:.3f}".format(*(sums / (batch + 1)))
@@ -167,14 +179,14 @@ def train_student(
                 "key": key,
                 "epoch": epoch + 1,
                 "network": network.state_dict(),
+                "average": average.state_dict(),
                 "to_embedding": to_embedding.state_dict(),
                 "optimizer": optimizer.state_dict(),
             },
             temporary,
         )
         temporary.replace(saved)
-    network.eval()
-    return network
+    return cast("AudioCNN", average.module).to("cpu").eval()
 
 
 def vary(patches: Tensor, rng: np.random.Generator) -> Tensor:
@@ -184,6 +196,7 @@ def vary(patches: Tensor, rng: np.random.Generator) -> Tensor:
     shift = int(rng.integers(-6, 7))
     patches = torch.roll(patches, shift, 1)
     gain = torch.from_numpy(10 ** (rng.uniform(-4.0, 4.0, (len(patches), 1, 1)) / 20)).float()
+    gain = gain.to(patches.device)
     return ((patches.exp() - LOG_OFFSET).clamp_min(0.0) * gain + LOG_OFFSET).log()
 
 

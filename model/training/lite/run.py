@@ -28,7 +28,7 @@ from ...diia import DIIAConfig
 from .audio_augment import room_bank
 from .audio_data import SoundBank, load_sounds
 from .audio_measure import source_folds
-from .audio_stage import prepare_pool, train_ear
+from .audio_stage import SHARDS, prepare_pool, train_ear
 from .audio_student import StudentConfig, save_student, train_student
 from .compose import Composer, PicturePool, Recipe, TakePool
 from .head import HeadSettings, background_shift, train_head
@@ -48,12 +48,11 @@ HEAD: Final = DIIAConfig(
     ffn=192,
     dropout=0.05,
 )
-RECIPE: Final = Recipe(both=0.55, heard=0.12, seen=0.10, neither=0.10, wrong=0.07, change=0.12)
+RECIPE: Final = Recipe(both=0.47, heard=0.20, seen=0.10, neither=0.10, wrong=0.07, change=0.12)
 NOTHING: Final = Recipe(both=0, heard=0, seen=0, neither=1, wrong=0, change=0, relabel=0, drop=0)
-FALSE_SECONDS: Final = 0.015
+FALSE_SECONDS: Final = 0.01
 """Share of the seconds of held-out scenes without any event in view or hearing that the head that ships
 gives an event; see `background_shift`."""
-FOLD_EPOCHS: Final = 8
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,7 @@ class LiteSettings:
     out: Path
     student: StudentConfig = field(default_factory=StudentConfig)
     head: HeadSettings = field(default_factory=HeadSettings)
-    shards: int = 40
+    shards: int = SHARDS
     seed: int = 7
 
 
@@ -125,15 +124,14 @@ def _fold_ear(s: LiteSettings, fold: int, report: Report) -> AudioCNN:
     path = s.work / f"ear_without_{fold}.safetensors"
     if not path.is_file():
         bank, pool, _ = prepare_pool(s.data, s.work / "ear", shards=s.shards, report=report)
-        config = StudentConfig(epochs=FOLD_EPOCHS, seed=s.student.seed, threads=s.student.threads)
         network = train_student(
             pool,
             s.work / f"ear_without_{fold}",
-            config,
+            s.student,
             leave_out=source_folds(bank)[fold],
             progress=lambda share, text: report(f"ear without fold {fold}", share, text),
         )
-        save_student(network, path, {"fold": fold, "epochs": FOLD_EPOCHS})
+        save_student(network, path, {"fold": fold, "epochs": s.student.epochs})
     return load_audio_cnn(path)
 
 
