@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -44,5 +45,6 @@ class Signals:
         """
         if self._asked and self._stop is None:
             for stream in (sys.stdout, sys.stderr):
-                stream.flush()
+                with contextlib.suppress(OSError):  # its reader may be gone
+                    stream.flush()
             os._exit(0)

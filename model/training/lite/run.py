@@ -61,7 +61,7 @@ class LiteSettings:
 
     Attributes:
         data: folder with `audio/`, `photos/` and, for `lite-yamnet` and as teacher, `teacher/`.
-        work: where intermediate results are kept (about 3 GB).
+        work: where intermediate results are kept (about 5 GB).
         out: where the weight files go.
         student: how the ear is trained.
         head: how each head is trained.
