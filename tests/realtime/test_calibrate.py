@@ -81,11 +81,12 @@ def avel(*words: object) -> int:
 def clap_clip(path: Path, kind: str, offset_ms: int, fps: int = 30, seconds: int = 8) -> Path:
     import av
 
-    events = event_times(seconds, seed=3)
+    events = event_times(seconds, seed=7)
     samples = sound(events, seconds, kind, snr_db=10, seed=3)
     times = np.arange(seconds * fps) / fps
     with av.open(str(path), "w") as container:
-        video = container.add_stream("libx264", rate=fps)
+        # Lossless: what x264 makes of noise differs from run to run, and sometimes two offsets fit alike.
+        video = container.add_stream("ffv1", rate=fps)
         video.width, video.height, video.pix_fmt = 192, 144, "yuv420p"
         audio = container.add_stream("flac", rate=RATE, layout="mono")
         for k, (_, image) in enumerate(pictures(events + offset_ms / 1e3, times, kind, size=(144, 192))):
@@ -180,7 +181,7 @@ def features(tmp_path):
     splits = {**splits, "val": np.arange(12), "test": np.arange(12, 24), "train": np.arange(24, 40)}
     folder = tmp_path / "ave"
     folder.mkdir()
-    write_features(folder, *draw(SyntheticSpec(), rows), splits)
+    write_features(folder, *draw(SyntheticSpec(visual_dim=16), rows), splits)
     write_annotations(folder / "Annotations.txt", rows)
     (folder / "features.json").write_text('{"profile": "lite"}')
     torch.manual_seed(0)
