@@ -132,7 +132,7 @@ class _Recorded(NamedTuple):
 
 
 class _CudaGraph:
-    """A network recorded as a CUDA graph, once for each shape it is called with: a window grows to ten."""
+    """A network recorded as a CUDA graph, once for each shape it is called with."""
 
     def __init__(self, network: Callable[..., Any]) -> None:
         self._network = network

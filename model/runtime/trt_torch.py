@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from ..diia import MultiHeadAttention
-from ..errors import BackendError
+from ..errors import BackendError, first_line
 from ..profiles import FRAMES_PER_SEGMENT, Profile, get_profile
 from .base import EngineOptions, Precision
 from .cache import EngineCache
@@ -67,8 +67,7 @@ def compile_network(trt: Any, module: Any, inputs: Any, *, dryrun: bool = False)
     except BackendError:
         raise
     except Exception as error:  # converters raise every kind
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise BackendError(f"Torch-TensorRT could not compile the network ({first})") from error
+        raise BackendError(f"Torch-TensorRT could not compile the network ({first_line(error)})") from error
 
 
 def cached(options: EngineOptions, precision: Precision) -> dict[str, Path]:
