@@ -17,7 +17,7 @@ from ...calibration.int8_samples import Second
 from ...model.labels import BACKGROUND, EVENT_NAMES
 from ...model.logmel import SAMPLE_RATE
 from ...model.training.lite.audio_data import decode
-from ...model.training.lite.compose import PERSON, SPEECH
+from ...model.training.lite.material import PERSON, SPEECH
 from ...model.training.lite.pictures import Photo, read_photos
 from ...model.training.lite.scenes import plain_view, webcam_view
 from ..collect import media_files

@@ -5,15 +5,9 @@ import pytest
 from avel_live.model.backbones.audio_concepts import CONCEPTS as HEARD
 from avel_live.model.backbones.visual_concepts import CONCEPTS as SEEN
 from avel_live.model.labels import BACKGROUND, EVENT_NAMES
-from avel_live.model.training.lite.compose import (
-    PLUCKED,
-    SPEECH,
-    UNSEEN,
-    Composer,
-    Recipe,
-    relabel,
-    trade,
-)
+from avel_live.model.training.lite.compose import Composer, Recipe
+from avel_live.model.training.lite.material import PLUCKED, SPEECH, UNSEEN
+from avel_live.model.training.lite.trades import hush, relabel, swap_voices, trade
 from support.scenes import pools
 
 BARK, CAT, BANJO = (EVENT_NAMES.index(n) for n in ("Bark", "Cat", "Banjo"))
@@ -21,7 +15,7 @@ BARK, CAT, BANJO = (EVENT_NAMES.index(n) for n in ("Bark", "Cat", "Banjo"))
 
 @pytest.mark.parametrize("relabelled", [0.0, 1.0])
 def test_a_label_is_what_is_seen_and_heard(relabelled: float) -> None:
-    batch = Composer(*pools(), Recipe(relabel=relabelled, drop=0.5), 3).batch(200)
+    batch = Composer(*pools(), Recipe(relabel=relabelled, drop=0.5, hush=0.0), 3).batch(200)
     whole = batch.visual[:, :, 0, 0, len(SEEN) :]
     named = batch.label != BACKGROUND
     assert 0.1 < named.mean() < 0.7
@@ -71,3 +65,48 @@ def test_relabelling_moves_label_and_evidence_together() -> None:
         assert (audio[:, event] > 0.8).all()
         assert (whole[:, event] > 0.8).all()
     assert moved > 0
+
+
+def test_voices_trade_places_and_leave_the_rest() -> None:
+    audio = np.full((10, len(HEARD) + len(EVENT_NAMES)), 0.1, np.float32)
+    man, woman = SPEECH
+    label = np.array([man] * 5 + [woman] * 3 + [BARK, BACKGROUND])
+    audio[:5, man] = audio[:5, len(HEARD) + man] = 0.9
+    before = audio.copy()
+    swap_voices(audio, label)
+    assert label.tolist() == [woman] * 5 + [man] * 3 + [BARK, BACKGROUND]
+    for start in (0, len(HEARD)):
+        np.testing.assert_array_equal(audio[:, start + woman], before[:, start + man])
+        np.testing.assert_array_equal(audio[:, start + man], before[:, start + woman])
+    others = np.setdiff1d(np.arange(audio.shape[1]), [s + e for s in (0, len(HEARD)) for e in SPEECH])
+    np.testing.assert_array_equal(audio[:, others], before[:, others])
+
+
+def test_scenes_know_nothing_of_whose_voice_it_is() -> None:
+    batch = Composer(*pools(), Recipe(relabel=0.0, voices=0.5), 4).batch(600)
+    women = [(batch.label[k] == SPEECH[1]).any() for k in range(600) if np.isin(batch.label[k], SPEECH).any()]
+    assert 0.35 < np.mean(women) < 0.65
+
+
+def test_one_reading_grows_timid_and_the_other_stays() -> None:
+    rng = np.random.default_rng(2)
+    quiet = set()
+    for _ in range(20):
+        audio = np.full((10, len(HEARD) + len(EVENT_NAMES)), 0.8, np.float32)
+        hush(audio, rng)
+        first, others, second = np.split(audio, [BACKGROUND, len(HEARD)], axis=1)
+        assert (others == np.float32(0.8)).all()
+        assert (first.max() < 0.6) != (second.max() < 0.6)
+        quiet.add(bool(first.max() < 0.6))
+    assert quiet == {True, False}
+
+
+def test_where_an_event_is_only_seen_what_sounds_like_it_is_heard() -> None:
+    pictures, takes = pools()
+    nothing = np.flatnonzero(takes.kind == BACKGROUND)
+    takes.evidence[nothing[0], :, :BACKGROUND] = 0.7  # one take of nothing sounds like everything
+    seen = Recipe(both=0, heard=0, seen=1, neither=0, wrong=0, change=0, relabel=0, drop=0, hush=0, alike=1)
+    batch = Composer(pictures, takes, seen, 6).batch(100)
+    alike = (np.abs(batch.audio[:, :, :BACKGROUND] - 0.7) < 0.01).all((1, 2))
+    assert 0.3 < alike.mean() < 0.7  # in the other half another event is heard
+    assert (batch.label == BACKGROUND).all()

@@ -8,8 +8,8 @@ import numpy as np
 from avel_live.model.backbones.audio_concepts import CONCEPTS as HEARD
 from avel_live.model.backbones.visual_concepts import CONCEPTS as SEEN
 from avel_live.model.labels import BACKGROUND, EVENT_NAMES
-from avel_live.model.training.lite.compose import PERSON, SPEECH, UNSEEN, PicturePool, TakePool
 from avel_live.model.training.lite.hearing import save_takes
+from avel_live.model.training.lite.material import PERSON, SPEECH, UNSEEN, PicturePool, TakePool
 
 
 def pools(seed: int = 0) -> tuple[PicturePool, TakePool]:

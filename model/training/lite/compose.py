@@ -8,12 +8,9 @@ begins and ends anywhere. The label of a second is the event that is audible *an
 Everything here works on evidence (`visual_concepts`, `audio_concepts`), the numbers that the head will
 see, not on pictures or waveforms: a batch takes milliseconds and the augmentation can be drastic.
 
-*Lending.* Some events have a hundred photographs, some none; ImageNet's classifier knows them all the same.
-So pictures are lent: a photograph of an accordion, its evidence for accordion and banjo traded, stands
-beside the sound of a banjo.
-
-*Relabelling.* In some scenes two events trade places altogether, in pictures, sounds and label, so that
-the head believes the evidence for a rare event as it believes that for a common one.
+Some events have a hundred photographs, some none; ImageNet's classifier knows them all the same. So pictures
+are lent: a photograph of an accordion, its evidence for accordion and banjo traded, stands beside the sound
+of a banjo. This and other `trades` make few recordings go a long way.
 """
 
 from __future__ import annotations
@@ -24,22 +21,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ...backbones.audio_concepts import CONCEPTS as HEARD
-from ...backbones.visual_concepts import CONCEPTS as SEEN
 from ...errors import ModelFileError
 from ...labels import BACKGROUND, EVENT_NAMES
+from .material import PERSON, PLUCKED, SPEECH, UNSEEN, Batch, PicturePool, TakePool, join_visual, twins
+from .trades import PERSON_CHANNEL, audio_blocks, hush, relabel, swap_voices, trade
 
 T: Final = 10
-PERSON: Final = BACKGROUND + 1
-"""Class of pictures that show people: visible for both speech events."""
-
-SPEECH: Final = tuple(
-    EVENT_NAMES.index(n) for n in ("Male speech, man speaking", "Female speech, woman speaking")
-)
-PLUCKED: Final = tuple(EVENT_NAMES.index(n) for n in ("Ukulele", "Acoustic guitar", "Banjo", "Mandolin"))
-# No picture teaches a shofar, so the head must not learn to expect evidence that will never come.
-UNSEEN: Final = (EVENT_NAMES.index("Shofar"),)
-_PERSON_CHANNEL: Final = SEEN.index("person")
 # An event with fewer photographs than this often borrows others'; only richer ones lend.
 _ENOUGH: Final = 10
 # How common the events are in everyday rooms and streets, 1 where nothing is said. Without it a guitar is
@@ -57,33 +44,8 @@ _COMMON: Final[dict[str, float]] = {
 }
 # A view in which even ImageNet's classifier sees nothing of the event teaches only to stop looking.
 _FAINTEST: Final = 0.3
-
-
-@dataclass(frozen=True)
-class PicturePool:
-    """Evidence of every prepared picture.
-
-    `cells` [N, 7, 7, C] and `whole` [N, C] float16; `kind` [N] is an event, BACKGROUND or PERSON;
-    `subject` [N] numbers the photograph a view was made from.
-    """
-
-    cells: NDArray[np.float16]
-    whole: NDArray[np.float16]
-    kind: NDArray[np.int64]
-    subject: NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class TakePool:
-    """Evidence of every ten-second take of sound.
-
-    `evidence` [N, 10, A] float16; `kind` [N] is the event recorded, or BACKGROUND; `audible` [N, 10]
-    says in which seconds it can be heard.
-    """
-
-    evidence: NDArray[np.float16]
-    kind: NDArray[np.int64]
-    audible: NDArray[np.bool_]
+# Share of the takes of nothing that count as sounding like an event.
+_ALIKE: Final = 0.03
 
 
 @dataclass(frozen=True)
@@ -100,6 +62,9 @@ class Recipe:
         lend: probability that an event is shown by a lent picture although it has its own.
         relabel: probability that two events trade places.
         drop: probability that a modality is missing for some seconds.
+        alike: where an event is only seen and none is heard, probability that what is heard sounds like it.
+        voices: probability that men's and women's voices trade places.
+        hush: probability that one of the ear's two readings grows timid.
 
     """
 
@@ -112,6 +77,9 @@ class Recipe:
     lend: float = 0.4
     relabel: float = 0.3
     drop: float = 0.25
+    alike: float = 0.4
+    voices: float = 0.5
+    hush: float = 0.2
 
 
 @dataclass(frozen=True)
@@ -124,28 +92,6 @@ class Scene:
     loans: list[tuple[int, int, NDArray[np.bool_]]]
 
 
-@dataclass(frozen=True)
-class Batch:
-    """`visual` [B, 10, 7, 7, 2C], `audio` [B, 10, A], `label` [B, 10], masks [B, 10]; float32 and int64."""
-
-    visual: NDArray[np.float32]
-    audio: NDArray[np.float32]
-    label: NDArray[np.int64]
-    visual_mask: NDArray[np.bool_]
-    audio_mask: NDArray[np.bool_]
-
-
-def twins(first: int, second: int) -> bool:
-    """Whether two events are seen alike, so that one seen and the other heard is no contradiction."""
-    return any(first in group and second in group for group in (SPEECH, PLUCKED))
-
-
-def join_visual(cells: NDArray[np.floating], whole: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Evidence of each cell beside that of the whole picture: [..., 7, 7, C], [..., C] → [..., 7, 7, 2C]."""
-    spread = np.broadcast_to(whole[..., None, None, :], cells.shape)
-    return np.concatenate([cells, spread], axis=-1).astype(np.float32)
-
-
 class Composer:
     """Draws scenes from the two pools."""
 
@@ -155,7 +101,7 @@ class Composer:
         self._views: dict[int, list[NDArray[np.int64]]] = {}
         for kind in np.unique(pictures.kind):
             of_kind = np.flatnonzero(pictures.kind == kind)
-            channel = _PERSON_CHANNEL if kind == PERSON else int(kind)
+            channel = PERSON_CHANNEL if kind == PERSON else int(kind)
             if kind != BACKGROUND:
                 seen = np.maximum(
                     pictures.whole[of_kind, channel],
@@ -175,7 +121,19 @@ class Composer:
         shown = {k for k in self._takes if k < BACKGROUND and k not in UNSEEN}
         self._both = sorted(shown if PERSON in self._views else shown - set(SPEECH))
         self._audible = [k for k in self._takes if k < BACKGROUND]
+        self._alike = self._sounds_alike()
         self._weight = np.array([_COMMON.get(name, 1.0) for name in EVENT_NAMES])
+
+    def _sounds_alike(self) -> NDArray[np.int64]:
+        """[28, n]: takes of nothing in which the ear comes nearest to hearing each event."""
+        nothing = self._takes[BACKGROUND]
+        sound = self.takes.evidence[nothing].astype(np.float32).mean(axis=1)
+        reading = np.stack([sound[:, o : o + BACKGROUND] for o in audio_blocks(sound.shape[1])]).max(axis=0)
+        reading[:, SPEECH] = reading[:, SPEECH].max(axis=1, keepdims=True)
+        most = max(1, min(len(nothing), int(_ALIKE * len(nothing))))
+        order = np.argsort(-reading, axis=0)[:most]
+        found: NDArray[np.int64] = nothing[order].T
+        return found
 
     def _pick_views(self, kind: int, count: int) -> NDArray[np.int64]:
         """`count` views of one subject of that kind."""
@@ -242,7 +200,10 @@ class Composer:
         if plan == 2 and rng.random() < 0.5:
             others = [k for k in self._audible if k != event and not twins(k, event)]
             heard = int(others[rng.integers(len(others))])
-        take = self._take(heard)
+        if plan == 2 and heard == BACKGROUND and rng.random() < r.alike:
+            take = int(rng.choice(self._alike[event]))
+        else:
+            take = self._take(heard)
         audible = self.takes.audible[take] if heard == event else np.zeros(T, np.bool_)
         avoid = (event, heard)
         if plan in (0, 2):
@@ -302,6 +263,10 @@ class Composer:
         for traded in np.flatnonzero(rng.random(size) < self.recipe.relabel):
             row = int(traded)
             relabel(whole[row], cells[row], audio[row], label[row], rng)
+        for swapped in np.flatnonzero(rng.random(size) < self.recipe.voices):
+            swap_voices(audio[int(swapped)], label[int(swapped)])
+        for hushed in np.flatnonzero(rng.random(size) < self.recipe.hush):
+            hush(audio[int(hushed)], rng)
         visual_mask, audio_mask = self._masks(size)
         label[~(visual_mask & audio_mask)] = BACKGROUND
         return Batch(join_visual(cells, whole), audio, label, visual_mask, audio_mask)
@@ -316,47 +281,3 @@ class Composer:
             first, last = sorted(rng.integers(0, T + 1, size=2))
             masks[rng.integers(2), row, first:last] = False
         return masks[0], masks[1]
-
-
-def relabel(
-    whole: NDArray[np.float32],
-    cells: NDArray[np.float32],
-    audio: NDArray[np.float32],
-    label: NDArray[np.int64],
-    rng: np.random.Generator,
-) -> None:
-    """Let two events trade places in one scene, in place: [10, C], [10, 7, 7, C], [10, A], [10]."""
-    first, second = (int(k) for k in rng.choice(BACKGROUND, size=2, replace=False))
-    if first in UNSEEN or second in UNSEEN:
-        return
-    label_map = np.arange(BACKGROUND + 1)
-    label_map[first], label_map[second] = second, first
-    label[:] = label_map[label]
-    for offset in _audio_blocks(audio.shape[-1]):
-        audio[:, [offset + first, offset + second]] = audio[:, [offset + second, offset + first]]
-    for picture in (whole, cells):
-        trade(picture, first, second, rng)
-
-
-def _audio_blocks(width: int) -> tuple[int, ...]:
-    """Where in the audio evidence blocks of one channel per event begin: concepts, then the ear's classes."""
-    return (0, len(HEARD)) if width >= len(HEARD) + BACKGROUND else (0,)
-
-
-def trade(picture: NDArray[np.float32], first: int, second: int, rng: np.random.Generator) -> None:
-    """Let the visual evidence of two events trade places, [..., C], in place.
-
-    What ImageNet can't tell apart stays tied after the trade: both kinds of speech are a person, and
-    guitars, banjos, mandolins and ukuleles look alike.
-    """
-    if first != second:
-        picture[..., [first, second]] = picture[..., [second, first]]
-    for event in (first, second):
-        if event in SPEECH:
-            for twin in (*SPEECH, _PERSON_CHANNEL):
-                picture[..., twin] = picture[..., event]
-        elif event in PLUCKED:
-            best = picture[..., PLUCKED].max(axis=-1)
-            for twin in PLUCKED:
-                share = 1.0 if twin == second else rng.uniform(0.6, 1.1)
-                picture[..., twin] = np.clip(best * np.float32(share), 0.0, 1.0)

@@ -15,7 +15,8 @@ from ...backbones.visual_concepts import CONCEPTS
 from ...diia import DIIA, AttentionBlock, DIIAConfig, loss
 from ...guided import GuidedAttention
 from ...labels import BACKGROUND, EVENT_NAMES
-from .compose import Batch, Composer
+from .compose import Composer
+from .material import Batch
 
 
 @dataclass(frozen=True)

@@ -22,12 +22,12 @@ from ...labels import BACKGROUND
 from .audio_data import SoundBank
 from .audio_measure import source_folds
 from .audio_pool import group_names
-from .compose import TakePool
 from .kept import keep_arrays
+from .material import TakePool
 from .takes import TakeMaker, Takes, Wave
 
-PER_EVENT: Final = {"train": 84, "validation": 14}
-BACKGROUNDS: Final = {"train": 700, "validation": 100}
+PER_EVENT: Final = {"train": 240, "validation": 40}
+BACKGROUNDS: Final = {"train": 2_000, "validation": 300}
 _HELD_OUT: Final = 6
 """One recording in so many is kept for validation."""
 

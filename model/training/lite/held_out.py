@@ -15,8 +15,9 @@ from typing import Final
 import numpy as np
 
 from ...errors import ModelFileError
-from .compose import Batch, Composer, PicturePool, TakePool
+from .compose import Composer
 from .hearing import join_takes, load_takes
+from .material import Batch, PicturePool, TakePool
 from .pictures import held_out
 from .run import RECIPE
 

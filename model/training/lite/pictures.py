@@ -19,9 +19,9 @@ from ...backbones.visual_concepts import PROBES
 from ...backbones.visual_evidence import VisualEvidence
 from ...errors import ModelFileError
 from ...labels import BACKGROUND, label_index
-from .compose import PERSON, PicturePool
 from .kept import keep_arrays
 from .licences import gpl_alone
+from .material import PERSON, PicturePool
 from .scenes import Image, plain_view, webcam_view
 
 # Photographs under these terms may be looked at to measure, never to train what is shipped.

@@ -30,9 +30,10 @@ from .audio_data import SoundBank, load_sounds
 from .audio_measure import source_folds
 from .audio_stage import SHARDS, prepare_pool, train_ear
 from .audio_student import StudentConfig, save_student, train_student
-from .compose import Composer, PicturePool, Recipe, TakePool
+from .compose import Composer, Recipe
 from .head import HeadSettings, background_shift, train_head
 from .hearing import hear, join_takes, load_takes, make_takes, save_takes
+from .material import PicturePool, TakePool
 from .pictures import picture_pools, read_photos, view_features
 from .takes import Takes
 

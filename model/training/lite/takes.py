@@ -1,8 +1,8 @@
 """Ten-second takes of sound, cut from labelled recordings, with the truth of each second.
 
 A take holds one event (or none) that starts, stops and repeats as such sounds do, over a bed of something
-else, in a room, through a microphone. A second counts as audible when the event's own sound in it is
-within 20 dB of its loudest second and not buried in the bed.
+else, in a room, through a microphone. A second counts as audible when tenths of it are within 16 dB of the
+event's loudest tenth and not buried in the bed: dogs pause between barks, and so do the labels.
 """
 
 from __future__ import annotations
@@ -22,10 +22,14 @@ from .kept import keep_arrays
 
 T: Final = 10
 _LENGTH: Final = T * SAMPLE_RATE
-_AUDIBLE_DB: Final = 20.0
+_TENTHS: Final = 10
+_AUDIBLE_DB: Final = 16.0
 _BURIED_DB: Final = 3.0
 _SNR_DB: Final = (3.0, 40.0)
 """Loudest second of the event over that of the bed: people film what they want heard."""
+_SILENT: Final = 1e-4
+_BURSTS: Final = 0.35
+"""Share of events that stop and go on, whatever the recording does."""
 Wave = NDArray[np.float32]
 
 
@@ -56,6 +60,36 @@ def _per_second(x: Wave) -> NDArray[np.float64]:
     """Level of each second, [10], linear."""
     power: NDArray[np.float64] = np.mean(np.square(x.reshape(T, SAMPLE_RATE), dtype=np.float64), axis=1)
     return np.asarray(np.sqrt(power + 1e-14))
+
+
+def audible_seconds(event: Wave, bed: Wave) -> NDArray[np.bool_]:
+    """[160000], [160000] → [10]: in which seconds the event can be heard over the bed.
+
+    A second in which far fewer tenths are loud than usual holds the tail of the sound only.
+    """
+    tenths = np.mean(np.square(event.reshape(T, _TENTHS, -1), dtype=np.float64), axis=2)
+    level = np.sqrt(tenths)
+    if level.max() < _SILENT:
+        return np.zeros(T, np.bool_)
+    loud = level > level.max() * 10 ** (-_AUDIBLE_DB / 20)
+    clear = level > _per_second(bed)[:, None] * 10 ** (-_BURIED_DB / 20)
+    count = (loud & clear).sum(axis=1)
+    usual = float(np.median(count[count > 0])) if count.any() else 1.0
+    heard: NDArray[np.bool_] = count >= max(1.0, 0.25 * usual)
+    return heard
+
+
+def _burst(wave: Wave, rng: np.random.Generator) -> Wave:
+    """The same, stopping now and then: on for 0.3 to 3 s, off for 0.7 to 4 s, fading in 10 ms."""
+    gate = np.zeros(_LENGTH, np.float32)
+    at = int(rng.uniform(-1.0, 3.0) * SAMPLE_RATE)
+    while at < _LENGTH:
+        on = int(rng.uniform(0.3, 3.0) * SAMPLE_RATE)
+        gate[max(0, at) : max(0, at + on)] = 1.0
+        at += on + int(rng.uniform(0.7, 4.0) * SAMPLE_RATE)
+    fade = SAMPLE_RATE // 100
+    smooth: Wave = np.convolve(gate, np.full(fade, 1.0 / fade), "same").astype(np.float32)
+    return wave * smooth
 
 
 def _lay_out(wave: Wave, rng: np.random.Generator) -> Wave:
@@ -156,14 +190,14 @@ class TakeMaker:
             mix = bed
         else:
             event = _lay_out(self._draw(kind), rng)
+            if rng.random() < _BURSTS:
+                event = _burst(event, rng)
             if self.rooms and rng.random() < 0.5:
                 event = _reverberate(event, self.rooms[rng.integers(len(self.rooms))])
             levels = _per_second(event)
             snr = rng.uniform(*_SNR_DB)
             bed = bed * np.float32(levels.max() / (_per_second(bed).max() + 1e-9) * 10 ** (-snr / 20))
-            loud = levels > levels.max() * 10 ** (-_AUDIBLE_DB / 20)
-            clear = levels > _per_second(bed) * 10 ** (-_BURIED_DB / 20)
-            audible = loud & clear & (levels.max() > 1e-4)
+            audible = audible_seconds(event, bed)
             mix = event + bed
         if rng.random() < 0.6:
             mix = _colour(mix, rng)

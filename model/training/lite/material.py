@@ -1,0 +1,70 @@
+"""What scenes are composed from and what they become: pools of evidence, batches, and who looks alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...labels import BACKGROUND, EVENT_NAMES
+
+PERSON: Final = BACKGROUND + 1
+"""Class of pictures that show people: visible for both speech events."""
+
+SPEECH: Final = tuple(
+    EVENT_NAMES.index(n) for n in ("Male speech, man speaking", "Female speech, woman speaking")
+)
+PLUCKED: Final = tuple(EVENT_NAMES.index(n) for n in ("Ukulele", "Acoustic guitar", "Banjo", "Mandolin"))
+# No picture teaches a shofar, so the head must not learn to expect evidence that will never come.
+UNSEEN: Final = (EVENT_NAMES.index("Shofar"),)
+
+
+@dataclass(frozen=True)
+class PicturePool:
+    """Evidence of every prepared picture.
+
+    `cells` [N, 7, 7, C] and `whole` [N, C] float16; `kind` [N] is an event, BACKGROUND or PERSON;
+    `subject` [N] numbers the photograph a view was made from.
+    """
+
+    cells: NDArray[np.float16]
+    whole: NDArray[np.float16]
+    kind: NDArray[np.int64]
+    subject: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class TakePool:
+    """Evidence of every ten-second take of sound.
+
+    `evidence` [N, 10, A] float16; `kind` [N] is the event recorded, or BACKGROUND; `audible` [N, 10]
+    says in which seconds it can be heard.
+    """
+
+    evidence: NDArray[np.float16]
+    kind: NDArray[np.int64]
+    audible: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """`visual` [B, 10, 7, 7, 2C], `audio` [B, 10, A], `label` [B, 10], masks [B, 10]; float32 and int64."""
+
+    visual: NDArray[np.float32]
+    audio: NDArray[np.float32]
+    label: NDArray[np.int64]
+    visual_mask: NDArray[np.bool_]
+    audio_mask: NDArray[np.bool_]
+
+
+def twins(first: int, second: int) -> bool:
+    """Whether two events are seen alike, so that one seen and the other heard is no contradiction."""
+    return any(first in group and second in group for group in (SPEECH, PLUCKED))
+
+
+def join_visual(cells: NDArray[np.floating], whole: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Evidence of each cell beside that of the whole picture: [..., 7, 7, C], [..., C] → [..., 7, 7, 2C]."""
+    spread = np.broadcast_to(whole[..., None, None, :], cells.shape)
+    return np.concatenate([cells, spread], axis=-1).astype(np.float32)

@@ -1,0 +1,87 @@
+"""Changes to a scene that leave its truth plain: what one event is, another could have been.
+
+They work on evidence, in place, and move the label along. *Lending* shows an event by another's picture.
+*Relabelling* lets two events trade places altogether, so that the head believes the evidence for a rare
+event as it believes that for a common one. *Voices* trade places in every other scene: whether a speaker is
+a man or a woman is for the ear to say, and a head that sees who recorded the few voices there are would
+find other reasons. *Hushing* makes one of the ear's two readings (`audio_evidence`) timid for a while, so
+that the other suffices.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...backbones.audio_concepts import CONCEPTS as HEARD
+from ...backbones.visual_concepts import CONCEPTS as SEEN
+from ...labels import BACKGROUND
+from .material import PLUCKED, SPEECH, UNSEEN
+
+PERSON_CHANNEL: Final = SEEN.index("person")
+
+
+def relabel(
+    whole: NDArray[np.float32],
+    cells: NDArray[np.float32],
+    audio: NDArray[np.float32],
+    label: NDArray[np.int64],
+    rng: np.random.Generator,
+) -> None:
+    """Let two events trade places in one scene, in place: [10, C], [10, 7, 7, C], [10, A], [10]."""
+    first, second = (int(k) for k in rng.choice(BACKGROUND, size=2, replace=False))
+    if first in UNSEEN or second in UNSEEN:
+        return
+    # Both kinds of speech are seen as one person, who would vanish from beside the other voice.
+    left = [voice for voice in SPEECH if voice not in (first, second)]
+    if len(left) == 1 and np.isin(label, left).any():
+        return
+    _swap(label, audio, first, second)
+    for picture in (whole, cells):
+        trade(picture, first, second, rng)
+
+
+def audio_blocks(width: int) -> tuple[int, ...]:
+    """Where in the audio evidence blocks of one channel per event begin: concepts, then the ear's classes."""
+    return (0, len(HEARD)) if width >= len(HEARD) + BACKGROUND else (0,)
+
+
+def trade(picture: NDArray[np.float32], first: int, second: int, rng: np.random.Generator) -> None:
+    """Let the visual evidence of two events trade places, [..., C], in place.
+
+    What ImageNet can't tell apart stays tied after the trade: both kinds of speech are a person, and
+    guitars, banjos, mandolins and ukuleles look alike.
+    """
+    if first != second:
+        picture[..., [first, second]] = picture[..., [second, first]]
+    for event in (first, second):
+        if event in SPEECH:
+            for twin in (*SPEECH, PERSON_CHANNEL):
+                picture[..., twin] = picture[..., event]
+        elif event in PLUCKED:
+            best = picture[..., PLUCKED].max(axis=-1)
+            for twin in PLUCKED:
+                share = 1.0 if twin == second else rng.uniform(0.6, 1.1)
+                picture[..., twin] = np.clip(best * np.float32(share), 0.0, 1.0)
+
+
+def _swap(label: NDArray[np.int64], audio: NDArray[np.float32], first: int, second: int) -> None:
+    """Two events trade labels and sounds, in place: [...], [..., A]."""
+    was_first, was_second = label == first, label == second
+    label[was_first], label[was_second] = second, first
+    for offset in audio_blocks(audio.shape[-1]):
+        audio[..., [offset + first, offset + second]] = audio[..., [offset + second, offset + first]]
+
+
+def swap_voices(audio: NDArray[np.float32], label: NDArray[np.int64]) -> None:
+    """Men speak where women did and the other way about, in place: [..., A], [...]."""
+    _swap(label, audio, *SPEECH)
+
+
+def hush(audio: NDArray[np.float32], rng: np.random.Generator) -> None:
+    """One of the ear's two readings of the events grows timid, in place: [10, A]."""
+    blocks = audio_blocks(audio.shape[-1])
+    start = blocks[rng.integers(len(blocks))]
+    audio[:, start : start + BACKGROUND] *= np.float32(rng.uniform(0.0, 0.7))
