@@ -172,3 +172,18 @@ def load_checkpoint(path: Path, *, profile: str | None = None) -> tuple[DIIA, Ch
         first_line = str(error).splitlines()[0]
         raise ModelFileError(f"checkpoint {path}: weights do not fit its config ({first_line})") from error
     return model.eval(), info
+
+
+def check_features(info: CheckpointInfo, visual_dim: int, audio_dim: int, grid: int) -> None:
+    """Refuse features that the head was not made for.
+
+    Raises:
+        ModelFileError: their dimensions are others.
+
+    """
+    c = info.config
+    if (visual_dim, audio_dim, grid) != (c.visual_dim, c.audio_dim, c.grid):
+        raise ModelFileError(
+            f"checkpoint {info.path}: made for features of {c.visual_dim} and {c.audio_dim} dimensions on a "
+            f"{c.grid}×{c.grid} grid, but these have {visual_dim} and {audio_dim} on {grid}×{grid}"
+        )

@@ -41,16 +41,17 @@ def ave_clips(
         UsageError: there is no such split.
 
     """
-    from ..model.checkpoint import load_checkpoint
+    from ..model.checkpoint import check_features, load_checkpoint
     from ..model.training.ave import AveData
 
     data = AveData(folder, profile=profile)
     if split not in data.splits:
         raise UsageError(f"no split {split!r}; there are: {', '.join(data.splits)}")
-    head, _ = load_checkpoint(checkpoint, profile=data.profile)
+    head, info = load_checkpoint(checkpoint, profile=data.profile)
     rows = data.splits[split]
     done = 0
     try:
+        check_features(info, data.visual_dim, data.audio_dim, data.grid)
         for part in np.array_split(rows, max(1, len(rows) // 32)):
             if progress is not None:
                 progress(done, len(rows))
@@ -70,13 +71,14 @@ def scene_clips(
         ModelFileError: the folder holds no takes for this profile, or the checkpoint is another profile's.
 
     """
-    from ..model.checkpoint import load_checkpoint
+    from ..model.checkpoint import check_features, load_checkpoint
     from ..model.training.lite.held_out import held_out_scenes
 
-    head, _ = load_checkpoint(checkpoint, profile=profile)
+    head, info = load_checkpoint(checkpoint, profile=profile)
     for k, batch in enumerate(held_out_scenes(work, profile, SCENE_BATCHES)):
         if progress is not None:
             progress(k, SCENE_BATCHES)
+        check_features(info, batch.visual.shape[-1], batch.audio.shape[-1], batch.visual.shape[2])
         masks = batch.visual_mask.astype(np.float32), batch.audio_mask.astype(np.float32)
         # A second without picture and sound is never shown, so nothing is claimed about it.
         truth = np.where(batch.visual_mask | batch.audio_mask, batch.label, -1)

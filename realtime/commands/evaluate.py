@@ -111,21 +111,16 @@ def evaluate(
 
 def _checked(open_data: Callable[[], DataSet], info: CheckpointInfo) -> DataSet:
     """The data, refused where it is not what the checkpoint was trained on."""
+    from ...model.checkpoint import check_features
     from ...model.errors import ModelFileError
 
     data = open_data()
-    c = info.config
     if data.profile != info.profile:
         raise ModelFileError(
             f"checkpoint {info.path}: trained on {info.profile!r} features, but these are {data.profile!r}; "
             "extract them with the same profile"
         )
-    got = (data.visual_dim, data.audio_dim, data.grid)
-    if got != (c.visual_dim, c.audio_dim, c.grid):
-        raise ModelFileError(
-            f"checkpoint {info.path}: made for features of {c.visual_dim} and {c.audio_dim} dimensions on a "
-            f"{c.grid}×{c.grid} grid, but these have {got[0]} and {got[1]} on {got[2]}×{got[2]}"
-        )
+    check_features(info, data.visual_dim, data.audio_dim, data.grid)
     if tuple(data.labels) != tuple(info.labels):
         raise ModelFileError(f"checkpoint {info.path}: its classes are not those of the data")
     return data

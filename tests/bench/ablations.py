@@ -18,11 +18,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from avel_live.model.training.lite.compose import Composer, Recipe
+from avel_live.model.training.lite.compose import Composer
 from avel_live.model.training.lite.head import HeadSettings, scene_accuracy, train_head
 from avel_live.model.training.lite.hearing import join_takes, load_takes
 from avel_live.model.training.lite.pictures import picture_pools
-from avel_live.model.training.lite.run import HEAD, RECIPE
+from avel_live.model.training.lite.run import HEAD, PLAIN, RECIPE
 from rich.console import Console
 from rich.table import Table
 
@@ -56,8 +56,7 @@ def main(work: Path, profile: str, steps: int, seeds: int) -> None:
         join_takes([load_takes(path) for path in sorted(work.glob(f"takes_{profile}_{part}_*.npz"))])
         for part in ("train", "validation")
     )
-    plain = Recipe(relabel=0.0)
-    tests = [Composer(held_pictures, held_takes, plain, 50 + k).batch(64) for k in range(6)]
+    tests = [Composer(held_pictures, held_takes, PLAIN, 50 + k).batch(64) for k in range(6)]
     for seed in range(seeds):
         for name, change in VARIANTS.items():
             if (name, seed, steps) in done:

@@ -30,8 +30,9 @@ from avel_live.model.profiles import get_profile
 from avel_live.model.runtime.base import EngineOptions
 from avel_live.model.runtime.networks import head_path
 from avel_live.model.runtime.select import load_engine
-from avel_live.model.training.lite.compose import Composer, Recipe
+from avel_live.model.training.lite.compose import Composer
 from avel_live.model.training.lite.held_out import held_out_material
+from avel_live.model.training.lite.run import PLAIN
 from avel_live.model.training.metrics import event_scores
 from avel_live.realtime.clock import SystemClock
 from avel_live.realtime.events import Decoder, DecoderConfig, Ledger
@@ -106,7 +107,7 @@ def read_clips(folder: Path, profile: str) -> list[Clip]:
 def composed(work: Path, profile: str) -> list[Clip]:
     """Scenes of held-out material, seen second by second as a stream is."""
     head, _ = load_checkpoint(head_path(get_profile(profile), None))
-    scenes = Composer(*held_out_material(work, profile), Recipe(relabel=0.0, lend=0.2, drop=0.0), seed=77)
+    scenes = Composer(*held_out_material(work, profile), replace(PLAIN, lend=0.2, drop=0.0), seed=77)
     clips = []
     for number in range(4):
         batch = scenes.batch(64)

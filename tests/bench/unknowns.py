@@ -10,6 +10,7 @@ under the ROC curve of each score, and the scores above which one event second i
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,14 +20,14 @@ from avel_live.model.labels import BACKGROUND
 from avel_live.model.ood import energy, max_logit
 from avel_live.model.profiles import get_profile
 from avel_live.model.runtime.networks import WEIGHTS
-from avel_live.model.training.lite.compose import Composer, Recipe
+from avel_live.model.training.lite.compose import Composer
 from avel_live.model.training.lite.head import tensors
 from avel_live.model.training.lite.held_out import held_out_material
-from avel_live.model.training.lite.run import NOTHING
+from avel_live.model.training.lite.run import NOTHING, PLAIN
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-EVENTS = Recipe(both=1.0, heard=0, seen=0, neither=0, wrong=0, change=0, relabel=0, drop=0)
+EVENTS = replace(PLAIN, both=1.0, heard=0, seen=0, neither=0, wrong=0, change=0, drop=0)
 
 
 def roc_area(known: NDArray[np.float32], unknown: NDArray[np.float32]) -> float:

@@ -7,7 +7,7 @@ from avel_live.model.backbones.visual_concepts import CONCEPTS as SEEN
 from avel_live.model.labels import BACKGROUND, EVENT_NAMES
 from avel_live.model.training.lite.compose import Composer, Recipe
 from avel_live.model.training.lite.material import PLUCKED, SPEECH, UNSEEN
-from avel_live.model.training.lite.trades import hush, relabel, swap_voices, trade
+from avel_live.model.training.lite.trades import hush, mishear, relabel, swap_voices, trade
 from support.scenes import pools
 
 BARK, CAT, BANJO = (EVENT_NAMES.index(n) for n in ("Bark", "Cat", "Banjo"))
@@ -88,24 +88,32 @@ def test_scenes_know_nothing_of_whose_voice_it_is() -> None:
     assert 0.35 < np.mean(women) < 0.65
 
 
-def test_one_reading_grows_timid_and_the_other_stays() -> None:
+def test_the_ears_own_classes_grow_timid_or_mistaken_and_audiosets_stay() -> None:
     rng = np.random.default_rng(2)
-    quiet = set()
+    label = np.array([BARK] * 4 + [BACKGROUND] * 6)
+    raised = 0
     for _ in range(20):
-        audio = np.full((10, len(HEARD) + len(EVENT_NAMES)), 0.8, np.float32)
+        audio = np.full((10, len(HEARD) + len(EVENT_NAMES)), 0.3, np.float32)
         hush(audio, rng)
-        first, others, second = np.split(audio, [BACKGROUND, len(HEARD)], axis=1)
-        assert (others == np.float32(0.8)).all()
-        assert (first.max() < 0.6) != (second.max() < 0.6)
-        quiet.add(bool(first.max() < 0.6))
-    assert quiet == {True, False}
+        assert (audio[:, : len(HEARD)] == np.float32(0.3)).all()
+        assert (audio[:, len(HEARD) :] < 0.22).all()
+        before = audio.copy()
+        mishear(audio, label, BARK, rng)
+        changed = np.argwhere(audio != before)
+        assert (changed[:, 0] >= 4).all()  # where the event is, nothing is misheard
+        assert (changed[:, 1] == len(HEARD) + BARK).all()
+        assert (audio >= before).all()
+        raised += len(changed)
+    assert raised > 20
 
 
 def test_where_an_event_is_only_seen_what_sounds_like_it_is_heard() -> None:
     pictures, takes = pools()
     nothing = np.flatnonzero(takes.kind == BACKGROUND)
     takes.evidence[nothing[0], :, :BACKGROUND] = 0.7  # one take of nothing sounds like everything
-    seen = Recipe(both=0, heard=0, seen=1, neither=0, wrong=0, change=0, relabel=0, drop=0, hush=0, alike=1)
+    seen = Recipe(
+        both=0, heard=0, seen=1, neither=0, wrong=0, change=0, relabel=0, drop=0, hush=0, mishear=0, alike=1
+    )
     batch = Composer(pictures, takes, seen, 6).batch(100)
     alike = (np.abs(batch.audio[:, :, :BACKGROUND] - 0.7) < 0.01).all((1, 2))
     assert 0.3 < alike.mean() < 0.7  # in the other half another event is heard

@@ -253,6 +253,18 @@ def test_confidence_on_scenes_of_held_out_material_then_judged(tmp_path, monkeyp
     assert "run `avel train lite" in capsys.readouterr().err
 
 
+def test_a_checkpoint_for_other_features_is_refused(features, tmp_path, capsys):
+    from avel_live.model.diia import DIIA, DIIAConfig
+
+    folder, _ = features
+    wide = tmp_path / "wide.safetensors"
+    save_checkpoint(wide, DIIA(DIIAConfig(visual_dim=24, audio_dim=16, width=16, heads=2)), profile="lite")
+    for data in (folder, work_folder(tmp_path / "work", "lite")):
+        given = ("--data", data, "--checkpoint", wide, "--profile", "lite")
+        assert avel("calibrate", "confidence", *given, "--dry-run") == 4
+        assert "made for features of 24 and 16 dimensions on a 7×7 grid" in capsys.readouterr().err
+
+
 def test_a_calibration_in_the_package_serves_every_floating_precision(tmp_path, monkeypatch):
     from avel_live.model.runtime import networks
 

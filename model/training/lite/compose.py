@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from ...errors import ModelFileError
 from ...labels import BACKGROUND, EVENT_NAMES
 from .material import PERSON, PLUCKED, SPEECH, UNSEEN, Batch, PicturePool, TakePool, join_visual, twins
-from .trades import PERSON_CHANNEL, audio_blocks, hush, relabel, swap_voices, trade
+from .trades import PERSON_CHANNEL, audio_blocks, hush, mishear, relabel, swap_voices, trade
 
 T: Final = 10
 # An event with fewer photographs than this often borrows others'; only richer ones lend.
@@ -64,7 +64,8 @@ class Recipe:
         drop: probability that a modality is missing for some seconds.
         alike: where an event is only seen and none is heard, probability that what is heard sounds like it.
         voices: probability that men's and women's voices trade places.
-        hush: probability that one of the ear's two readings grows timid.
+        hush: probability that the ear's own classes grow timid.
+        mishear: probability that the ear's own classes hear what is not there, mostly the event that is seen.
 
     """
 
@@ -80,16 +81,21 @@ class Recipe:
     alike: float = 0.4
     voices: float = 0.5
     hush: float = 0.2
+    mishear: float = 0.3
 
 
 @dataclass(frozen=True)
 class Scene:
-    """Views [10, 2], audio evidence [10, A], labels [10], and loans: (lender, event, seconds [10])."""
+    """Views [10, 2], audio evidence [10, A], labels [10], loans, and the events that are seen.
+
+    A loan is (lender, event, seconds [10]).
+    """
 
     views: NDArray[np.int64]
     audio: NDArray[np.float32]
     label: NDArray[np.int64]
     loans: list[tuple[int, int, NDArray[np.bool_]]]
+    seen: list[int]
 
 
 class Composer:
@@ -144,6 +150,7 @@ class Composer:
 
     def _show(self, event: int, scene: Scene, shown: NDArray[np.bool_]) -> None:
         """Put one subject of the event into the seconds `shown`, its own or a lent one."""
+        scene.seen.append(event)
         own = PERSON if event in SPEECH else event
         lender = event
         if own not in self._views or (
@@ -218,6 +225,7 @@ class Composer:
             self.takes.evidence[take].astype(np.float32),
             np.full(T, BACKGROUND, np.int64),
             [],
+            [],
         )
         if plan == 4:
             others = [k for k in self._both if k != event and not twins(k, event)]
@@ -234,7 +242,7 @@ class Composer:
         second = self._event([k for k in self._both if k != first])
         cut = int(rng.integers(2, T - 1))
         sound = np.empty((T, self.takes.evidence.shape[2]), np.float32)
-        scene = Scene(np.empty((T, 2), np.int64), sound, np.full(T, BACKGROUND, np.int64), [])
+        scene = Scene(np.empty((T, 2), np.int64), sound, np.full(T, BACKGROUND, np.int64), [], [])
         for event, span in ((first, np.arange(T) < cut), (second, np.arange(T) >= cut)):
             take = self._take(event)
             self._show(event, scene, span)
@@ -260,13 +268,17 @@ class Composer:
                     lent = picture[shown]
                     trade(lent, lender, event, rng)
                     picture[shown] = lent
+        for hushed in np.flatnonzero(rng.random(size) < self.recipe.hush):
+            hush(audio[int(hushed)], rng)
+        for misheard in np.flatnonzero(rng.random(size) < self.recipe.mishear):
+            seen = scenes[int(misheard)].seen
+            event = int(rng.choice(seen)) if seen and rng.random() < 0.7 else int(rng.integers(BACKGROUND))
+            mishear(audio[int(misheard)], label[int(misheard)], event, rng)
         for traded in np.flatnonzero(rng.random(size) < self.recipe.relabel):
             row = int(traded)
             relabel(whole[row], cells[row], audio[row], label[row], rng)
         for swapped in np.flatnonzero(rng.random(size) < self.recipe.voices):
             swap_voices(audio[int(swapped)], label[int(swapped)])
-        for hushed in np.flatnonzero(rng.random(size) < self.recipe.hush):
-            hush(audio[int(hushed)], rng)
         visual_mask, audio_mask = self._masks(size)
         label[~(visual_mask & audio_mask)] = BACKGROUND
         return Batch(join_visual(cells, whole), audio, label, visual_mask, audio_mask)

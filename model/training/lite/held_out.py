@@ -62,7 +62,7 @@ def held_out_scenes(work: Path, profile: str, batches: int, *, size: int = 64) -
         ModelFileError: the folder lacks takes for this profile.
 
     """
-    recipe = replace(RECIPE, relabel=0.0, lend=0.0)
+    recipe = replace(RECIPE, relabel=0.0, lend=0.0, hush=0.0, mishear=0.0)
     composer = Composer(*held_out_material(work, profile), recipe, SEED)
     for _ in range(batches):
         yield composer.batch(size)

@@ -11,7 +11,7 @@ Every stage keeps what it made under `work` and is skipped when that is there: a
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -50,7 +50,9 @@ HEAD: Final = DIIAConfig(
     dropout=0.05,
 )
 RECIPE: Final = Recipe(both=0.47, heard=0.20, seen=0.10, neither=0.10, wrong=0.07, change=0.12)
-NOTHING: Final = Recipe(both=0, heard=0, seen=0, neither=1, wrong=0, change=0, relabel=0, drop=0)
+PLAIN: Final = Recipe(relabel=0, hush=0, mishear=0)
+"""Scenes as they are, to pick checkpoints by."""
+NOTHING: Final = replace(PLAIN, both=0, heard=0, seen=0, neither=1, wrong=0, change=0, drop=0)
 FALSE_SECONDS: Final = 0.01
 """Share of the seconds of held-out scenes without any event in view or hearing that the head that ships
 gives an event; see `background_shift`."""
@@ -173,8 +175,7 @@ def _head(
     report: Report,
 ) -> float:
     composer = Composer(pictures[0], takes["train"], RECIPE, s.seed)
-    quiet = Recipe(relabel=0.0)
-    validation = [Composer(pictures[1], takes["validation"], quiet, seed).batch(64) for seed in range(6)]
+    validation = [Composer(pictures[1], takes["validation"], PLAIN, seed).batch(64) for seed in range(6)]
 
     def told(step: int, cost: float, accuracy: float, events: float) -> None:
         text = f"loss {cost:.3f}, validation {accuracy:.3f}, events {events:.3f}"

@@ -27,6 +27,8 @@ _AUDIBLE_DB: Final = 16.0
 _BURIED_DB: Final = 3.0
 _SNR_DB: Final = (3.0, 40.0)
 """Loudest second of the event over that of the bed: people film what they want heard."""
+_ANOTHER_EVENT: Final = 0.25
+"""Share of events that another one is heard beneath: somebody speaks in a train."""
 _SILENT: Final = 1e-4
 _BURSTS: Final = 0.35
 """Share of events that stop and go on, whatever the recording does."""
@@ -168,8 +170,12 @@ class TakeMaker:
         source = sources[self.rng.choice(len(sources), p=weights / weights.sum())]
         return self.bank.wave(source[self.rng.integers(len(source))])
 
-    def _bed(self) -> Wave:
+    def _bed(self, kind: int) -> Wave:
+        """What else is heard: noise, nothing, other sounds, or another event, as life has it."""
         rng = self.rng
+        others = [k for k in self.kinds if k not in (kind, BACKGROUND)]
+        if kind != BACKGROUND and others and rng.random() < _ANOTHER_EVENT:
+            return _lay_out(self._draw(int(rng.choice(others))), rng)
         choice = rng.random()
         if choice < 0.2 or BACKGROUND not in self._tree:
             return _noise(rng)
@@ -185,7 +191,7 @@ class TakeMaker:
         """[160000] float32 and in which of its ten seconds the event is audible."""
         rng = self.rng
         audible = np.zeros(T, np.bool_)
-        bed = self._bed()
+        bed = self._bed(kind)
         if kind == BACKGROUND:
             mix = bed
         else:

@@ -4,8 +4,8 @@ They work on evidence, in place, and move the label along. *Lending* shows an ev
 *Relabelling* lets two events trade places altogether, so that the head believes the evidence for a rare
 event as it believes that for a common one. *Voices* trade places in every other scene: whether a speaker is
 a man or a woman is for the ear to say, and a head that sees who recorded the few voices there are would
-find other reasons. *Hushing* makes one of the ear's two readings (`audio_evidence`) timid for a while, so
-that the other suffices.
+find other reasons. *Hushing* and *mishearing* make one of the ear's two readings (`audio_evidence`), its own
+classes, timid or mistaken: they were learnt from few recordings, and err more on others than on these.
 """
 
 from __future__ import annotations
@@ -81,7 +81,19 @@ def swap_voices(audio: NDArray[np.float32], label: NDArray[np.int64]) -> None:
 
 
 def hush(audio: NDArray[np.float32], rng: np.random.Generator) -> None:
-    """One of the ear's two readings of the events grows timid, in place: [10, A]."""
-    blocks = audio_blocks(audio.shape[-1])
-    start = blocks[rng.integers(len(blocks))]
-    audio[:, start : start + BACKGROUND] *= np.float32(rng.uniform(0.0, 0.7))
+    """The ear's own classes grow timid, in place: [10, A]."""
+    if len(blocks := audio_blocks(audio.shape[-1])) > 1:
+        audio[:, blocks[1] : blocks[1] + BACKGROUND] *= np.float32(rng.uniform(0.0, 0.7))
+
+
+def mishear(
+    audio: NDArray[np.float32], label: NDArray[np.int64], event: int, rng: np.random.Generator
+) -> None:
+    """The ear's own classes hear an event for a while where there is none, in place: [10, A], [10]."""
+    first, last = sorted(rng.integers(0, len(label) + 1, size=2))
+    seconds = np.arange(first, last)
+    seconds = seconds[label[seconds] != event]
+    if len(blocks := audio_blocks(audio.shape[-1])) > 1 and seconds.size:
+        heard = rng.uniform(0.4, 0.95) + rng.normal(0.0, 0.1, seconds.size)
+        channel = blocks[1] + event
+        audio[seconds, channel] = np.maximum(audio[seconds, channel], heard.clip(0.0, 1.0))
