@@ -21,7 +21,7 @@ import torch
 from avel_live.model.training.lite.compose import Composer
 from avel_live.model.training.lite.head import HeadSettings, scene_accuracy, train_head
 from avel_live.model.training.lite.hearing import join_takes, load_takes
-from avel_live.model.training.lite.pictures import picture_pools
+from avel_live.model.training.lite.pictures import load_picture_pools
 from avel_live.model.training.lite.run import HEAD, PLAIN, RECIPE
 from rich.console import Console
 from rich.table import Table
@@ -51,7 +51,7 @@ def main(work: Path, profile: str, steps: int, seeds: int) -> None:
     kept = work / f"ablations_{profile}.jsonl"
     done = results_of(kept)
     console = Console(width=110)
-    pictures, held_pictures, _ = picture_pools(work / "views.npz", work / "pictures.npz", lambda _: None)
+    pictures, held_pictures = load_picture_pools(work / "views.npz", work / "pictures.npz")
     takes, held_takes = (
         join_takes([load_takes(path) for path in sorted(work.glob(f"takes_{profile}_{part}_*.npz"))])
         for part in ("train", "validation")
@@ -82,7 +82,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("work", type=Path)
     parser.add_argument("profile", nargs="?", default="lite", choices=("lite", "lite-yamnet"))
-    parser.add_argument("--steps", type=int, default=800)
+    parser.add_argument("--steps", type=int, default=1600)
     parser.add_argument("--seeds", type=int, default=3)
     chosen = parser.parse_args()
     main(chosen.work, chosen.profile, chosen.steps, chosen.seeds)

@@ -1,5 +1,7 @@
 """Composed scenes: labels follow what is audible and visible; lent evidence stays with its event."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from avel_live.model.backbones.audio_concepts import CONCEPTS as HEARD
@@ -15,7 +17,7 @@ BARK, CAT, BANJO = (EVENT_NAMES.index(n) for n in ("Bark", "Cat", "Banjo"))
 
 @pytest.mark.parametrize("relabelled", [0.0, 1.0])
 def test_a_label_is_what_is_seen_and_heard(relabelled: float) -> None:
-    batch = Composer(*pools(), Recipe(relabel=relabelled, drop=0.5, hush=0.0), 3).batch(200)
+    batch = Composer(*pools(), Recipe(relabel=relabelled, drop=0.5, hush=0.0, overhear=0.5), 3).batch(200)
     whole = batch.visual[:, :, 0, 0, len(SEEN) :]
     named = batch.label != BACKGROUND
     assert 0.1 < named.mean() < 0.7
@@ -23,8 +25,8 @@ def test_a_label_is_what_is_seen_and_heard(relabelled: float) -> None:
     events = batch.label[named]
     # Guitars and their like share what is seen, so a banjo may be shown at 0.6 of the best of them.
     assert (whole[rows, seconds, events] > 0.5).all()
-    assert (batch.audio[rows, seconds, events] > 0.8).all()
-    assert (batch.audio[rows, seconds, len(HEARD) + events] > 0.8).all()
+    assert (batch.audio[rows, seconds, events] > 0.75).all()
+    assert (batch.audio[rows, seconds, len(HEARD) + events] > 0.75).all()
     assert batch.visual_mask[named].all()
     assert batch.audio_mask[named].all()
 
@@ -88,15 +90,15 @@ def test_scenes_know_nothing_of_whose_voice_it_is() -> None:
     assert 0.35 < np.mean(women) < 0.65
 
 
-def test_the_ears_own_classes_grow_timid_or_mistaken_and_audiosets_stay() -> None:
+def test_the_ears_own_classes_miss_or_mishear_and_audiosets_stay() -> None:
     rng = np.random.default_rng(2)
     label = np.array([BARK] * 4 + [BACKGROUND] * 6)
     raised = 0
     for _ in range(20):
         audio = np.full((10, len(HEARD) + len(EVENT_NAMES)), 0.3, np.float32)
-        hush(audio, rng)
-        assert (audio[:, : len(HEARD)] == np.float32(0.3)).all()
-        assert (audio[:, len(HEARD) :] < 0.22).all()
+        hush(audio, BARK, rng)
+        assert (audio[:, len(HEARD) + BARK] < 0.25).all()
+        assert (np.delete(audio, len(HEARD) + BARK, axis=1) == np.float32(0.3)).all()
         before = audio.copy()
         mishear(audio, label, BARK, rng)
         changed = np.argwhere(audio != before)
@@ -107,13 +109,25 @@ def test_the_ears_own_classes_grow_timid_or_mistaken_and_audiosets_stay() -> Non
     assert raised > 20
 
 
+def test_what_is_overheard_is_not_seen_and_leaves_the_truth() -> None:
+    plain = Recipe(relabel=0, drop=0, hush=0, mishear=0, lend=0, overhear=1)
+    batch = Composer(*pools(), plain, 8).batch(200)
+    whole = batch.visual[:, :, 0, 0, len(SEEN) : len(SEEN) + BACKGROUND]
+    seen_and_heard = (whole > 0.8) & (batch.audio[:, :, :BACKGROUND] > 0.7)
+    known = batch.visual_mask & batch.audio_mask
+    named = seen_and_heard.any(-1) & known
+    speech = np.isin(batch.label, SPEECH)
+    assert (batch.label[known & ~named] == BACKGROUND).all()
+    assert (seen_and_heard[known & (batch.label != BACKGROUND) & ~speech].sum(-1) == 1).all()
+    assert ((batch.audio[:, :, :BACKGROUND] > 0.4).sum(-1) > 1).mean() > 0.1
+
+
 def test_where_an_event_is_only_seen_what_sounds_like_it_is_heard() -> None:
     pictures, takes = pools()
     nothing = np.flatnonzero(takes.kind == BACKGROUND)
     takes.evidence[nothing[0], :, :BACKGROUND] = 0.7  # one take of nothing sounds like everything
-    seen = Recipe(
-        both=0, heard=0, seen=1, neither=0, wrong=0, change=0, relabel=0, drop=0, hush=0, mishear=0, alike=1
-    )
+    plain = Recipe(relabel=0, drop=0, hush=0, mishear=0, overhear=0, alike=1)
+    seen = replace(plain, both=0, heard=0, seen=1, neither=0, wrong=0, change=0)
     batch = Composer(pictures, takes, seen, 6).batch(100)
     alike = (np.abs(batch.audio[:, :, :BACKGROUND] - 0.7) < 0.01).all((1, 2))
     assert 0.3 < alike.mean() < 0.7  # in the other half another event is heard

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from ...errors import ModelFileError
 from ...labels import BACKGROUND, EVENT_NAMES
 from .material import PERSON, PLUCKED, SPEECH, UNSEEN, Batch, PicturePool, TakePool, join_visual, twins
-from .trades import PERSON_CHANNEL, audio_blocks, hush, mishear, relabel, swap_voices, trade
+from .trades import PERSON_CHANNEL, hush, mishear, overhear, relabel, swap_voices, trade
 
 T: Final = 10
 # An event with fewer photographs than this often borrows others'; only richer ones lend.
@@ -63,9 +63,10 @@ class Recipe:
         relabel: probability that two events trade places.
         drop: probability that a modality is missing for some seconds.
         alike: where an event is only seen and none is heard, probability that what is heard sounds like it.
+        overhear: probability that something else is heard for a while, of which nothing is seen.
         voices: probability that men's and women's voices trade places.
-        hush: probability that the ear's own classes grow timid.
-        mishear: probability that the ear's own classes hear what is not there, mostly the event that is seen.
+        hush: probability that the ear's own classes hardly hear the event.
+        mishear: probability that they hear one to four that are not there, often the one that is seen.
 
     """
 
@@ -79,9 +80,10 @@ class Recipe:
     relabel: float = 0.3
     drop: float = 0.25
     alike: float = 0.4
+    overhear: float = 0.35
     voices: float = 0.5
-    hush: float = 0.2
-    mishear: float = 0.3
+    hush: float = 0.3
+    mishear: float = 0.5
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,13 @@ class Scene:
     label: NDArray[np.int64]
     loans: list[tuple[int, int, NDArray[np.bool_]]]
     seen: list[int]
+
+
+def _shown_by(kind: int) -> list[int]:
+    """The events that a picture of that kind shows."""
+    if kind == PERSON:
+        return list(SPEECH)
+    return [] if kind == BACKGROUND else [kind]
 
 
 class Composer:
@@ -127,19 +136,8 @@ class Composer:
         shown = {k for k in self._takes if k < BACKGROUND and k not in UNSEEN}
         self._both = sorted(shown if PERSON in self._views else shown - set(SPEECH))
         self._audible = [k for k in self._takes if k < BACKGROUND]
-        self._alike = self._sounds_alike()
+        self._alike = takes.nothing_like(_ALIKE)
         self._weight = np.array([_COMMON.get(name, 1.0) for name in EVENT_NAMES])
-
-    def _sounds_alike(self) -> NDArray[np.int64]:
-        """[28, n]: takes of nothing in which the ear comes nearest to hearing each event."""
-        nothing = self._takes[BACKGROUND]
-        sound = self.takes.evidence[nothing].astype(np.float32).mean(axis=1)
-        reading = np.stack([sound[:, o : o + BACKGROUND] for o in audio_blocks(sound.shape[1])]).max(axis=0)
-        reading[:, SPEECH] = reading[:, SPEECH].max(axis=1, keepdims=True)
-        most = max(1, min(len(nothing), int(_ALIKE * len(nothing))))
-        order = np.argsort(-reading, axis=0)[:most]
-        found: NDArray[np.int64] = nothing[order].T
-        return found
 
     def _pick_views(self, kind: int, count: int) -> NDArray[np.int64]:
         """`count` views of one subject of that kind."""
@@ -225,7 +223,7 @@ class Composer:
             self.takes.evidence[take].astype(np.float32),
             np.full(T, BACKGROUND, np.int64),
             [],
-            [],
+            _shown_by(backdrop),
         )
         if plan == 4:
             others = [k for k in self._both if k != event and not twins(k, event)]
@@ -233,6 +231,7 @@ class Composer:
         if shown.any():
             self._show(event, scene, shown)
         scene.label[shown & audible] = event
+        self._overhear(scene)
         return scene
 
     def _change(self) -> Scene:
@@ -248,7 +247,15 @@ class Composer:
             self._show(event, scene, span)
             sound[span] = self.takes.evidence[take, span]
             scene.label[span] = np.where(self.takes.audible[take, span], event, BACKGROUND)
+        self._overhear(scene)
         return scene
+
+    def _overhear(self, scene: Scene) -> None:
+        """Let something else be heard for a while, of which nothing is seen."""
+        if self.rng.random() < self.recipe.overhear:
+            kinds = [k for k in self._takes if not any(k == s or twins(k, s) for s in scene.seen)]
+            other = self.takes.evidence[self._take(int(self.rng.choice(kinds)))]
+            overhear(scene.audio, other.astype(np.float32), self.rng)
 
     def batch(self, size: int) -> Batch:
         """`size` scenes with relabelling and missing modalities."""
@@ -268,12 +275,8 @@ class Composer:
                     lent = picture[shown]
                     trade(lent, lender, event, rng)
                     picture[shown] = lent
-        for hushed in np.flatnonzero(rng.random(size) < self.recipe.hush):
-            hush(audio[int(hushed)], rng)
-        for misheard in np.flatnonzero(rng.random(size) < self.recipe.mishear):
-            seen = scenes[int(misheard)].seen
-            event = int(rng.choice(seen)) if seen and rng.random() < 0.7 else int(rng.integers(BACKGROUND))
-            mishear(audio[int(misheard)], label[int(misheard)], event, rng)
+        for row, scene in enumerate(scenes):
+            self._err(scene, audio[row], label[row])
         for traded in np.flatnonzero(rng.random(size) < self.recipe.relabel):
             row = int(traded)
             relabel(whole[row], cells[row], audio[row], label[row], rng)
@@ -282,6 +285,19 @@ class Composer:
         visual_mask, audio_mask = self._masks(size)
         label[~(visual_mask & audio_mask)] = BACKGROUND
         return Batch(join_visual(cells, whole), audio, label, visual_mask, audio_mask)
+
+    def _err(self, scene: Scene, audio: NDArray[np.float32], label: NDArray[np.int64]) -> None:
+        """Let the ear's own classes miss what is heard and hear what is not, in place."""
+        rng = self.rng
+        if rng.random() < self.recipe.hush:
+            for event in np.unique(label[label != BACKGROUND]):
+                hush(audio, int(event), rng)
+        if rng.random() < self.recipe.mishear:
+            events = rng.integers(BACKGROUND, size=rng.integers(1, 5))
+            if scene.seen and rng.random() < 0.5:
+                events[0] = rng.choice(scene.seen)
+            for event in events:
+                mishear(audio, label, int(event), rng)
 
     def _masks(self, size: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Windows not yet full, and devices that fail for a while."""

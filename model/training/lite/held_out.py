@@ -12,13 +12,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-import numpy as np
-
 from ...errors import ModelFileError
 from .compose import Composer
 from .hearing import join_takes, load_takes
 from .material import Batch, PicturePool, TakePool
-from .pictures import held_out
+from .pictures import load_picture_pools
 from .run import RECIPE
 
 SEED: Final = 1000
@@ -41,11 +39,7 @@ def held_out_material(work: Path, profile: str) -> tuple[PicturePool, TakePool]:
         raise ModelFileError(
             f"{work}: no takes_{profile}_validation_*.npz there; run `avel train lite` first"
         )
-    with np.load(work / "views.npz") as views:
-        kind, subject = views["kind"], views["subject"]
-    keep = held_out(subject)
-    with np.load(work / "pictures.npz") as stored:
-        pictures = PicturePool(stored["cells"][keep], stored["whole"][keep], kind[keep], subject[keep])
+    _, pictures = load_picture_pools(work / "views.npz", work / "pictures.npz")
     return pictures, join_takes([load_takes(path) for path in heard])
 
 

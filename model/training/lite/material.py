@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ...backbones.audio_concepts import CONCEPTS as HEARD
 from ...labels import BACKGROUND, EVENT_NAMES
 
 PERSON: Final = BACKGROUND + 1
@@ -47,6 +48,16 @@ class TakePool:
     kind: NDArray[np.int64]
     audible: NDArray[np.bool_]
 
+    def nothing_like(self, share: float) -> NDArray[np.int64]:
+        """[28, n]: that share of the takes of nothing where the ear comes nearest to hearing each event."""
+        nothing = np.flatnonzero(self.kind == BACKGROUND)
+        sound = self.evidence[nothing].astype(np.float32).mean(axis=1)
+        reading = np.stack([sound[:, o : o + BACKGROUND] for o in audio_blocks(sound.shape[1])]).max(axis=0)
+        reading[:, SPEECH] = reading[:, SPEECH].max(axis=1, keepdims=True)
+        most = max(1, int(share * len(nothing)))
+        nearest: NDArray[np.int64] = nothing[np.argsort(-reading, axis=0)[:most]].T
+        return nearest
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -57,6 +68,11 @@ class Batch:
     label: NDArray[np.int64]
     visual_mask: NDArray[np.bool_]
     audio_mask: NDArray[np.bool_]
+
+
+def audio_blocks(width: int) -> tuple[int, ...]:
+    """Where in the audio evidence blocks of one channel per event begin: concepts, then the ear's classes."""
+    return (0, len(HEARD)) if width >= len(HEARD) + BACKGROUND else (0,)
 
 
 def twins(first: int, second: int) -> bool:

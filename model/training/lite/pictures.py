@@ -167,9 +167,18 @@ def picture_pools(
                 whole.append(eye.judge(part.mean((1, 2))).half().numpy())
                 progress(start / len(grid))
         keep_arrays(target, cells=np.concatenate(cells), whole=np.concatenate(whole))
-    with np.load(target) as stored:
-        cells_all, whole_all = stored["cells"], stored["whole"]
-    train, validation = (
-        PicturePool(cells_all[rows], whole_all[rows], kind[rows], subject[rows]) for rows in (~keep, keep)
-    )
+    train, validation = load_picture_pools(features, target)
     return train, validation, probes
+
+
+def load_picture_pools(features: Path, evidence: Path) -> tuple[PicturePool, PicturePool]:
+    """What `view_features` and `picture_pools` kept, as pools for training and for validation."""
+    with np.load(features) as stored:
+        kind, subject = stored["kind"], stored["subject"]
+    with np.load(evidence) as stored:
+        cells, whole = stored["cells"], stored["whole"]
+    keep = held_out(subject)
+    train, validation = (
+        PicturePool(cells[rows], whole[rows], kind[rows], subject[rows]) for rows in (~keep, keep)
+    )
+    return train, validation

@@ -6,6 +6,7 @@ event as it believes that for a common one. *Voices* trade places in every other
 a man or a woman is for the ear to say, and a head that sees who recorded the few voices there are would
 find other reasons. *Hushing* and *mishearing* make one of the ear's two readings (`audio_evidence`), its own
 classes, timid or mistaken: they were learnt from few recordings, and err more on others than on these.
+*Overhearing* mixes in what else is heard in life.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ from numpy.typing import NDArray
 from ...backbones.audio_concepts import CONCEPTS as HEARD
 from ...backbones.visual_concepts import CONCEPTS as SEEN
 from ...labels import BACKGROUND
-from .material import PLUCKED, SPEECH, UNSEEN
+from .material import PLUCKED, SPEECH, UNSEEN, audio_blocks
 
 PERSON_CHANNEL: Final = SEEN.index("person")
+_SILENCE: Final = HEARD.index("silence")
 
 
 def relabel(
@@ -41,11 +43,6 @@ def relabel(
     _swap(label, audio, first, second)
     for picture in (whole, cells):
         trade(picture, first, second, rng)
-
-
-def audio_blocks(width: int) -> tuple[int, ...]:
-    """Where in the audio evidence blocks of one channel per event begin: concepts, then the ear's classes."""
-    return (0, len(HEARD)) if width >= len(HEARD) + BACKGROUND else (0,)
 
 
 def trade(picture: NDArray[np.float32], first: int, second: int, rng: np.random.Generator) -> None:
@@ -80,10 +77,10 @@ def swap_voices(audio: NDArray[np.float32], label: NDArray[np.int64]) -> None:
     _swap(label, audio, *SPEECH)
 
 
-def hush(audio: NDArray[np.float32], rng: np.random.Generator) -> None:
-    """The ear's own classes grow timid, in place: [10, A]."""
+def hush(audio: NDArray[np.float32], event: int, rng: np.random.Generator) -> None:
+    """The ear's own classes hardly hear an event, in place: [10, A]."""
     if len(blocks := audio_blocks(audio.shape[-1])) > 1:
-        audio[:, blocks[1] : blocks[1] + BACKGROUND] *= np.float32(rng.uniform(0.0, 0.7))
+        audio[:, blocks[1] + event] *= np.float32(rng.uniform(0.0, 0.8))
 
 
 def mishear(
@@ -97,3 +94,13 @@ def mishear(
         heard = rng.uniform(0.4, 0.95) + rng.normal(0.0, 0.1, seconds.size)
         channel = blocks[1] + event
         audio[seconds, channel] = np.maximum(audio[seconds, channel], heard.clip(0.0, 1.0))
+
+
+def overhear(audio: NDArray[np.float32], other: NDArray[np.float32], rng: np.random.Generator) -> None:
+    """Something else is heard too for a while and covers a little what is there, in place: [10, A] twice."""
+    first, last = sorted(rng.integers(0, len(audio) + 1, size=2))
+    here = audio[first:last] * np.float32(rng.uniform(0.85, 1.0))
+    there = other[first:last] * np.float32(rng.uniform(0.5, 1.0))
+    both = np.maximum(here, there)
+    both[:, _SILENCE] = np.minimum(here, there)[:, _SILENCE]
+    audio[first:last] = both
