@@ -17,7 +17,7 @@ BARK, CAT, BANJO = (EVENT_NAMES.index(n) for n in ("Bark", "Cat", "Banjo"))
 
 @pytest.mark.parametrize("relabelled", [0.0, 1.0])
 def test_a_label_is_what_is_seen_and_heard(relabelled: float) -> None:
-    batch = Composer(*pools(), Recipe(relabel=relabelled, drop=0.5, hush=0.0, overhear=0.5), 3).batch(200)
+    batch = Composer(*pools(), Recipe(relabel=relabelled, drop=0.5, hush=0.0), 3).batch(200)
     whole = batch.visual[:, :, 0, 0, len(SEEN) :]
     named = batch.label != BACKGROUND
     assert 0.1 < named.mean() < 0.7
@@ -109,24 +109,11 @@ def test_the_ears_own_classes_miss_or_mishear_and_audiosets_stay() -> None:
     assert raised > 20
 
 
-def test_what_is_overheard_is_not_seen_and_leaves_the_truth() -> None:
-    plain = Recipe(relabel=0, drop=0, hush=0, mishear=0, lend=0, overhear=1)
-    batch = Composer(*pools(), plain, 8).batch(200)
-    whole = batch.visual[:, :, 0, 0, len(SEEN) : len(SEEN) + BACKGROUND]
-    seen_and_heard = (whole > 0.8) & (batch.audio[:, :, :BACKGROUND] > 0.7)
-    known = batch.visual_mask & batch.audio_mask
-    named = seen_and_heard.any(-1) & known
-    speech = np.isin(batch.label, SPEECH)
-    assert (batch.label[known & ~named] == BACKGROUND).all()
-    assert (seen_and_heard[known & (batch.label != BACKGROUND) & ~speech].sum(-1) == 1).all()
-    assert ((batch.audio[:, :, :BACKGROUND] > 0.4).sum(-1) > 1).mean() > 0.1
-
-
 def test_where_an_event_is_only_seen_what_sounds_like_it_is_heard() -> None:
     pictures, takes = pools()
     nothing = np.flatnonzero(takes.kind == BACKGROUND)
     takes.evidence[nothing[0], :, :BACKGROUND] = 0.7  # one take of nothing sounds like everything
-    plain = Recipe(relabel=0, drop=0, hush=0, mishear=0, overhear=0, alike=1)
+    plain = Recipe(relabel=0, drop=0, hush=0, mishear=0, alike=1)
     seen = replace(plain, both=0, heard=0, seen=1, neither=0, wrong=0, change=0)
     batch = Composer(pictures, takes, seen, 6).batch(100)
     alike = (np.abs(batch.audio[:, :, :BACKGROUND] - 0.7) < 0.01).all((1, 2))

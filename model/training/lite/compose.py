@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from ...errors import ModelFileError
 from ...labels import BACKGROUND, EVENT_NAMES
 from .material import PERSON, PLUCKED, SPEECH, UNSEEN, Batch, PicturePool, TakePool, join_visual, twins
-from .trades import PERSON_CHANNEL, hush, mishear, overhear, relabel, swap_voices, trade
+from .trades import PERSON_CHANNEL, hush, mishear, relabel, swap_voices, trade
 
 T: Final = 10
 # An event with fewer photographs than this often borrows others'; only richer ones lend.
@@ -63,7 +63,6 @@ class Recipe:
         relabel: probability that two events trade places.
         drop: probability that a modality is missing for some seconds.
         alike: where an event is only seen and none is heard, probability that what is heard sounds like it.
-        overhear: probability that something else is heard for a while, of which nothing is seen.
         voices: probability that men's and women's voices trade places.
         hush: probability that the ear's own classes hardly hear the event.
         mishear: probability that they hear one to four that are not there, often the one that is seen.
@@ -80,7 +79,6 @@ class Recipe:
     relabel: float = 0.3
     drop: float = 0.25
     alike: float = 0.4
-    overhear: float = 0.35
     voices: float = 0.5
     hush: float = 0.3
     mishear: float = 0.5
@@ -98,13 +96,6 @@ class Scene:
     label: NDArray[np.int64]
     loans: list[tuple[int, int, NDArray[np.bool_]]]
     seen: list[int]
-
-
-def _shown_by(kind: int) -> list[int]:
-    """The events that a picture of that kind shows."""
-    if kind == PERSON:
-        return list(SPEECH)
-    return [] if kind == BACKGROUND else [kind]
 
 
 class Composer:
@@ -223,7 +214,7 @@ class Composer:
             self.takes.evidence[take].astype(np.float32),
             np.full(T, BACKGROUND, np.int64),
             [],
-            _shown_by(backdrop),
+            [],
         )
         if plan == 4:
             others = [k for k in self._both if k != event and not twins(k, event)]
@@ -231,7 +222,6 @@ class Composer:
         if shown.any():
             self._show(event, scene, shown)
         scene.label[shown & audible] = event
-        self._overhear(scene)
         return scene
 
     def _change(self) -> Scene:
@@ -247,15 +237,7 @@ class Composer:
             self._show(event, scene, span)
             sound[span] = self.takes.evidence[take, span]
             scene.label[span] = np.where(self.takes.audible[take, span], event, BACKGROUND)
-        self._overhear(scene)
         return scene
-
-    def _overhear(self, scene: Scene) -> None:
-        """Let something else be heard for a while, of which nothing is seen."""
-        if self.rng.random() < self.recipe.overhear:
-            kinds = [k for k in self._takes if not any(k == s or twins(k, s) for s in scene.seen)]
-            other = self.takes.evidence[self._take(int(self.rng.choice(kinds)))]
-            overhear(scene.audio, other.astype(np.float32), self.rng)
 
     def batch(self, size: int) -> Batch:
         """`size` scenes with relabelling and missing modalities."""

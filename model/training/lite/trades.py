@@ -6,7 +6,6 @@ event as it believes that for a common one. *Voices* trade places in every other
 a man or a woman is for the ear to say, and a head that sees who recorded the few voices there are would
 find other reasons. *Hushing* and *mishearing* make one of the ear's two readings (`audio_evidence`), its own
 classes, timid or mistaken: they were learnt from few recordings, and err more on others than on these.
-*Overhearing* mixes in what else is heard in life.
 """
 
 from __future__ import annotations
@@ -16,13 +15,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ...backbones.audio_concepts import CONCEPTS as HEARD
 from ...backbones.visual_concepts import CONCEPTS as SEEN
 from ...labels import BACKGROUND
 from .material import PLUCKED, SPEECH, UNSEEN, audio_blocks
 
 PERSON_CHANNEL: Final = SEEN.index("person")
-_SILENCE: Final = HEARD.index("silence")
 
 
 def relabel(
@@ -94,13 +91,3 @@ def mishear(
         heard = rng.uniform(0.4, 0.95) + rng.normal(0.0, 0.1, seconds.size)
         channel = blocks[1] + event
         audio[seconds, channel] = np.maximum(audio[seconds, channel], heard.clip(0.0, 1.0))
-
-
-def overhear(audio: NDArray[np.float32], other: NDArray[np.float32], rng: np.random.Generator) -> None:
-    """Something else is heard too for a while and covers a little what is there, in place: [10, A] twice."""
-    first, last = sorted(rng.integers(0, len(audio) + 1, size=2))
-    here = audio[first:last] * np.float32(rng.uniform(0.85, 1.0))
-    there = other[first:last] * np.float32(rng.uniform(0.5, 1.0))
-    both = np.maximum(here, there)
-    both[:, _SILENCE] = np.minimum(here, there)[:, _SILENCE]
-    audio[first:last] = both
