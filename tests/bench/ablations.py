@@ -4,8 +4,7 @@
 
 WORK is the folder in which `avel train lite` kept what it made. Every head is trained on scenes composed
 from the training material and judged on scenes composed from what was held out. Results are kept in
-WORK/ablations_PROFILE.jsonl, a line a head: a killed run goes on with the next one. Without spatial-channel
-attention a head can't start from the product rule, so few steps wrong it.
+WORK/ablations_PROFILE.jsonl, a line a head: a killed run goes on with the next one.
 """
 
 from __future__ import annotations
@@ -82,7 +81,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("work", type=Path)
     parser.add_argument("profile", nargs="?", default="lite", choices=("lite", "lite-yamnet"))
-    parser.add_argument("--steps", type=int, default=1600)
+    parser.add_argument("--steps", type=int, default=800)
     parser.add_argument("--seeds", type=int, default=3)
     chosen = parser.parse_args()
     main(chosen.work, chosen.profile, chosen.steps, chosen.seeds)

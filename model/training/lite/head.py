@@ -11,10 +11,8 @@ from dataclasses import dataclass
 
 import torch
 
-from ...backbones.visual_concepts import CONCEPTS
-from ...diia import DIIA, AttentionBlock, DIIAConfig, loss
-from ...guided import GuidedAttention
-from ...labels import BACKGROUND, EVENT_NAMES
+from ...diia import DIIA, DIIAConfig, loss
+from ...labels import BACKGROUND
 from .compose import Composer
 from .material import Batch
 
@@ -51,60 +49,6 @@ def tensors(batch: Batch) -> tuple[torch.Tensor, ...]:
         torch.from_numpy(x)
         for x in (batch.visual, batch.audio, batch.visual_mask, batch.audio_mask, batch.label)
     )
-
-
-@torch.no_grad()
-def start_from_product_rule(model: DIIA, events: int, seen: int) -> None:
-    """Set the weights so that an event wins where the sum of its evidence, seen plus heard, is high.
-
-    Evidence is logarithmic, so this is the product of two probabilities: what one would write by hand.
-    Training departs from it. The residual stream carries the evidence of event k in its k-th channel; a
-    block of constant channels keeps LayerNorm from hiding how strong the evidence is altogether.
-
-    Args:
-        model: guided, with `width` ≥ 2 `events` + 16 and guided width ≥ 2 `seen`.
-        events: number of events, the first channels of both kinds of evidence.
-        seen: concepts per grid cell; visual channels are `seen` of the cell, then `seen` of the picture.
-
-    """
-    width = model.config.width
-    if not isinstance(pool := model.pool, GuidedAttention):
-        return
-    constant = torch.zeros(width)
-    constant[-32:] = torch.tensor([1.5, -1.5]).repeat(16)
-    k = torch.arange(events)
-    pool.visual_in.weight.mul_(0.1)
-    pool.visual_in.bias.zero_()
-    both = torch.arange(2 * seen)
-    pool.visual_in.weight[both] = 0.0
-    pool.visual_in.weight[both, both] = 1.0
-    pool.channel_excite.bias.fill_(-4.0)
-    for project in (model.project_v, model.project_a):
-        project.weight.mul_(0.3)
-        project.weight[k] = 0.0
-        project.bias.copy_(constant)
-        project.weight[-32:] = 0.0
-    model.project_v.weight[k, seen + k] = 1.0
-    model.project_a.weight[k, k] = 1.0
-    for module in model.modules():
-        if isinstance(module, AttentionBlock):
-            for last in (module.attention.out, module.ffn_out):
-                last.weight.mul_(0.05)
-                last.bias.zero_()
-    for fuse in (model.fuse_v, model.fuse_a):
-        fuse.weight.mul_(0.1)
-        fuse.weight[k] = 0.0
-        fuse.weight[k, k] = 1.0
-        fuse.bias.zero_()
-    model.hidden.weight.mul_(0.3)
-    model.hidden.weight[k] = 0.0
-    model.hidden.weight[k, k] = 6.0
-    model.hidden.bias[k] = -5.4
-    model.classify.weight.mul_(0.1)
-    model.classify.weight[:, k] = 0.0
-    model.classify.weight[k, k] = 3.0
-    model.classify.bias.zero_()
-    model.classify.bias[-1] = 3.0
 
 
 @torch.inference_mode()
@@ -165,7 +109,6 @@ def train_head(
     """
     torch.manual_seed(settings.seed)
     model = DIIA(config)
-    start_from_product_rule(model, len(EVENT_NAMES), len(CONCEPTS))
     optimiser = torch.optim.AdamW(model.parameters(), lr=settings.rate, weight_decay=settings.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, settings.rate, total_steps=settings.steps, pct_start=0.1
