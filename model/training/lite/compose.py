@@ -203,7 +203,7 @@ class Composer:
         audible = self.takes.audible[take] if heard == event else np.zeros(T, np.bool_)
         avoid = (event, heard)
         if plan in (0, 2):
-            shown = self._spans(0.75)
+            shown = self._spans(0.55)
             if heard in SPEECH and event not in SPEECH:
                 audible = np.zeros(T, np.bool_)
         else:

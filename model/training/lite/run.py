@@ -55,7 +55,7 @@ PLAIN: Final = Recipe(relabel=0, hush=0, mishear=0)
 NOTHING: Final = replace(PLAIN, both=0, heard=0, seen=0, neither=1, wrong=0, change=0, drop=0)
 # A hundredth of six batches were three scenes, and the prior a matter of luck.
 NOTHING_BATCHES: Final = 40
-FALSE_SECONDS: Final = 0.005
+FALSE_SECONDS: Final = 0.01
 """Share of the seconds of held-out scenes without any event in view or hearing that the head that ships
 gives an event; see `background_shift`."""
 
