@@ -7,7 +7,6 @@ from avel_live.model.training.lite.audio_data import Sound, SoundBank
 from avel_live.model.training.lite.takes import TakeMaker, audible_seconds
 
 RATE = 16_000
-SILENCE = np.zeros(10 * RATE, np.float32)
 
 
 def tone(*spans: tuple[float, float, float]) -> np.ndarray:
