@@ -25,6 +25,26 @@ _MALE: Final = EVENT_NAMES.index("Male speech, man speaking")
 _FEMALE: Final = EVENT_NAMES.index("Female speech, woman speaking")
 
 
+def divide_speech(scores: Tensor, logits: Tensor) -> Tensor:
+    """Scores of speech divided between men and women as the ear's own classes say.
+
+    [N, C] scores, the 28 events first, and [N, 28] logits → [N, C].
+    """
+    female = torch.sigmoid(logits[:, _FEMALE] - logits[:, _MALE])[:, None]
+    share = torch.ones_like(scores)
+    share = torch.cat(
+        [
+            share[:, :_MALE],
+            1.0 - female,
+            share[:, _MALE + 1 : _FEMALE],
+            female,
+            share[:, _FEMALE + 1 :],
+        ],
+        dim=1,
+    )
+    return scores * share
+
+
 class AudioEvidence(nn.Module):
     """Log-mel patches → [N, concepts + 28] evidence."""
 
@@ -45,19 +65,8 @@ class AudioEvidence(nn.Module):
         else:
             scores = self.listener.scores(self.listener(patches))
         concepts = (scores[:, None, :] * self.weights).amax(dim=-1)
-        female = torch.sigmoid(logits[:, _FEMALE] - logits[:, _MALE])[:, None]
-        share = torch.ones_like(concepts)
-        share = torch.cat(
-            [
-                share[:, :_MALE],
-                1.0 - female,
-                share[:, _MALE + 1 : _FEMALE],
-                female,
-                share[:, _FEMALE + 1 :],
-            ],
-            dim=1,
-        )
-        return torch.cat([evidence(concepts * share), evidence(torch.sigmoid(logits))], dim=1)
+        concepts = divide_speech(concepts, logits)
+        return torch.cat([evidence(concepts), evidence(torch.sigmoid(logits))], dim=1)
 
 
 def load_audio_evidence(weights: Path | None = None) -> AudioEvidence:

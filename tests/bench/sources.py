@@ -16,27 +16,14 @@ from pathlib import Path
 import numpy as np
 import torch
 from avel_live.model.backbones.audio_cnn import load_audio_cnn
+from avel_live.model.backbones.audio_evidence import divide_speech
 from avel_live.model.labels import EVENT_NAMES
 from avel_live.model.training.lite.audio_data import load_sounds
 from avel_live.model.training.lite.audio_measure import accuracy, per_recording, source_folds
 from avel_live.model.training.lite.audio_pool import load_pool
 from avel_live.model.training.lite.audioset import event_scores
-from avel_live.model.training.lite.material import SPEECH
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
-
-Floats = NDArray[np.float32]
-
-
-def imitated(classes: Floats, scores: Floats) -> Floats:
-    """[N, 28] scores by AudioSet's classes; speech is a man's or a woman's as the ear's own classes say."""
-    events = event_scores(scores)
-    man, woman = SPEECH
-    share = 1 / (1 + np.exp(classes[:, man] - classes[:, woman]))
-    events[:, man] *= 1 - share
-    events[:, woman] *= share
-    return events
 
 
 def main(work: Path) -> None:
@@ -50,8 +37,10 @@ def main(work: Path) -> None:
         with torch.inference_mode():
             for start in range(0, len(held), 256):
                 heard = ear(torch.from_numpy(held.patches[start : start + 256].astype(np.float32)))
-                classes.append(ear.class_logits(heard).numpy())
-                audioset.append(imitated(classes[-1], ear.scores(heard).numpy()))
+                logits = ear.class_logits(heard)
+                events = torch.from_numpy(event_scores(ear.scores(heard).numpy()))
+                classes.append(logits.numpy())
+                audioset.append(divide_speech(events, logits).numpy())
         teacher.append(event_scores(held.scores))
         files.append(held.files)
     file = np.concatenate(files)
