@@ -32,7 +32,7 @@ from avel_live.model.runtime.networks import head_path
 from avel_live.model.runtime.select import load_engine
 from avel_live.model.training.lite.compose import Composer
 from avel_live.model.training.lite.held_out import held_out_material
-from avel_live.model.training.lite.run import PLAIN
+from avel_live.model.training.lite.recipe import PLAIN
 from avel_live.model.training.metrics import event_scores
 from avel_live.realtime.clock import SystemClock
 from avel_live.realtime.events import Decoder, DecoderConfig, Ledger

@@ -23,7 +23,7 @@ from avel_live.model.runtime.networks import WEIGHTS
 from avel_live.model.training.lite.compose import Composer
 from avel_live.model.training.lite.head import tensors
 from avel_live.model.training.lite.held_out import held_out_material
-from avel_live.model.training.lite.run import NOTHING, PLAIN
+from avel_live.model.training.lite.recipe import NOTHING, PLAIN
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 

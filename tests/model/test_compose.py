@@ -7,9 +7,18 @@ import pytest
 from avel_live.model.backbones.audio_concepts import CONCEPTS as HEARD
 from avel_live.model.backbones.visual_concepts import CONCEPTS as SEEN
 from avel_live.model.labels import BACKGROUND, EVENT_NAMES
-from avel_live.model.training.lite.compose import Composer, Recipe
+from avel_live.model.training.lite.compose import Composer
 from avel_live.model.training.lite.material import PLUCKED, SPEECH, UNSEEN
-from avel_live.model.training.lite.trades import hush, mishear, relabel, swap_voices, trade
+from avel_live.model.training.lite.recipe import PLAIN, PLANS, Recipe
+from avel_live.model.training.lite.trades import (
+    hush,
+    mimic,
+    mishear,
+    relabel,
+    slip_voices,
+    swap_voices,
+    trade,
+)
 from support.scenes import pools
 
 BARK, CAT, BANJO = (EVENT_NAMES.index(n) for n in ("Bark", "Cat", "Banjo"))
@@ -17,7 +26,7 @@ BARK, CAT, BANJO = (EVENT_NAMES.index(n) for n in ("Bark", "Cat", "Banjo"))
 
 @pytest.mark.parametrize("relabelled", [0.0, 1.0])
 def test_a_label_is_what_is_seen_and_heard(relabelled: float) -> None:
-    batch = Composer(*pools(), Recipe(relabel=relabelled, drop=0.5, hush=0.0), 3).batch(200)
+    batch = Composer(*pools(), Recipe(relabel=relabelled, drop=0.5, hush=0.0, slip=0.0), 3).batch(200)
     whole = batch.visual[:, :, 0, 0, len(SEEN) :]
     named = batch.label != BACKGROUND
     assert 0.1 < named.mean() < 0.7
@@ -113,9 +122,70 @@ def test_where_an_event_is_only_seen_what_sounds_like_it_is_heard() -> None:
     pictures, takes = pools()
     nothing = np.flatnonzero(takes.kind == BACKGROUND)
     takes.evidence[nothing[0], :, :BACKGROUND] = 0.7  # one take of nothing sounds like everything
-    plain = Recipe(relabel=0, drop=0, hush=0, mishear=0, alike=1)
-    seen = replace(plain, both=0, heard=0, seen=1, neither=0, wrong=0, change=0)
+    plain = Recipe(relabel=0, drop=0, hush=0, mishear=0, slip=0, mimic=0, alike=1)
+    seen = replace(plain, both=0, heard=0, seen=1, neither=0, wrong=0, change=0, beneath=0)
+    takes.faint[:] = False
     batch = Composer(pictures, takes, seen, 6).batch(100)
     alike = (np.abs(batch.audio[:, :, :BACKGROUND] - 0.7) < 0.01).all((1, 2))
     assert 0.3 < alike.mean() < 0.7  # in the other half another event is heard
     assert (batch.label == BACKGROUND).all()
+
+
+def only(plan: str) -> Recipe:
+    """Scenes of one kind, without trades."""
+    return replace(PLAIN, **{name: float(name == plan) for name in PLANS}, drop=0)
+
+
+def test_a_quieter_event_is_named_where_it_alone_is_seen() -> None:
+    pictures, takes = pools()
+    batch = Composer(pictures, takes, only("beneath"), 3).batch(100)
+    named = batch.label != BACKGROUND
+    assert 0.1 < named.mean() < 0.7
+    rows, seconds = np.nonzero(named)
+    assert (batch.visual[rows, seconds, 0, 0, len(SEEN) + batch.label[named]] > 0.5).all()
+    assert (batch.audio[rows, seconds, batch.label[named]] > 0.8).all()
+    louder = [set(np.flatnonzero((a[:, :BACKGROUND] > 0.8).any(0))) for a in batch.audio]
+    assert np.mean([len(heard) > 1 for heard in louder]) > 0.9
+
+
+@pytest.mark.parametrize("plan", ["heard", "wrong", "both", "seen"])
+def test_what_is_heard_beneath_is_not_in_the_picture_unnamed(plan: str) -> None:
+    batch = Composer(*pools(), only(plan), 5).batch(300)
+    heard = (batch.audio[..., :BACKGROUND] > 0.8) & (batch.visual_mask & batch.audio_mask)[..., None]
+    seen = batch.visual[:, :, 0, 0, len(SEEN) : len(SEEN) + BACKGROUND] > 0.8
+    both = (heard & seen)[..., [k for k in range(BACKGROUND) if k not in (*SPEECH, *PLUCKED)]].any(-1)
+    assert (batch.label[both] != BACKGROUND).all()
+    people = (heard[..., SPEECH] & seen[..., SPEECH]).any(-1)
+    assert (batch.label[people] != BACKGROUND).all()
+
+
+def test_slips_change_a_voice_for_less_than_the_whole_and_nothing_else() -> None:
+    rng = np.random.default_rng(3)
+    man, woman = SPEECH
+    slipped = []
+    for _ in range(50):
+        audio = np.full((10, len(HEARD) + len(EVENT_NAMES)), 0.1, np.float32)
+        audio[:, [man, len(HEARD) + man]] = 0.9
+        slip_voices(audio, rng)
+        changed = audio[:, woman] > 0.8
+        np.testing.assert_array_equal(changed, audio[:, man] < 0.2)
+        np.testing.assert_array_equal(changed, audio[:, len(HEARD) + woman] > 0.8)
+        assert audio.sum() == pytest.approx(0.1 * audio.size + 20 * 0.8, rel=1e-4)
+        slipped.append(changed.mean())
+    assert 0.1 < np.mean(slipped) < 0.4
+
+
+def test_a_mimic_is_heard_more_than_the_event_it_sounds_like() -> None:
+    rng = np.random.default_rng(4)
+    cry, laughter = EVENT_NAMES.index("Baby cry, infant cry"), HEARD.index("laughter")
+    heard = 0
+    for _ in range(30):
+        audio = np.zeros((10, len(HEARD) + len(EVENT_NAMES)), np.float32)
+        mimic(audio, cry, rng)
+        loud = audio[:, laughter] > 0
+        heard += loud.sum()
+        assert (audio[loud, laughter] >= 0.5).all()
+        assert audio[loud, cry].mean() < audio[loud, laughter].mean() if loud.any() else True
+        mimic(before := audio.copy(), BARK, rng)
+        np.testing.assert_array_equal(before, audio)  # barks have no mimic
+    assert heard > 20

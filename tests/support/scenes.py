@@ -15,7 +15,7 @@ from avel_live.model.training.lite.material import PERSON, SPEECH, UNSEEN, Pictu
 def pools(seed: int = 0) -> tuple[PicturePool, TakePool]:
     """Perfect evidence: what is shown or heard has 0.9 in its channel, everything else 0.1."""
     rng = np.random.default_rng(seed)
-    kinds = np.repeat([*range(10), BACKGROUND, PERSON], 24)
+    kinds = np.repeat([*(k for k in range(10) if k not in SPEECH), BACKGROUND, PERSON], 24)
     whole = np.full((len(kinds), len(SEEN)), 0.1, np.float16)
     for row, kind in enumerate(kinds):
         if kind < BACKGROUND:
@@ -32,7 +32,14 @@ def pools(seed: int = 0) -> tuple[PicturePool, TakePool]:
         if kind < BACKGROUND:
             sound[row, audible[row], kind] = 0.9
             sound[row, audible[row], len(HEARD) + kind] = 0.9
-    return pictures, TakePool(sound, heard, audible)
+    beneath = np.full(len(heard), BACKGROUND)
+    faint = np.zeros_like(audible)
+    for row in np.flatnonzero((heard != BACKGROUND) & (rng.random(len(heard)) < 0.3)):
+        beneath[row] = rng.choice([k for k in (*range(10), *SPEECH) if k != heard[row]])
+        faint[row] = rng.random(10) < 0.5
+        for start in (0, len(HEARD)):
+            sound[row, faint[row], start + beneath[row]] = 0.9
+    return pictures, TakePool(sound, heard, audible, beneath, faint)
 
 
 def work_folder(folder: Path, profile: str) -> Path:

@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 from ...errors import ModelFileError
 from ...labels import BACKGROUND, EVENT_NAMES
 from .material import PERSON, PLUCKED, SPEECH, UNSEEN, Batch, PicturePool, TakePool, join_visual, twins
-from .trades import PERSON_CHANNEL, hush, mishear, relabel, swap_voices, trade
+from .recipe import PLANS, Recipe
+from .trades import PERSON_CHANNEL, hush, mimic, mishear, relabel, slip_voices, swap_voices, trade
 
 T: Final = 10
 # An event with fewer photographs than this often borrows others'; only richer ones lend.
@@ -46,42 +47,6 @@ _COMMON: Final[dict[str, float]] = {
 _FAINTEST: Final = 0.3
 # Share of the takes of nothing that count as sounding like an event.
 _ALIKE: Final = 0.03
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How often each kind of scene is composed; shares need not sum to 1.
-
-    Attributes:
-        both: the event is seen and heard.
-        heard: only heard; something else, or nothing known, is seen.
-        seen: only seen.
-        neither: neither.
-        wrong: one event is seen while another is heard.
-        change: one event follows another, each seen and heard.
-        lend: probability that an event is shown by a lent picture although it has its own.
-        relabel: probability that two events trade places.
-        drop: probability that a modality is missing for some seconds.
-        alike: where an event is only seen and none is heard, probability that what is heard sounds like it.
-        voices: probability that men's and women's voices trade places.
-        hush: probability that the ear's own classes hardly hear the event.
-        mishear: probability that they hear one to four that are not there, often the one that is seen.
-
-    """
-
-    both: float = 0.48
-    heard: float = 0.14
-    seen: float = 0.12
-    neither: float = 0.12
-    wrong: float = 0.10
-    change: float = 0.10
-    lend: float = 0.4
-    relabel: float = 0.3
-    drop: float = 0.25
-    alike: float = 0.4
-    voices: float = 0.5
-    hush: float = 0.3
-    mishear: float = 0.5
 
 
 @dataclass(frozen=True)
@@ -128,6 +93,9 @@ class Composer:
         self._both = sorted(shown if PERSON in self._views else shown - set(SPEECH))
         self._audible = [k for k in self._takes if k < BACKGROUND]
         self._alike = takes.nothing_like(_ALIKE)
+        under = {k: np.flatnonzero((takes.beneath == k) & takes.faint.any(1)) for k in self._both}
+        under = {k: u[[not twins(k, int(takes.kind[i])) for i in u]] for k, u in under.items()}
+        self._beneath = {k: u for k, u in under.items() if u.size}
         self._weight = np.array([_COMMON.get(name, 1.0) for name in EVENT_NAMES])
 
     def _pick_views(self, kind: int, count: int) -> NDArray[np.int64]:
@@ -184,31 +152,14 @@ class Composer:
 
     def scene(self) -> Scene:
         """One scene of the recipe."""
-        rng, r = self.rng, self.recipe
-        shares = np.array([r.both, r.heard, r.seen, r.neither, r.wrong, r.change])
-        plan = int(rng.choice(6, p=shares / shares.sum()))
-        if plan == 5:
+        rng = self.rng
+        shares = np.array(self.recipe.shares)
+        plan = PLANS[int(rng.choice(len(PLANS), p=shares / shares.sum()))]
+        if plan == "change":
             return self._change()
-        event = self._event(self._both)
-        if plan in (1, 4):
-            event = self._event(self._audible)
-        heard = event if plan in (0, 1, 4) else BACKGROUND
-        if plan == 2 and rng.random() < 0.5:
-            others = [k for k in self._audible if k != event and not twins(k, event)]
-            heard = int(others[rng.integers(len(others))])
-        if plan == 2 and heard == BACKGROUND and rng.random() < r.alike:
-            take = int(rng.choice(self._alike[event]))
-        else:
-            take = self._take(heard)
-        audible = self.takes.audible[take] if heard == event else np.zeros(T, np.bool_)
-        avoid = (event, heard)
-        if plan in (0, 2):
-            shown = self._spans(0.55)
-            if heard in SPEECH and event not in SPEECH:
-                audible = np.zeros(T, np.bool_)
-        else:
-            shown = np.zeros(T, np.bool_)
-        backdrop = self._other_view_kind(avoid)
+        event, take = self._subject(plan)
+        heard, beneath = int(self.takes.kind[take]), int(self.takes.beneath[take])
+        backdrop = self._other_view_kind((event, heard, beneath))
         scene = Scene(
             self._pick_views(backdrop, 2 * T).reshape(T, 2),
             self.takes.evidence[take].astype(np.float32),
@@ -216,13 +167,38 @@ class Composer:
             [],
             [],
         )
-        if plan == 4:
+        if plan == "wrong":
             others = [k for k in self._both if k != event and not twins(k, event)]
-            self._show(int(others[rng.integers(len(others))]), scene, np.ones(T, np.bool_))
-        if shown.any():
-            self._show(event, scene, shown)
-        scene.label[shown & audible] = event
+            event = int(others[rng.integers(len(others))])
+        if plan in ("both", "seen", "wrong", "beneath"):
+            shown = self._spans(1.0 if plan == "wrong" else 0.55)
+            if shown.any():
+                self._show(event, scene, shown)
+            self._name(scene, take, event, shown)
+        if plan == "seen" and heard == BACKGROUND and rng.random() < self.recipe.mimic:
+            mimic(scene.audio, event, rng)
         return scene
+
+    def _subject(self, plan: str) -> tuple[int, int]:
+        """The event a scene is about, and a take to go with it."""
+        rng = self.rng
+        if plan == "beneath" and self._beneath:
+            event = self._event(list(self._beneath))
+            return event, int(rng.choice(self._beneath[event]))
+        event = self._event(self._audible if plan in ("heard", "wrong") else self._both)
+        if plan != "seen":
+            return event, self._take(BACKGROUND if plan == "neither" else event)
+        if rng.random() < 0.5:
+            others = [k for k in self._audible if k != event and not twins(k, event)]
+            return event, self._take(int(others[rng.integers(len(others))]))
+        alike = rng.random() < self.recipe.alike
+        return event, int(rng.choice(self._alike[event])) if alike else self._take(BACKGROUND)
+
+    def _name(self, scene: Scene, take: int, event: int, shown: NDArray[np.bool_]) -> None:
+        """Label the seconds in which what is shown is heard; a person, by whichever voice is louder."""
+        named = SPEECH if event in SPEECH else (event,)
+        for voice in sorted(named, key=lambda k: k == self.takes.kind[take]):
+            scene.label[shown & self.takes.seconds_of(take, voice)] = voice
 
     def _change(self) -> Scene:
         """Two events, one after the other."""
@@ -264,6 +240,8 @@ class Composer:
             relabel(whole[row], cells[row], audio[row], label[row], rng)
         for swapped in np.flatnonzero(rng.random(size) < self.recipe.voices):
             swap_voices(audio[int(swapped)], label[int(swapped)])
+        for slipped in np.flatnonzero(rng.random(size) < self.recipe.slip):
+            slip_voices(audio[int(slipped)], rng)
         visual_mask, audio_mask = self._masks(size)
         label[~(visual_mask & audio_mask)] = BACKGROUND
         return Batch(join_visual(cells, whole), audio, label, visual_mask, audio_mask)

@@ -70,24 +70,20 @@ def hear(takes: Takes, ear: AudioCNN, listener: Yamnet | None, batch: int = 64) 
             block = torch.from_numpy(patches[start : start + batch].astype(np.float32))
             parts.append(network(block).half().numpy())
     evidence = np.concatenate(parts).reshape(*takes.patches.shape[:2], -1)
-    return TakePool(evidence, takes.kind, takes.audible)
+    return TakePool(evidence, takes.kind, takes.audible, takes.beneath, takes.faint)
 
 
 def join_takes(pools: list[TakePool]) -> TakePool:
     """Several pools as one."""
-    return TakePool(
-        np.concatenate([p.evidence for p in pools]),
-        np.concatenate([p.kind for p in pools]),
-        np.concatenate([p.audible for p in pools]),
-    )
+    return TakePool(*(np.concatenate([getattr(p, name) for p in pools]) for name in TakePool.__annotations__))
 
 
 def save_takes(path: Path, pool: TakePool) -> None:
     """Keep a pool (npz), whole or not at all."""
-    keep_arrays(path, evidence=pool.evidence, kind=pool.kind, audible=pool.audible)
+    keep_arrays(path, **vars(pool))
 
 
 def load_takes(path: Path) -> TakePool:
     """What `save_takes` kept."""
     with np.load(path) as stored:
-        return TakePool(stored["evidence"], stored["kind"], stored["audible"])
+        return TakePool(**{name: stored[name] for name in TakePool.__annotations__})

@@ -17,7 +17,7 @@ from .compose import Composer
 from .hearing import join_takes, load_takes
 from .material import Batch, PicturePool, TakePool
 from .pictures import load_picture_pools
-from .run import RECIPE
+from .recipe import RECIPE
 
 SEED: Final = 1000
 """Far from the seeds of the scenes that pick a head's checkpoint."""

@@ -41,12 +41,20 @@ class TakePool:
     """Evidence of every ten-second take of sound.
 
     `evidence` [N, 10, A] float16; `kind` [N] is the event recorded, or BACKGROUND; `audible` [N, 10]
-    says in which seconds it can be heard.
+    says in which seconds it can be heard; `beneath` [N] and `faint` [N, 10] the same of a quieter event.
     """
 
     evidence: NDArray[np.float16]
     kind: NDArray[np.int64]
     audible: NDArray[np.bool_]
+    beneath: NDArray[np.int64]
+    faint: NDArray[np.bool_]
+
+    def seconds_of(self, take: int, event: int) -> NDArray[np.bool_]:
+        """[10]: where the event can be heard in a take."""
+        heard: NDArray[np.bool_] = self.audible[take] & (event == self.kind[take])
+        heard |= self.faint[take] & (event == self.beneath[take])
+        return heard
 
     def nothing_like(self, share: float) -> NDArray[np.int64]:
         """[28, n]: that share of the takes of nothing where the ear comes nearest to hearing each event."""

@@ -11,7 +11,7 @@ Every stage keeps what it made under `work` and is skipped when that is there: a
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -30,11 +30,12 @@ from .audio_data import SoundBank, load_sounds
 from .audio_measure import source_folds
 from .audio_stage import SHARDS, prepare_pool, train_ear
 from .audio_student import StudentConfig, save_student, train_student
-from .compose import Composer, Recipe
+from .compose import Composer
 from .head import HeadSettings, background_shift, train_head
 from .hearing import hear, join_takes, load_takes, make_takes, save_takes
 from .material import PicturePool, TakePool
 from .pictures import picture_pools, read_photos, view_features
+from .recipe import NOTHING, PLAIN, RECIPE
 from .takes import Takes
 
 Report = Callable[[str, float, str], None]
@@ -49,10 +50,6 @@ HEAD: Final = DIIAConfig(
     ffn=192,
     dropout=0.05,
 )
-RECIPE: Final = Recipe(both=0.47, heard=0.20, seen=0.10, neither=0.10, wrong=0.07, change=0.12)
-PLAIN: Final = Recipe(relabel=0, hush=0, mishear=0)
-"""Scenes as they are, to pick checkpoints by."""
-NOTHING: Final = replace(PLAIN, both=0, heard=0, seen=0, neither=1, wrong=0, change=0, drop=0)
 # A hundredth of six batches were three scenes, and the prior a matter of luck.
 NOTHING_BATCHES: Final = 40
 FALSE_SECONDS: Final = 0.01

@@ -29,6 +29,10 @@ _SNR_DB: Final = (3.0, 40.0)
 """Loudest second of the event over that of the bed: people film what they want heard."""
 _ANOTHER_EVENT: Final = 0.25
 """Share of events that another one is heard beneath: somebody speaks in a train."""
+_ANOTHER_DB: Final = (0.0, 20.0)
+"""Loudest second of the event over that of the one beneath."""
+_BENEATH_DB: Final = 9.0
+"""An event so far below a louder one is still heard: a voice is followed in a train."""
 _SILENT: Final = 1e-4
 _BURSTS: Final = 0.35
 """Share of events that stop and go on, whatever the recording does."""
@@ -37,21 +41,27 @@ Wave = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Takes:
-    """`patches` [N, 10, 96, 64] float16 log-mel, `kind` [N], `audible` [N, 10]."""
+    """Takes in a row.
+
+    `patches` [N, 10, 96, 64] float16 log-mel; `kind` [N] the event, or BACKGROUND; `audible` [N, 10]
+    where it is heard; `beneath` [N] another event under it, or BACKGROUND; `faint` [N, 10] where that is.
+    """
 
     patches: NDArray[np.float16]
     kind: NDArray[np.int64]
     audible: NDArray[np.bool_]
+    beneath: NDArray[np.int64]
+    faint: NDArray[np.bool_]
 
     def save(self, path: Path) -> None:
         """Keep them (npz), whole or not at all."""
-        keep_arrays(path, patches=self.patches, kind=self.kind, audible=self.audible)
+        keep_arrays(path, **vars(self))
 
     @classmethod
     def load(cls, path: Path) -> Takes:
         """What `save` kept."""
         with np.load(path) as stored:
-            return cls(stored["patches"], stored["kind"], stored["audible"])
+            return cls(**{name: stored[name] for name in cls.__annotations__})
 
 
 def _rms(x: Wave) -> float:
@@ -64,8 +74,8 @@ def _per_second(x: Wave) -> NDArray[np.float64]:
     return np.asarray(np.sqrt(power + 1e-14))
 
 
-def audible_seconds(event: Wave, bed: Wave) -> NDArray[np.bool_]:
-    """[160000], [160000] → [10]: in which seconds the event can be heard over the bed.
+def audible_seconds(event: Wave, bed: Wave, buried_db: float = _BURIED_DB) -> NDArray[np.bool_]:
+    """[160000], [160000] → [10]: in which seconds the event is less than `buried_db` below the bed.
 
     A second in which far fewer tenths are loud than usual holds the tail of the sound only.
     """
@@ -74,7 +84,7 @@ def audible_seconds(event: Wave, bed: Wave) -> NDArray[np.bool_]:
     if level.max() < _SILENT:
         return np.zeros(T, np.bool_)
     loud = level > level.max() * 10 ** (-_AUDIBLE_DB / 20)
-    clear = level > _per_second(bed)[:, None] * 10 ** (-_BURIED_DB / 20)
+    clear = level > _per_second(bed)[:, None] * 10 ** (-buried_db / 20)
     count = (loud & clear).sum(axis=1)
     usual = float(np.median(count[count > 0])) if count.any() else 1.0
     heard: NDArray[np.bool_] = count >= max(1.0, 0.25 * usual)
@@ -170,12 +180,16 @@ class TakeMaker:
         source = sources[self.rng.choice(len(sources), p=weights / weights.sum())]
         return self.bank.wave(source[self.rng.integers(len(source))])
 
-    def _bed(self, kind: int) -> Wave:
-        """What else is heard: noise, nothing, other sounds, or another event, as life has it."""
-        rng = self.rng
+    def _another(self, kind: int) -> int:
+        """The event beneath one of that kind, BACKGROUND for none."""
         others = [k for k in self.kinds if k not in (kind, BACKGROUND)]
-        if kind != BACKGROUND and others and rng.random() < _ANOTHER_EVENT:
-            return _lay_out(self._draw(int(rng.choice(others))), rng)
+        if kind != BACKGROUND and others and self.rng.random() < _ANOTHER_EVENT:
+            return int(self.rng.choice(others))
+        return BACKGROUND
+
+    def _bed(self) -> Wave:
+        """What else is heard: noise, nothing, or sounds of something else, as life has it."""
+        rng = self.rng
         choice = rng.random()
         if choice < 0.2 or BACKGROUND not in self._tree:
             return _noise(rng)
@@ -187,11 +201,12 @@ class TakeMaker:
             bed = bed + other * (_rms(bed) / _rms(other)) * 10 ** rng.uniform(-0.5, 0.5)
         return bed
 
-    def take(self, kind: int) -> tuple[Wave, NDArray[np.bool_]]:
-        """[160000] float32 and in which of its ten seconds the event is audible."""
+    def take(self, kind: int) -> tuple[Wave, NDArray[np.bool_], int, NDArray[np.bool_]]:
+        """[160000] float32, where its event is audible, the event beneath, and where that is."""
         rng = self.rng
-        audible = np.zeros(T, np.bool_)
-        bed = self._bed(kind)
+        audible, faint = np.zeros(T, np.bool_), np.zeros(T, np.bool_)
+        beneath = self._another(kind)
+        bed = self._bed() if beneath == BACKGROUND else _lay_out(self._draw(beneath), rng)
         if kind == BACKGROUND:
             mix = bed
         else:
@@ -201,24 +216,27 @@ class TakeMaker:
             if self.rooms and rng.random() < 0.5:
                 event = _reverberate(event, self.rooms[rng.integers(len(self.rooms))])
             levels = _per_second(event)
-            snr = rng.uniform(*_SNR_DB)
+            snr = rng.uniform(*(_SNR_DB if beneath == BACKGROUND else _ANOTHER_DB))
             bed = bed * np.float32(levels.max() / (_per_second(bed).max() + 1e-9) * 10 ** (-snr / 20))
             audible = audible_seconds(event, bed)
+            if beneath != BACKGROUND:
+                faint = audible_seconds(bed, event, _BENEATH_DB)
             mix = event + bed
         if rng.random() < 0.6:
             mix = _colour(mix, rng)
         peak = float(np.abs(mix).max()) + 1e-9
         mix = mix / peak * np.float32(10 ** (rng.uniform(-24.0, 2.0) / 20))
         mix = mix + rng.normal(0.0, 10 ** rng.uniform(-5.0, -3.2), size=_LENGTH).astype(np.float32)
-        return np.clip(mix, -1.0, 1.0).astype(np.float32), audible
+        return np.clip(mix, -1.0, 1.0).astype(np.float32), audible, beneath, faint
 
     def make(self, wanted: dict[int, int], progress: Callable[[float], None] = lambda _: None) -> Takes:
         """So many takes of each event (or of BACKGROUND), in the order of `wanted`."""
         kinds = [kind for kind, count in wanted.items() for _ in range(count)]
-        patches = np.empty((len(kinds), T, 96, 64), np.float16)
-        audible = np.zeros((len(kinds), T), np.bool_)
+        count = len(kinds)
+        patches, beneath = np.empty((count, T, 96, 64), np.float16), np.empty(count, np.int64)
+        audible, faint = np.zeros((count, T), np.bool_), np.zeros((count, T), np.bool_)
         for row, kind in enumerate(kinds):
-            wave, audible[row] = self.take(kind)
+            wave, audible[row], beneath[row], faint[row] = self.take(kind)
             patches[row] = patch(wave.reshape(T, SAMPLE_RATE)).astype(np.float16)
-            progress((row + 1) / len(kinds))
-        return Takes(patches, np.asarray(kinds, np.int64), audible)
+            progress((row + 1) / count)
+        return Takes(patches, np.asarray(kinds, np.int64), audible, beneath, faint)

@@ -4,7 +4,9 @@ They work on evidence, in place, and move the label along. *Lending* shows an ev
 *Relabelling* lets two events trade places altogether, so that the head believes the evidence for a rare
 event as it believes that for a common one. *Voices* trade places in every other scene: whether a speaker is
 a man or a woman is for the ear to say, and a head that sees who recorded the few voices there are would
-find other reasons. *Hushing* and *mishearing* make one of the ear's two readings (`audio_evidence`), its own
+find other reasons. Ears *slip*: in a second here and there they take a voice for one of the other kind, so
+that a voice is judged by all of what is heard of it. *Mimics* are voices that do not speak, which few
+recordings hold. *Hushing* and *mishearing* make one of the ear's two readings (`audio_evidence`), its own
 classes, timid or mistaken: they were learnt from few recordings, and err more on others than on these.
 """
 
@@ -15,11 +17,17 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ...backbones.audio_concepts import CONCEPTS as HEARD
 from ...backbones.visual_concepts import CONCEPTS as SEEN
-from ...labels import BACKGROUND
+from ...labels import BACKGROUND, EVENT_NAMES
 from .material import PLUCKED, SPEECH, UNSEEN, audio_blocks
 
 PERSON_CHANNEL: Final = SEEN.index("person")
+_MIMICS: Final = {
+    EVENT_NAMES.index("Baby cry, infant cry"): ("laughter", "child"),
+    **dict.fromkeys(SPEECH, ("singing", "laughter", "child")),
+}
+"""What is taken for an event and is none of it, by the other concept that AudioSet has for it."""
 
 
 def relabel(
@@ -72,6 +80,30 @@ def _swap(label: NDArray[np.int64], audio: NDArray[np.float32], first: int, seco
 def swap_voices(audio: NDArray[np.float32], label: NDArray[np.int64]) -> None:
     """Men speak where women did and the other way about, in place: [..., A], [...]."""
     _swap(label, audio, *SPEECH)
+
+
+def slip_voices(audio: NDArray[np.float32], rng: np.random.Generator) -> None:
+    """In up to half of the seconds a man's voice is heard as a woman's or the other way about: [10, A]."""
+    seconds = np.flatnonzero(rng.random(len(audio)) < rng.uniform(0.0, 0.5))[:, None]
+    man, woman = SPEECH
+    for offset in audio_blocks(audio.shape[-1]):
+        pair = [offset + man, offset + woman]
+        audio[seconds, pair] = audio[seconds, pair[::-1]]
+
+
+def mimic(audio: NDArray[np.float32], event: int, rng: np.random.Generator) -> None:
+    """Where nothing is heard, something like the event that has a name of its own, in place: [10, A]."""
+    if event not in _MIMICS:
+        return
+    first, last = sorted(rng.integers(0, len(audio) + 1, size=2))
+    seconds, count = np.arange(first, last), last - first
+    other = HEARD.index(str(rng.choice(_MIMICS[event])))
+    loud = rng.uniform(0.7, 1.0) + rng.normal(0.0, 0.05, count)
+    audio[seconds, other] = np.maximum(audio[seconds, other], loud.clip(0.0, 1.0))
+    blocks = audio_blocks(audio.shape[-1])
+    for offset, reading in zip(blocks, (loud - rng.uniform(0.2, 0.6), rng.uniform(0.2, 1.0)), strict=False):
+        heard = reading + rng.normal(0.0, 0.1, count)
+        audio[seconds, offset + event] = np.maximum(audio[seconds, offset + event], heard.clip(0.0, 1.0))
 
 
 def hush(audio: NDArray[np.float32], event: int, rng: np.random.Generator) -> None:
