@@ -15,9 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ...backbones.audio_cnn import AudioCNN
 from ...backbones.audio_evidence import AudioEvidence
-from ...backbones.yamnet import Yamnet
 from ...labels import BACKGROUND
 from .audio_data import SoundBank
 from .audio_measure import source_folds
@@ -60,9 +58,8 @@ def make_takes(
     return TakeMaker(bank, chosen, rooms, seed + fold).make(wanted, progress)
 
 
-def hear(takes: Takes, ear: AudioCNN, listener: Yamnet | None, batch: int = 64) -> TakePool:
-    """What an ear makes of takes."""
-    network = AudioEvidence(ear, listener).eval()
+def hear(takes: Takes, network: AudioEvidence, batch: int = 64) -> TakePool:
+    """What an ear, in eval mode, makes of takes."""
     patches = takes.patches.reshape(-1, *takes.patches.shape[2:])
     parts: list[NDArray[np.float16]] = []
     with torch.inference_mode():

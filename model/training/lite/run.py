@@ -1,7 +1,8 @@
 """`avel train lite`: from a folder of photographs and sounds to the weights that ship in the package.
 
     pictures   photographs → views → features → probes → evidence
-    ear        sounds → mixtures with the teacher's scores → student (audio_stage), and one student a fold
+    ear        sounds → mixtures with the teacher's scores → student (audio_stage), and one student a fold;
+               a reader of YAMNet's embedding, likewise
     takes      ten-second takes, heard by the student of the other folds
     head       DIIA on composed scenes, one head for each light profile
 
@@ -18,11 +19,13 @@ from typing import Any, Final
 
 import torch
 from safetensors.torch import save_file
+from torch import nn
 
 from ...backbones.audio_cnn import AudioCNN, load_audio_cnn
 from ...backbones.audio_evidence import DIM as AUDIO_DIM
+from ...backbones.audio_evidence import READER, AudioEvidence, load_reader
 from ...backbones.visual_evidence import DIM as VISUAL_DIM
-from ...backbones.yamnet import load_yamnet
+from ...backbones.yamnet import Yamnet, load_yamnet
 from ...checkpoint import save_checkpoint
 from ...diia import DIIAConfig
 from .audio_augment import room_bank
@@ -35,6 +38,7 @@ from .head import HeadSettings, background_shift, train_head
 from .hearing import hear, join_takes, load_takes, make_takes, save_takes
 from .material import PicturePool, TakePool
 from .pictures import picture_pools, read_photos, view_features
+from .reader import train_reader
 from .recipe import NOTHING, PLAIN, RECIPE
 from .takes import Takes
 
@@ -95,6 +99,8 @@ def train_lite(settings: LiteSettings, report: Report = lambda *_: None) -> dict
     _ear(s, report)
     results: dict[str, Any] = {}
     teacher = s.data / "teacher" / "yamnet_spectra_in.tflite"
+    if teacher.is_file():
+        _reader(s, None, report)
     for profile in ("lite", "lite-yamnet") if teacher.is_file() else ("lite",):
         takes = _takes(s, profile, teacher if profile == "lite-yamnet" else None, report)
         results[profile] = _head(s, profile, pictures, takes, report)
@@ -137,6 +143,22 @@ def _fold_ear(s: LiteSettings, fold: int, report: Report) -> AudioCNN:
     return load_audio_cnn(path)
 
 
+def _reader(s: LiteSettings, fold: int | None, report: Report) -> nn.Linear:
+    """The reader of YAMNet that ships, or the one that never heard the sources of this fold."""
+    path = s.out / READER if fold is None else s.work / f"reader_without_{fold}.safetensors"
+    if not path.is_file():
+        bank, pool, _ = prepare_pool(s.data, s.work / "ear", shards=s.shards, report=report)
+        reader = train_reader(pool, () if fold is None else source_folds(bank)[fold])
+        save_file({name: value.half().contiguous() for name, value in reader.state_dict().items()}, path)
+    return load_reader(path)
+
+
+def _network(s: LiteSettings, fold: int, listener: Yamnet | None, report: Report) -> AudioEvidence:
+    """The ear of a profile that never heard the sources of this fold."""
+    reader = _reader(s, fold, report) if listener is not None else None
+    return AudioEvidence(_fold_ear(s, fold, report), listener, reader).eval()
+
+
 def _takes(s: LiteSettings, profile: str, teacher: Path | None, report: Report) -> dict[str, TakePool]:
     listener = load_yamnet(teacher) if teacher is not None else None
     pools: dict[str, TakePool] = {}
@@ -147,7 +169,7 @@ def _takes(s: LiteSettings, profile: str, teacher: Path | None, report: Report) 
             kept = s.work / f"takes_{profile}_{part}_{fold}.npz"
             if not kept.is_file():
                 takes = _drawn(s, bank, fold, part, report)
-                save_takes(kept, hear(takes, _fold_ear(s, fold, report), listener))
+                save_takes(kept, hear(takes, _network(s, fold, listener, report)))
             parts.append(load_takes(kept))
         pools[part] = join_takes(parts)
     return pools
