@@ -1,6 +1,7 @@
 """The light backbones' evidence: what the concepts cover, the scale, photographs named rightly."""
 
 import csv
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,11 +9,12 @@ import torch
 from avel_live.model.backbones import audio_concepts, visual_concepts
 from avel_live.model.backbones.audio_cnn import AudioCNN
 from avel_live.model.backbones.audio_evidence import DIM as AUDIO_DIM
-from avel_live.model.backbones.audio_evidence import AudioEvidence
+from avel_live.model.backbones.audio_evidence import AudioEvidence, load_reader, read_events
 from avel_live.model.backbones.efficientnet_lite import load_efficientnet_lite0
 from avel_live.model.backbones.evidence import evidence
 from avel_live.model.backbones.visual_evidence import DIM as VISUAL_DIM
 from avel_live.model.backbones.visual_evidence import load_visual_evidence
+from avel_live.model.errors import ModelFileError
 from avel_live.model.labels import EVENT_NAMES
 from avel_live.model.profiles import LITE, LITE_YAMNET
 from support.shared import DATA, needs_data
@@ -51,6 +53,24 @@ def test_speech_is_divided_between_man_and_woman() -> None:
         both = (ear.ear.scores(embedding)[:, None] * ear.weights).amax(-1)[:, male]
     back = torch.exp((out[:, [male, female]] - 1) * 7) - np.exp(-7)
     torch.testing.assert_close(back.sum(1), both, rtol=1e-3, atol=1e-4)
+
+
+def test_who_speaks_the_ear_says_and_everything_else_the_reader() -> None:
+    rng = torch.Generator().manual_seed(1)
+    logits, voices = (3 * torch.randn(50, len(EVENT_NAMES), generator=rng) for _ in range(2))
+    male, female = (EVENT_NAMES.index(w) for w in EVENT_NAMES if "speech" in w)
+    read, plain = read_events(logits, voices), torch.sigmoid(logits)
+    others = [k for k in range(len(EVENT_NAMES)) if k not in (male, female)]
+    assert torch.equal(read[:, others], plain[:, others])
+    torch.testing.assert_close(read[:, [male, female]].sum(1), plain[:, [male, female]].amax(1))
+    assert torch.equal(read[:, male] > read[:, female], voices[:, male] > voices[:, female])
+
+
+def test_a_damaged_reader_is_named(tmp_path: Path) -> None:
+    damaged = tmp_path / "reader.safetensors"
+    damaged.write_bytes(b"no weights")
+    with pytest.raises(ModelFileError, match=r"reader\.safetensors: missing or damaged"):
+        load_reader(damaged)
 
 
 def test_a_frame_is_judged_by_itself_and_whole_evidence_is_repeated() -> None:

@@ -12,6 +12,7 @@ from avel_live.model.training.lite.audio_data import Sound, SoundBank
 from avel_live.model.training.lite.audio_measure import accuracy, per_recording, source_folds
 from avel_live.model.training.lite.audio_pool import Mixer, Pool
 from avel_live.model.training.lite.audio_student import StudentConfig, event_targets, train_student
+from avel_live.model.training.lite.reader import train_reader
 
 RATE = 16_000
 
@@ -97,6 +98,26 @@ def test_thin_classes_are_taught_by_the_teacher() -> None:
     assert target[:, truck].max() > 0
     np.testing.assert_array_equal(target[:, bell], pool.labels[:, bell] == 1)
     assert (weight == 1).all()
+
+
+def test_a_reader_learns_from_the_sources_it_may_hear() -> None:
+    pool = make_pool(3_000)
+    pool.scores[:] = 0
+    for event in range(3):  # each event moves dimensions of its own, but in group 3 those of the next
+        rows = np.flatnonzero(pool.labels[:, event] == 1)
+        first = 50 * np.where(pool.groups[rows, 0] == 3, (event + 1) % 3, event)
+        pool.embedding[rows[:, None], first[:, None] + np.arange(50)] += 2
+    mine = pool.groups[:, 0] != 3
+    answers = []
+    for left_out in ((3,), ()):
+        reader = train_reader(pool, left_out)
+        with torch.inference_mode():
+            answers.append(reader(torch.from_numpy(pool.embedding.astype(np.float32))).numpy().argmax(1))
+    truth = pool.labels.argmax(1)
+    assert (answers[0] == truth)[mine].mean() > 0.95
+    assert (answers[0] == truth)[~mine].mean() < 0.05
+    assert (answers[1] == answers[0])[mine].mean() > 0.9
+    assert torch.equal(train_reader(pool, (3,)).weight, train_reader(pool, (3,)).weight)
 
 
 def test_an_interrupted_training_goes_on_to_the_same_end(tmp_path: Path) -> None:
