@@ -59,7 +59,7 @@ LITE: Final = Profile(
 LITE_YAMNET: Final = Profile(
     "lite-yamnet",
     VisualSpec("efficientnet-lite0", 76),
-    AudioSpec("yamnet", 72),
+    AudioSpec("yamnet", 100),
     "lite_yamnet_head.safetensors",
     "a better ear: fetches YAMNet's weights once, or takes them by path",
 )

@@ -1,10 +1,11 @@
 """The light profiles' ear: what an audio network says of each concept, as evidence.
 
-Two voices are reported side by side. The *concepts* read AudioSet's 521 scores: our small network's
-imitation of them (`lite`), or those of YAMNet, the listener (`lite-yamnet`). The *classes* are a judgement
-of the 28 events learnt from labels: by our network, or by a linear reader of the listener's embedding.
-Whether speech is a man's or a woman's our network says in either case: YAMNet's classes do not know,
-and a reader of its embedding told unseen voices apart worse.
+Several voices are reported side by side. The *concepts* read AudioSet's 521 scores: our small network's
+imitation of them (`lite`), or those of YAMNet, the listener (`lite-yamnet`). The *classes* are our network's
+own judgement of the 28 events, learnt from labels. Those *read* (`lite-yamnet` only) are what a reader of
+the listener's embedding makes of the 28 events, learnt from the same labels: it is wrong where our network
+is not, and the other way about. Whether speech is a man's or a woman's our network says each time: YAMNet's
+classes do not know, and readers of its embedding told unseen voices apart worse.
 """
 
 from __future__ import annotations
@@ -24,7 +25,11 @@ from .yamnet import EMBEDDING_DIM, Yamnet, load_yamnet
 
 READER: Final = "lite_yamnet_reader.safetensors"
 """File in `model/weights/`."""
+_READER_WIDTH: Final = 256
 DIM: Final = len(CONCEPTS) + len(EVENT_NAMES)
+"""Of `lite`: concepts and classes."""
+YAMNET_DIM: Final = DIM + len(EVENT_NAMES)
+"""Of `lite-yamnet`: what is read besides."""
 _MALE: Final = EVENT_NAMES.index("Male speech, man speaking")
 _FEMALE: Final = EVENT_NAMES.index("Female speech, woman speaking")
 
@@ -45,28 +50,38 @@ def divide_speech(scores: Tensor, logits: Tensor) -> Tensor:
     return scores * _with_speech(torch.ones_like(scores), 1.0 - female, female)
 
 
+class Reader(nn.Sequential):
+    """YAMNet's embedding [..., 1024] → independent logits of the 28 events [..., 28]."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            nn.Linear(EMBEDDING_DIM, _READER_WIDTH),
+            nn.ReLU(),
+            nn.Dropout(0.5),
+            nn.Linear(_READER_WIDTH, len(EVENT_NAMES)),
+        )
+
+
 def read_events(logits: Tensor, voices: Tensor) -> Tensor:
-    """[N, 28] logits of a reader of YAMNet's embedding, and the ear's → [N, 28] probabilities."""
+    """[N, 28] logits of the reader and of the ear → [N, 28] probabilities, speech divided by the ear."""
     events = torch.sigmoid(logits)
     speech = torch.maximum(events[:, _MALE], events[:, _FEMALE])[:, None]
     return divide_speech(_with_speech(events, speech, speech), voices)
 
 
 class AudioEvidence(nn.Module):
-    """Log-mel patches → [N, concepts + 28] evidence.
+    """Log-mel patches → evidence, [N, DIM] or, with a listener, [N, YAMNET_DIM].
 
     Args:
         ear: our network.
         listener: YAMNet, to be believed about everything but who speaks.
-        reader: [..., 1024] embedding of the listener → [..., 28] logits; given where the listener is.
+        reader: of the listener's embedding; given where the listener is.
 
     """
 
     weights: Tensor
 
-    def __init__(
-        self, ear: AudioCNN, listener: Yamnet | None = None, reader: nn.Linear | None = None
-    ) -> None:
+    def __init__(self, ear: AudioCNN, listener: Yamnet | None = None, reader: Reader | None = None) -> None:
         super().__init__()
         self.ear = ear
         self.listener = listener
@@ -74,18 +89,19 @@ class AudioEvidence(nn.Module):
         self.register_buffer("weights", torch.from_numpy(concept_weights()), persistent=False)
 
     def forward(self, patches: Tensor) -> Tensor:
-        """[N, 96, 64] log-mel → [N, concepts + 28]."""
+        """[N, 96, 64] log-mel → [N, DIM or YAMNET_DIM]."""
         embedding = self.ear(patches)
         voices = self.ear.class_logits(embedding)
         if self.listener is None or self.reader is None:
-            scores = self.ear.scores(embedding)
-            events = torch.sigmoid(voices)
-        else:
-            heard = self.listener(patches)
-            scores = self.listener.scores(heard)
-            events = read_events(self.reader(heard), voices)
+            return torch.cat(self._said(self.ear.scores(embedding), voices), dim=1)
+        heard = self.listener(patches)
+        read = evidence(read_events(self.reader(heard), voices))
+        return torch.cat([*self._said(self.listener.scores(heard), voices), read], dim=1)
+
+    def _said(self, scores: Tensor, voices: Tensor) -> tuple[Tensor, Tensor]:
+        """[N, 521] AudioSet scores and [N, 28] logits of the ear → evidence of concepts and of classes."""
         concepts = (scores[:, None, :] * self.weights).amax(dim=-1)
-        return torch.cat([evidence(divide_speech(concepts, voices)), evidence(events)], dim=1)
+        return evidence(divide_speech(concepts, voices)), evidence(torch.sigmoid(voices))
 
 
 def load_audio_evidence(weights: Path | None = None) -> AudioEvidence:
@@ -93,7 +109,7 @@ def load_audio_evidence(weights: Path | None = None) -> AudioEvidence:
     return AudioEvidence(load_audio_cnn(weights)).eval()
 
 
-def load_reader(path: Path | None = None) -> nn.Linear:
+def load_reader(path: Path | None = None) -> Reader:
     """What reads the 28 events from YAMNet's embedding, with its shipped weights.
 
     Raises:
@@ -104,13 +120,13 @@ def load_reader(path: Path | None = None) -> nn.Linear:
     from safetensors.torch import load_file
 
     path = path or Path(__file__).parent.parent / "weights" / READER
-    reader = nn.Linear(EMBEDDING_DIM, len(EVENT_NAMES))
+    reader = Reader()
     try:
         reader.load_state_dict({name: value.float() for name, value in load_file(path).items()})
     except (SafetensorError, RuntimeError, OSError) as error:
         first = str(error).splitlines()[0]
         raise ModelFileError(f"reader of YAMNet {path}: missing or damaged ({first})") from error
-    return reader
+    return reader.eval()
 
 
 def load_yamnet_evidence(weights: Path | None = None) -> AudioEvidence:

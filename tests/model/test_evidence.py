@@ -9,7 +9,7 @@ import torch
 from avel_live.model.backbones import audio_concepts, visual_concepts
 from avel_live.model.backbones.audio_cnn import AudioCNN
 from avel_live.model.backbones.audio_evidence import DIM as AUDIO_DIM
-from avel_live.model.backbones.audio_evidence import AudioEvidence, load_reader, read_events
+from avel_live.model.backbones.audio_evidence import YAMNET_DIM, AudioEvidence, load_reader, read_events
 from avel_live.model.backbones.efficientnet_lite import load_efficientnet_lite0
 from avel_live.model.backbones.evidence import evidence
 from avel_live.model.backbones.visual_evidence import DIM as VISUAL_DIM
@@ -32,7 +32,7 @@ def test_scale() -> None:
 
 def test_dims_are_the_profiles() -> None:
     assert (LITE.visual.dim, LITE.audio.dim) == (VISUAL_DIM, AUDIO_DIM)
-    assert (LITE_YAMNET.visual.dim, LITE_YAMNET.audio.dim) == (VISUAL_DIM, AUDIO_DIM)
+    assert (LITE_YAMNET.visual.dim, LITE_YAMNET.audio.dim) == (VISUAL_DIM, YAMNET_DIM)
 
 
 def test_what_rests_on_nothing_is_only_the_shofar() -> None:

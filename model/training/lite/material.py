@@ -79,8 +79,9 @@ class Batch:
 
 
 def audio_blocks(width: int) -> tuple[int, ...]:
-    """Where in the audio evidence blocks of one channel per event begin: concepts, then the ear's classes."""
-    return (0, len(HEARD)) if width >= len(HEARD) + BACKGROUND else (0,)
+    """Where blocks of one channel per event begin: of concepts, of the ear's classes, of what is read."""
+    starts = (0, len(HEARD), len(HEARD) + BACKGROUND)
+    return tuple(start for start in starts if start + BACKGROUND <= width)
 
 
 def twins(first: int, second: int) -> bool:
