@@ -6,7 +6,7 @@ clips: those measure, they do not choose.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -28,7 +28,6 @@ class HeadSettings:
         weight_decay: of AdamW.
         noise: standard deviation of the noise on evidence.
         smoothing: label smoothing; confidence is calibrated afterwards.
-        taught: where there are teachers, how much of the target is theirs; the rest is the label's.
         validate_every: steps between validations.
         seed: of weights, scenes and noise.
 
@@ -40,7 +39,6 @@ class HeadSettings:
     weight_decay: float = 0.02
     noise: float = 0.03
     smoothing: float = 0.02
-    taught: float = 0.7
     validate_every: int = 400
     seed: int = 0
 
@@ -98,13 +96,8 @@ def train_head(
     composer: Composer,
     validation: list[Batch],
     progress: Callable[[int, float, float, float], None] = lambda *_: None,
-    teachers: Sequence[DIIA] = (),
 ) -> tuple[DIIA, float]:
     """The best head by validation accuracy, and that accuracy.
-
-    Heads that differ in nothing but their seed agree on composed scenes and differ on real ones. One that
-    learns from what several of them say on average (Hinton et al., Distilling the Knowledge in a Neural
-    Network, 2015) has their mean's steadiness at the price of one.
 
     Args:
         config: dimensions of the head.
@@ -112,7 +105,6 @@ def train_head(
         composer: training scenes.
         validation: scenes composed from held-out material.
         progress: told (step, loss, validation accuracy, event accuracy) now and then.
-        teachers: heads to learn from, besides the labels.
 
     """
     torch.manual_seed(settings.seed)
@@ -126,18 +118,11 @@ def train_head(
     for step in range(1, settings.steps + 1):
         model.train()
         visual, audio, visual_mask, audio_mask, label = tensors(composer.batch(settings.batch))
-        taught = _taught(teachers, (visual, audio, visual_mask, audio_mask))
         visual = visual + settings.noise * torch.randn_like(visual)
         audio = audio + settings.noise * torch.randn_like(audio)
         logits = model(visual, audio, visual_mask, audio_mask).logits
         known = visual_mask | audio_mask
-        if taught is None:
-            cost = loss_on(logits[known], label[known], settings.smoothing)
-        else:
-            wanted = torch.lerp(
-                torch.nn.functional.one_hot(label, logits.shape[-1]).float(), taught, settings.taught
-            )
-            cost = torch.nn.functional.cross_entropy(logits[known], wanted[known])
+        cost = loss_on(logits[known], label[known], settings.smoothing)
         optimiser.zero_grad(set_to_none=True)
         cost.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -151,15 +136,6 @@ def train_head(
                 best, best_state = accuracy, {k: v.clone() for k, v in model.state_dict().items()}
     model.load_state_dict(best_state)
     return model.eval(), best
-
-
-@torch.inference_mode()
-def _taught(teachers: Sequence[DIIA], scene: tuple[torch.Tensor, ...]) -> torch.Tensor | None:
-    """Mean of the teachers' probabilities, [B, 10, 29]; None without teachers."""
-    if not teachers:
-        return None
-    said = [teacher.eval()(*scene).logits for teacher in teachers]
-    return torch.stack(said).softmax(-1).mean(0)
 
 
 def loss_on(logits: torch.Tensor, label: torch.Tensor, smoothing: float) -> torch.Tensor:

@@ -4,7 +4,7 @@
     ear        sounds → mixtures with the teacher's scores → student (audio_stage), and one student a fold;
                a reader of YAMNet's embedding, likewise
     takes      ten-second takes, heard by the student of the other folds
-    head       DIIA on composed scenes, for each light profile: several heads, and one that learns from them
+    head       DIIA on composed scenes, one head for each light profile
 
 Every stage keeps what it made under `work` and is skipped when that is there: a killed run goes on.
 """
@@ -25,8 +25,8 @@ from ...backbones.audio_evidence import DIM as AUDIO_DIM
 from ...backbones.audio_evidence import READER, AudioEvidence, Reader, load_reader
 from ...backbones.visual_evidence import DIM as VISUAL_DIM
 from ...backbones.yamnet import Yamnet, load_yamnet
-from ...checkpoint import load_checkpoint, save_checkpoint
-from ...diia import DIIA, DIIAConfig
+from ...checkpoint import save_checkpoint
+from ...diia import DIIAConfig
 from ...profiles import get_profile
 from .audio_augment import room_bank
 from .audio_data import SoundBank, load_sounds
@@ -71,7 +71,6 @@ class LiteSettings:
         out: where the weight files go.
         student: how the ear is trained.
         head: how each head is trained.
-        teachers: heads with other seeds, from whose mean the one that ships learns.
         shards: thousands of mixed seconds for the ear.
         seed: of everything that is drawn here.
 
@@ -82,7 +81,6 @@ class LiteSettings:
     out: Path
     student: StudentConfig = field(default_factory=StudentConfig)
     head: HeadSettings = field(default_factory=HeadSettings)
-    teachers: int = 5
     shards: int = SHARDS
     seed: int = 7
 
@@ -197,28 +195,15 @@ def _head(
     takes: dict[str, TakePool],
     report: Report,
 ) -> float:
+    composer = Composer(pictures[0], takes["train"], RECIPE, s.seed)
     validation = [Composer(pictures[1], takes["validation"], PLAIN, seed).batch(64) for seed in range(6)]
 
-    def learn(name: str, settings: HeadSettings, scenes: int, teachers: list[DIIA]) -> tuple[DIIA, float]:
-        """A head on the training scenes of that seed."""
+    def told(step: int, cost: float, accuracy: float, events: float) -> None:
+        text = f"loss {cost:.3f}, validation {accuracy:.3f}, events {events:.3f}"
+        report(f"head of {profile}", step / s.head.steps, text)
 
-        def told(step: int, cost: float, accuracy: float, events: float) -> None:
-            text = f"loss {cost:.3f}, validation {accuracy:.3f}, events {events:.3f}"
-            report(name, step / settings.steps, text)
-
-        composer = Composer(pictures[0], takes["train"], RECIPE, scenes)
-        config = replace(HEAD, audio_dim=get_profile(profile).audio.dim)
-        return train_head(config, settings, composer, validation, told, teachers)
-
-    teachers = []
-    for number in range(1, s.teachers + 1):
-        kept = s.work / f"head_{profile}_{number}.safetensors"
-        if not kept.is_file():
-            settings = replace(s.head, seed=s.head.seed + number)
-            teacher, _ = learn(f"teacher {number} of {profile}", settings, 100 + number, [])
-            save_checkpoint(kept, teacher, profile=profile)
-        teachers.append(load_checkpoint(kept)[0])
-    model, accuracy = learn(f"head of {profile}", s.head, s.seed, teachers)
+    config = replace(HEAD, audio_dim=get_profile(profile).audio.dim)
+    model, accuracy = train_head(config, s.head, composer, validation, told)
     nothing = [
         Composer(pictures[1], takes["validation"], NOTHING, 20 + seed).batch(64)
         for seed in range(NOTHING_BATCHES)
