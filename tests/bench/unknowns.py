@@ -27,7 +27,7 @@ from avel_live.model.training.lite.recipe import NOTHING, PLAIN
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-EVENTS = replace(PLAIN, both=1.0, heard=0, seen=0, neither=0, wrong=0, change=0, drop=0)
+EVENTS = replace(PLAIN, both=1.0, heard=0, seen=0, neither=0, wrong=0, change=0, beneath=0, drop=0)
 
 
 def roc_area(known: NDArray[np.float32], unknown: NDArray[np.float32]) -> float:
