@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import ModelFileError
+from .errors import ModelFileError, first_line
+from .formats.weights import save_weights
 from .labels import LABELS
 
 if TYPE_CHECKING:
@@ -65,13 +65,6 @@ def save_checkpoint(
         half: store weights as float16.
 
     """
-    import torch
-    from safetensors.torch import save_file
-
-    tensors = {
-        name: (value.to(torch.float16) if half and value.is_floating_point() else value).contiguous()
-        for name, value in model.state_dict().items()
-    }
     metadata = {
         "format": FORMAT,
         "profile": profile,
@@ -80,12 +73,7 @@ def save_checkpoint(
         "info": json.dumps(info or {}),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        save_file(tensors, temporary, metadata)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    save_weights(path, model, metadata, half=half)
 
 
 def read_info(path: Path, *, profile: str | None = None) -> CheckpointInfo:
@@ -169,8 +157,9 @@ def load_checkpoint(path: Path, *, profile: str | None = None) -> tuple[DIIA, Ch
         tensors = {name: value.float() for name, value in load_file(path).items()}
         model.load_state_dict(tensors)
     except (SafetensorError, RuntimeError) as error:
-        first_line = str(error).splitlines()[0]
-        raise ModelFileError(f"checkpoint {path}: weights do not fit its config ({first_line})") from error
+        raise ModelFileError(
+            f"checkpoint {path}: weights do not fit its config ({first_line(error)})"
+        ) from error
     return model.eval(), info
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..errors import ModelFileError
+from ..formats.weights import load_weights
 from ..labels import EVENT_NAMES
 
 EMBEDDING_DIM: Final = 256
@@ -90,14 +90,6 @@ def load_audio_cnn(path: Path | None = None) -> AudioCNN:
         ModelFileError: the file is missing or does not fit.
 
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    path = path or weight_file()
     network = AudioCNN()
-    try:
-        network.load_state_dict({name: value.float() for name, value in load_file(path).items()})
-    except (SafetensorError, RuntimeError, OSError) as error:
-        first = str(error).splitlines()[0]
-        raise ModelFileError(f"audio network weights {path}: missing or damaged ({first})") from error
+    load_weights(network, path or weight_file(), "audio network weights")
     return network.eval()

@@ -16,7 +16,7 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from ..errors import ModelFileError
+from ..formats.weights import load_weights
 from ..labels import EVENT_NAMES
 from .audio_cnn import AudioCNN, load_audio_cnn
 from .audio_concepts import CONCEPTS, concept_weights
@@ -69,34 +69,46 @@ def read_events(logits: Tensor, voices: Tensor) -> Tensor:
     return divide_speech(_with_speech(events, speech, speech), voices)
 
 
+class Listener(nn.Module):
+    """YAMNet and the reader of its embedding, which are of use together only."""
+
+    def __init__(self, yamnet: Yamnet, reader: Reader) -> None:
+        super().__init__()
+        self.yamnet = yamnet
+        self.reader = reader
+
+    def forward(self, patches: Tensor) -> tuple[Tensor, Tensor]:
+        """[N, 96, 64] log-mel → [N, 521] scores and [N, 28] logits."""
+        embedding = self.yamnet(patches)
+        return self.yamnet.scores(embedding), self.reader(embedding)
+
+
 class AudioEvidence(nn.Module):
     """Log-mel patches → evidence, [N, DIM] or, with a listener, [N, YAMNET_DIM].
 
     Args:
         ear: our network.
-        listener: YAMNet, to be believed about everything but who speaks.
-        reader: of the listener's embedding; given where the listener is.
+        listener: to be believed about everything but who speaks.
 
     """
 
     weights: Tensor
 
-    def __init__(self, ear: AudioCNN, listener: Yamnet | None = None, reader: Reader | None = None) -> None:
+    def __init__(self, ear: AudioCNN, listener: Listener | None = None) -> None:
         super().__init__()
         self.ear = ear
         self.listener = listener
-        self.reader = reader
         self.register_buffer("weights", torch.from_numpy(concept_weights()), persistent=False)
 
     def forward(self, patches: Tensor) -> Tensor:
         """[N, 96, 64] log-mel → [N, DIM or YAMNET_DIM]."""
         embedding = self.ear(patches)
         voices = self.ear.class_logits(embedding)
-        if self.listener is None or self.reader is None:
+        if self.listener is None:
             return torch.cat(self._said(self.ear.scores(embedding), voices), dim=1)
-        heard = self.listener(patches)
-        read = evidence(read_events(self.reader(heard), voices))
-        return torch.cat([*self._said(self.listener.scores(heard), voices), read], dim=1)
+        scores, logits = self.listener(patches)
+        read = evidence(read_events(logits, voices))
+        return torch.cat([*self._said(scores, voices), read], dim=1)
 
     def _said(self, scores: Tensor, voices: Tensor) -> tuple[Tensor, Tensor]:
         """[N, 521] AudioSet scores and [N, 28] logits of the ear → evidence of concepts and of classes."""
@@ -116,19 +128,11 @@ def load_reader(path: Path | None = None) -> Reader:
         ModelFileError: the file is missing or does not fit.
 
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    path = path or Path(__file__).parent.parent / "weights" / READER
     reader = Reader()
-    try:
-        reader.load_state_dict({name: value.float() for name, value in load_file(path).items()})
-    except (SafetensorError, RuntimeError, OSError) as error:
-        first = str(error).splitlines()[0]
-        raise ModelFileError(f"reader of YAMNet {path}: missing or damaged ({first})") from error
+    load_weights(reader, path or Path(__file__).parent.parent / "weights" / READER, "reader of YAMNet")
     return reader.eval()
 
 
 def load_yamnet_evidence(weights: Path | None = None) -> AudioEvidence:
     """The `lite-yamnet` ear: YAMNet's weights from `weights` or fetched, ours from the package."""
-    return AudioEvidence(load_audio_cnn(), load_yamnet(weights), load_reader()).eval()
+    return AudioEvidence(load_audio_cnn(), Listener(load_yamnet(weights), load_reader())).eval()

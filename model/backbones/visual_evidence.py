@@ -13,7 +13,7 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from ..errors import ModelFileError
+from ..formats.weights import load_weights
 from .efficientnet_lite import FEATURE_DIM, EfficientNetLite0, load_efficientnet_lite0
 from .evidence import evidence
 from .visual_concepts import CONCEPTS, PROBES, concept_matrix
@@ -64,16 +64,6 @@ def load_visual_evidence(weights: Path | None = None, probes: Path | None = None
         ModelFileError: a file is missing or does not fit.
 
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
     eye = VisualEvidence(load_efficientnet_lite0(weights))
-    path = probes or probe_file()
-    try:
-        eye.probes.load_state_dict({name: value.float() for name, value in load_file(path).items()})
-    except (SafetensorError, RuntimeError, OSError) as error:
-        first = str(error).splitlines()[0]
-        raise ModelFileError(
-            f"visual probes {path}: missing or damaged ({first}); reinstall avel-live"
-        ) from error
+    load_weights(eye.probes, probes or probe_file(), "visual probes", "; reinstall avel-live")
     return eye.eval()

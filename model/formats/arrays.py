@@ -18,7 +18,7 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ModelFileError
+from ..errors import ModelFileError, first_line
 
 Kind = Literal["keras", "torch", "npz", "safetensors"]
 Arrays = dict[str, NDArray[np.float32]]
@@ -119,9 +119,8 @@ def read_torch(path: Path) -> Arrays:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for damaged files
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ModelFileError(
-            f"weights {path}: damaged or not a plain state dict ({first}); fetch the file again"
+            f"weights {path}: damaged or not a plain state dict ({first_line(error)}); fetch the file again"
         ) from error
     if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
         state = state["state_dict"]

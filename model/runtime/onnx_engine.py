@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import BackendError, ModelFileError
+from ..errors import BackendError, ModelFileError, first_line
 from ..profiles import GRID
 from .base import EngineOptions, Precision
 from .cache import EngineCache
@@ -82,8 +82,7 @@ def open_session(
     try:
         return ort.InferenceSession(str(path), options, providers=list(providers))
     except Exception as error:  # its exceptions share no base class of their own
-        first = str(error).splitlines()[0]
-        raise ModelFileError(f"graph {path}: ONNX Runtime can't load it ({first})") from error
+        raise ModelFileError(f"graph {path}: ONNX Runtime can't load it ({first_line(error)})") from error
 
 
 class OnnxEngine(EngineBase):

@@ -25,7 +25,7 @@ from torch import Tensor
 from ..checkpoint import save_checkpoint
 from ..diia import DIIA, DIIAConfig
 from ..diia import loss as supervised_loss
-from ..errors import AvelError, ModelFileError
+from ..errors import AvelError, ModelFileError, first_line
 from . import weak
 from .data import IGNORE, Batch, DataSet, Rows, batches
 from .metrics import accuracy
@@ -342,9 +342,8 @@ class Trainer:
                 raise ValueError(f"format {state['format']!r}")
             was, now = json.loads(state["identity"]), json.loads(json.dumps(self._identity()))
         except Exception as error:  # torch.load raises many kinds for damaged files
-            first = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise ModelFileError(
-                f"{self.last_file}: can't go on from it ({first}); delete it to start anew"
+                f"{self.last_file}: can't go on from it ({first_line(error)}); delete it to start anew"
             ) from error
         if changed := sorted(k for k in {*was, *now} if was.get(k) != now.get(k)):
             detail = ", ".join(f"{k} was {was.get(k)}, is {now.get(k)}" for k in changed[:3])

@@ -17,13 +17,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from avel_live.model.profiles import get_profile
 from avel_live.model.training.lite.compose import Composer
 from avel_live.model.training.lite.head import HeadSettings, scene_accuracy, train_head
 from avel_live.model.training.lite.hearing import join_takes, load_takes
 from avel_live.model.training.lite.pictures import load_picture_pools
 from avel_live.model.training.lite.recipe import PLAIN, RECIPE
-from avel_live.model.training.lite.run import HEAD
+from avel_live.model.training.lite.run import head_config
 from rich.console import Console
 from rich.table import Table
 
@@ -64,8 +63,7 @@ def main(work: Path, profile: str, steps: int, seeds: int) -> None:
                 continue
             settings = HeadSettings(steps=steps, validate_every=steps, seed=seed)
             composer = Composer(pictures, takes, RECIPE, seed)
-            config = replace(HEAD, audio_dim=get_profile(profile).audio.dim, **change)
-            model, _ = train_head(config, settings, composer, tests[:1])
+            model, _ = train_head(replace(head_config(profile), **change), settings, composer, tests[:1])
             accuracy, recall = scene_accuracy(model, tests)
             done[name, seed, steps] = accuracy, recall
             row = {"variant": name, "seed": seed, "steps": steps, "accuracy": accuracy, "recall": recall}

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ...labels import BACKGROUND, EVENT_NAMES
 from .audio_data import SoundBank
-from .audio_pool import Pool, group_names
+from .audio_pool import group_names
 
 
 @dataclass(frozen=True)
@@ -75,42 +75,3 @@ def accuracy(bank: SoundBank, answers: dict[int, NDArray[np.float64]]) -> Accura
         {name: (float(np.mean(hits)), len(hits)) for name, hits in sorted(right.items())},
         frozenset(name for name, found in groups.items() if len(found) > 1),
     )
-
-
-def linear_probe(
-    features: NDArray[np.floating], labels: NDArray[np.integer], held: NDArray[np.floating], seed: int = 0
-) -> NDArray[np.float32]:
-    """Logits of a softmax regression trained on (features, labels), classes weighted evenly."""
-    import torch
-    from torch.nn import functional as F
-
-    torch.manual_seed(seed)
-    x = torch.from_numpy(np.asarray(features, np.float32))
-    y = torch.from_numpy(np.asarray(labels, np.int64))
-    mean, spread = x.mean(0), x.std(0) + 1e-3
-    layer = torch.nn.Linear(x.shape[1], len(EVENT_NAMES))
-    optimizer = torch.optim.AdamW(layer.parameters(), lr=5e-3, weight_decay=0.1)
-    share = torch.bincount(y, minlength=len(EVENT_NAMES)).clamp_min(1).float()
-    weight = (len(y) / share).sqrt()
-    x = (x - mean) / spread
-    for _ in range(150):
-        optimizer.zero_grad()
-        F.cross_entropy(layer(x), y, weight).backward()
-        optimizer.step()
-    with torch.inference_mode():
-        return np.asarray(layer((torch.from_numpy(np.asarray(held, np.float32)) - mean) / spread).numpy())
-
-
-def network_logits(network: object, pool: Pool, batch: int = 256) -> NDArray[np.float32]:
-    """[N, 28] class logits of an `AudioCNN` over a pool's patches."""
-    import torch
-
-    from ...backbones.audio_cnn import AudioCNN
-
-    assert isinstance(network, AudioCNN)
-    parts = []
-    with torch.inference_mode():
-        for start in range(0, len(pool), batch):
-            patches = torch.from_numpy(pool.patches[start : start + batch].astype(np.float32))
-            parts.append(network.class_logits(network(patches)).numpy())
-    return np.concatenate(parts)

@@ -6,7 +6,7 @@ goes on where it stopped and several processes may build it together.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -58,6 +58,12 @@ class Pool:
     def take(self, rows: NDArray[np.bool_]) -> Pool:
         """The patches where `rows` is true."""
         return Pool(*(getattr(self, name)[rows] for name in Pool.__annotations__))
+
+    def without(self, groups: Collection[int]) -> Pool:
+        """The patches in which no sound of these groups is heard."""
+        if not groups:
+            return self
+        return self.take(np.logical_not(np.isin(self.groups, list(groups)).any(axis=1)))
 
 
 def group_names(bank: SoundBank) -> list[str]:

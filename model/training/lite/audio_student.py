@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from ...formats.weights import save_weights
 from ...labels import EVENT_NAMES
 from ...logmel import LOG_OFFSET
 from .audio_pool import Pool
@@ -93,8 +94,7 @@ def train_student(
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
-    if leave_out:
-        pool = pool.take(np.logical_not(np.isin(pool.groups, list(leave_out)).any(axis=1)))
+    pool = pool.without(leave_out)
     target, weight = event_targets(pool)
     mean_embedding = pool.embedding.mean(0, dtype=np.float64)
     spread = float(np.sqrt(pool.embedding.var(0, dtype=np.float64).mean()))
@@ -202,17 +202,5 @@ def vary(patches: Tensor, rng: np.random.Generator) -> Tensor:
 
 def save_student(network: AudioCNN, path: Path, info: dict[str, Any]) -> None:
     """The weights in float16, with what they are in the header; written atomically."""
-    import torch
-    from safetensors.torch import save_file
-
-    tensors = {
-        name: (value.to(torch.float16) if value.is_floating_point() else value).contiguous()
-        for name, value in network.state_dict().items()
-    }
-    temporary = path.with_name(f".{path.name}.tmp")
-    save_file(
-        tensors,
-        temporary,
-        {"format": FORMAT, "events": json.dumps(list(EVENT_NAMES)), "info": json.dumps(info)},
-    )
-    temporary.replace(path)
+    header = {"format": FORMAT, "events": json.dumps(list(EVENT_NAMES)), "info": json.dumps(info)}
+    save_weights(path, network, header)

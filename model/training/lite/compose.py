@@ -93,9 +93,7 @@ class Composer:
         self._both = sorted(shown if PERSON in self._views else shown - set(SPEECH))
         self._audible = [k for k in self._takes if k < BACKGROUND]
         self._alike = takes.nothing_like(_ALIKE)
-        under = {k: np.flatnonzero((takes.beneath == k) & takes.faint.any(1)) for k in self._both}
-        under = {k: u[[not twins(k, int(takes.kind[i])) for i in u]] for k, u in under.items()}
-        self._beneath = {k: u for k, u in under.items() if u.size}
+        self._beneath = {k: found for k in self._both if (found := takes.beneath_unlike(k)).size}
         self._weight = np.array([_COMMON.get(name, 1.0) for name in EVENT_NAMES])
 
     def _pick_views(self, kind: int, count: int) -> NDArray[np.int64]:
@@ -137,6 +135,11 @@ class Composer:
         weights = self._weight[among]
         return int(self.rng.choice(among, p=weights / weights.sum()))
 
+    def _unlike(self, event: int, among: list[int]) -> int:
+        """Another of these events, one that does not look like this one."""
+        others = [k for k in among if k != event and not twins(k, event)]
+        return int(others[self.rng.integers(len(others))])
+
     def _take(self, kind: int) -> int:
         options = self._takes[kind]
         return int(options[self.rng.integers(len(options))])
@@ -168,8 +171,7 @@ class Composer:
             [],
         )
         if plan == "wrong":
-            others = [k for k in self._both if k != event and not twins(k, event)]
-            event = int(others[rng.integers(len(others))])
+            event = self._unlike(event, self._both)
         if plan in ("both", "seen", "wrong", "beneath"):
             shown = self._spans(1.0 if plan == "wrong" else 0.55)
             if shown.any():
@@ -189,8 +191,7 @@ class Composer:
         if plan != "seen":
             return event, self._take(BACKGROUND if plan == "neither" else event)
         if rng.random() < 0.5:
-            others = [k for k in self._audible if k != event and not twins(k, event)]
-            return event, self._take(int(others[rng.integers(len(others))]))
+            return event, self._take(self._unlike(event, self._audible))
         alike = rng.random() < self.recipe.alike
         return event, int(rng.choice(self._alike[event])) if alike else self._take(BACKGROUND)
 

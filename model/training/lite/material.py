@@ -56,6 +56,11 @@ class TakePool:
         heard |= self.faint[take] & (event == self.beneath[take])
         return heard
 
+    def beneath_unlike(self, event: int) -> NDArray[np.int64]:
+        """The takes in which it can be heard beneath an event that does not look like it."""
+        found: NDArray[np.int64] = np.flatnonzero((self.beneath == event) & self.faint.any(axis=1))
+        return found[[not twins(event, int(kind)) for kind in self.kind[found]]]
+
     def nothing_like(self, share: float) -> NDArray[np.int64]:
         """[28, n]: that share of the takes of nothing where the ear comes nearest to hearing each event."""
         nothing = np.flatnonzero(self.kind == BACKGROUND)

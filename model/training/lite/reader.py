@@ -36,8 +36,7 @@ def train_reader(pool: Pool, leave_out: Collection[int] = (), seed: int = 0) -> 
 
     """
     torch.manual_seed(seed)
-    if leave_out:
-        pool = pool.take(np.logical_not(np.isin(pool.groups, list(leave_out)).any(axis=1)))
+    pool = pool.without(leave_out)
     target, weight = (torch.from_numpy(x) for x in event_targets(pool))
     embedding = torch.from_numpy(pool.embedding.astype(np.float32))
     mean, spread = embedding.mean(0), embedding.std(0) + _LEAST_SPREAD

@@ -18,15 +18,15 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
-from safetensors.torch import save_file
 
 from ...backbones.audio_cnn import AudioCNN, load_audio_cnn
 from ...backbones.audio_evidence import DIM as AUDIO_DIM
-from ...backbones.audio_evidence import READER, AudioEvidence, Reader, load_reader
+from ...backbones.audio_evidence import READER, AudioEvidence, Listener, Reader, load_reader
 from ...backbones.visual_evidence import DIM as VISUAL_DIM
 from ...backbones.yamnet import Yamnet, load_yamnet
 from ...checkpoint import save_checkpoint
 from ...diia import DIIAConfig
+from ...formats.weights import save_weights
 from ...profiles import get_profile
 from .audio_augment import room_bank
 from .audio_data import SoundBank, load_sounds
@@ -54,6 +54,13 @@ HEAD: Final = DIIAConfig(
     ffn=192,
     dropout=0.05,
 )
+
+
+def head_config(profile: str) -> DIIAConfig:
+    """The head of a light profile."""
+    return replace(HEAD, audio_dim=get_profile(profile).audio.dim)
+
+
 # A hundredth of six batches were three scenes, and the prior a matter of luck.
 NOTHING_BATCHES: Final = 40
 FALSE_SECONDS: Final = {"lite": 0.015, "lite-yamnet": 0.01}
@@ -117,8 +124,7 @@ def _pictures(s: LiteSettings, report: Report) -> tuple[PicturePool, PicturePool
     train, validation, probes = picture_pools(
         features, s.work / "pictures.npz", lambda share: report("evidence", share, "")
     )
-    tensors = {name: value.detach().half() for name, value in probes.state_dict().items()}
-    save_file(tensors, s.out / "lite_visual.safetensors")
+    save_weights(s.out / "lite_visual.safetensors", probes)
     return train, validation
 
 
@@ -150,21 +156,18 @@ def _reader(s: LiteSettings, fold: int | None, report: Report) -> Reader:
     if not path.is_file():
         bank, pool, _ = prepare_pool(s.data, s.work / "ear", shards=s.shards, report=report)
         reader = train_reader(pool, () if fold is None else source_folds(bank)[fold])
-        temporary = path.with_name(f".{path.name}.tmp")
-        tensors = {name: value.half().contiguous() for name, value in reader.state_dict().items()}
-        save_file(tensors, temporary)
-        temporary.replace(path)
+        save_weights(path, reader)
     return load_reader(path)
 
 
-def _network(s: LiteSettings, fold: int, listener: Yamnet | None, report: Report) -> AudioEvidence:
+def _network(s: LiteSettings, fold: int, yamnet: Yamnet | None, report: Report) -> AudioEvidence:
     """The ear of a profile that never heard the sources of this fold."""
-    reader = _reader(s, fold, report) if listener is not None else None
-    return AudioEvidence(_fold_ear(s, fold, report), listener, reader).eval()
+    listener = Listener(yamnet, _reader(s, fold, report)) if yamnet is not None else None
+    return AudioEvidence(_fold_ear(s, fold, report), listener).eval()
 
 
 def _takes(s: LiteSettings, profile: str, teacher: Path | None, report: Report) -> dict[str, TakePool]:
-    listener = load_yamnet(teacher) if teacher is not None else None
+    yamnet = load_yamnet(teacher) if teacher is not None else None
     pools: dict[str, TakePool] = {}
     bank = load_sounds(s.data / "audio", s.work / "ear", partial(_share, report, "decode"))
     for part in ("train", "validation"):
@@ -173,7 +176,7 @@ def _takes(s: LiteSettings, profile: str, teacher: Path | None, report: Report) 
             kept = s.work / f"takes_{profile}_{part}_{fold}.npz"
             if not kept.is_file():
                 takes = _drawn(s, bank, fold, part, report)
-                save_takes(kept, hear(takes, _network(s, fold, listener, report)))
+                save_takes(kept, hear(takes, _network(s, fold, yamnet, report)))
             parts.append(load_takes(kept))
         pools[part] = join_takes(parts)
     return pools
@@ -206,8 +209,7 @@ def _head(
         text = f"loss {cost:.3f}, validation {accuracy:.3f}, events {events:.3f}"
         report(f"head of {profile}", step / s.head.steps, text)
 
-    config = replace(HEAD, audio_dim=get_profile(profile).audio.dim)
-    model, accuracy = train_head(config, s.head, composer, validation, told)
+    model, accuracy = train_head(head_config(profile), s.head, composer, validation, told)
     nothing = [
         Composer(pictures[1], takes["validation"], NOTHING, 20 + seed).batch(64)
         for seed in range(NOTHING_BATCHES)

@@ -6,7 +6,7 @@ event as it believes that for a common one. *Voices* trade places in every other
 a man or a woman is for the ear to say, and a head that sees who recorded the few voices there are would
 find other reasons. Ears *slip*: in a second here and there they take a voice for one of the other kind, so
 that a voice is judged by all of what is heard of it. *Mimics* are voices that do not speak, which few
-recordings hold. *Hushing* and *mishearing* make one of the ear's two readings (`audio_evidence`), its own
+recordings hold. *Hushing* and *mishearing* make one of the readings (`audio_evidence`), the ear's own
 classes, timid or mistaken: they were learnt from few recordings, and err more on others than on these.
 """
 
