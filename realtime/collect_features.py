@@ -19,7 +19,7 @@ from .localizer import softmax
 from .messages import Scores
 
 if TYPE_CHECKING:
-    from ..model.diia import DIIA
+    from ..model.committee import Head
     from ..model.training.data import Floats
 
 SCENE_BATCHES = 8
@@ -87,7 +87,7 @@ def scene_clips(
 
 
 def _asked(
-    head: DIIA,
+    head: Head,
     names: Sequence[str],
     visual: Floats,
     audio: Floats,

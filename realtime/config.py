@@ -239,6 +239,9 @@ class Config(BaseSettings):
     min_event_s: Annotated[Seconds | None, _flag("--min-event", panel=_EVENTS, metavar="S")] = Field(
         default=None, description="shorter events are not reported"
     )
+    brief: Annotated[Probability | None, _flag("--brief", panel=_EVENTS)] = Field(
+        default=None, description="confidence that an event shorter than two seconds must reach"
+    )
     hold_s: Annotated[Seconds | None, _flag("--hold", panel=_EVENTS, metavar="S")] = Field(
         default=None, description="an event outlives gaps up to this long"
     )

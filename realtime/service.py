@@ -20,7 +20,10 @@ from .config import Config
 from .layers import keys, value_of
 from .messages import Status
 
-_DECODING: Final = ("enter", "leave", "min_event_s", "hold_s", "cooldown_s", "classes", "ignore", "settle")
+_DECODING: Final = (
+    *("enter", "leave", "min_event_s", "brief", "hold_s", "cooldown_s"),
+    *("classes", "ignore", "settle"),
+)
 OUTPUT_GROUPS: Final = ("metrics", "mqtt", "webhook", "exec", "record", "notify")
 """Outputs that a reload can exchange; also the names by which `make_outputs` knows them."""
 

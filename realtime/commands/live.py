@@ -89,6 +89,7 @@ def decoder_config(config: Config, labels: tuple[str, ...]) -> DecoderConfig:
         "enter": config.enter,
         "leave": config.leave,
         "min_duration_s": config.min_event_s,
+        "brief": config.brief,
         "hold_s": config.hold_s,
         "cool_down_s": config.cooldown_s,
         "classes": class_set(config.classes, labels) if config.classes else None,

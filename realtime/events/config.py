@@ -17,6 +17,9 @@ PerClass = float | tuple[float, ...]
 
 _LEAVE_SHARE = 0.4
 
+BRIEF_S = 2.0
+"""AVE's shortest event: what is shorter is more often a slip than one that lasts."""
+
 MAX_SETTLE = 9
 """The last look at a second comes nine seconds after it: the window has ten segments."""
 
@@ -25,10 +28,10 @@ MAX_SETTLE = 9
 class DecoderConfig:
     """How looks are fused, when a second is settled, and what makes an event.
 
-    The defaults of `enter`, `leave`, `margin` and `hold_s` were chosen for event F1 on streams composed
-    from photographs and recordings that the bundled head was not trained on
-    (`tests/bench/flicker.py --composed`): a class enters when it is more
-    likely than not, and stays while it is a good guess and nothing else is clearly better.
+    The defaults of `enter`, `leave`, `margin`, `brief` and `hold_s` were chosen for event F1 on streams
+    composed from photographs and recordings that the bundled heads were not trained on
+    (`tests/bench/flicker.py --composed`): a class enters when it is more likely than not, stays while it is
+    a good guess and nothing else is clearly better, and a second by itself must be surer.
     Calibration replaces `enter`, `leave` and `min_duration_s` with one value per class.
     """
 
@@ -49,7 +52,7 @@ class DecoderConfig:
     """Probability from which a class may take a second."""
     leave: PerClass | None = None
     """Probability below which the class that holds loses the next second; None: 2/5 of `enter` (0.20)."""
-    margin: float = 0.40
+    margin: float = 0.30
     """A rival must beat the class that holds by more than this to take a second from it."""
     background_competes: bool = True
     """Whether an event class must also be more probable than *background*. Calibrated thresholds that
@@ -57,6 +60,9 @@ class DecoderConfig:
 
     min_duration_s: PerClass = 1.0
     """Events that turn out shorter than this are retracted (or never announced)."""
+    brief: float = 0.70
+    """What is shorter than two seconds is an event only if its mean probability reaches this; until then
+    it is not announced."""
     hold_s: PerClass = 0.0
     """Gaps up to this long are bridged: one event, not two. The looks' fusion bridges what is a slip."""
     cool_down_s: PerClass = 0.0
@@ -99,6 +105,8 @@ class DecoderConfig:
         for name in ("min_duration_s", "hold_s", "cool_down_s"):
             if (self.per_class(name) < 0).any():
                 raise UsageError(f"{name} must not be negative")
+        if not 0 <= self.brief <= 1:
+            raise UsageError(f"brief must be a probability, 0 to 1, got {self.brief}")
         if self.margin < 0 or self.update_step < 0:
             raise UsageError("margin and update_step must not be negative")
 

@@ -185,7 +185,7 @@ class Decoder:
             self._provisional = (state.label, confidence)
         if not self.config.early:
             span = self._state.open
-            spans = [span] if span is not None and self._tracker.long_enough(span) else []
+            spans = [span] if span is not None and self._tracker.is_event(span) else []
         elif state.open is not None:
             spans.append(state.open)
         self._reconcile(spans, records)
@@ -198,8 +198,9 @@ class Decoder:
                 self._update(match, records)
                 return
             self._retract(records)
-        if spans:
-            self._start(spans[0], records)
+        first = next((span for span in spans if self._tracker.sure_enough(span)), None)
+        if first is not None:
+            self._start(first, records)
 
     # Records --------------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from .config import DecoderConfig
+from .config import BRIEF_S, DecoderConfig
 
 _EPS = 1e-6
 
@@ -55,7 +55,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """A span that is over; `kept` is False when it was too short to be an event."""
+    """A span that is over; `kept` is False when it was too short, or too unsure, to be an event."""
 
     span: Span
     kept: bool
@@ -81,6 +81,7 @@ class Tracker:
         self._enter = config.per_class("enter")
         self._leave = config.per_class("leave")
         self._min_s = config.per_class("min_duration_s")
+        self._brief = config.brief
         self._hold_s = config.per_class("hold_s")
         self._cool_s = config.per_class("cool_down_s")
         self._wanted = config.wanted()
@@ -91,9 +92,13 @@ class Tracker:
         """The state before the first second."""
         return TrackState(self._background)
 
-    def long_enough(self, span: Span) -> bool:
-        """Whether a span has reached its class's minimum duration."""
-        return bool(span.duration_s >= self._min_s[span.label] - _EPS)
+    def sure_enough(self, span: Span) -> bool:
+        """Whether a span may be believed: it lasts, or its only second is sure."""
+        return span.duration_s >= BRIEF_S - _EPS or span.confidence >= self._brief - _EPS
+
+    def is_event(self, span: Span) -> bool:
+        """Whether a span is sure enough and has reached its class's minimum duration."""
+        return self.sure_enough(span) and bool(span.duration_s >= self._min_s[span.label] - _EPS)
 
     def hold_s(self, label: int) -> float:
         """The longest gap that is bridged within an event of class `label`."""
@@ -128,7 +133,7 @@ class Tracker:
 
         def close(ended: Span) -> None:
             nonlocal cooling
-            kept = self.long_enough(ended)
+            kept = self.is_event(ended)
             closed.append(Closed(ended, kept))
             ready_s = ended.end_s + float(self._cool_s[ended.label])
             if kept and ready_s > second.start_s + _EPS:
@@ -166,7 +171,7 @@ class Tracker:
 
         if span is not None:
             over = second.end_s - span.end_s > self._hold_s[span.label] + _EPS
-            taken = challenger is not None and self.long_enough(challenger)
+            taken = challenger is not None and self.is_event(challenger)
             if over or taken:
                 close(span)
                 span, challenger = challenger, None
@@ -175,7 +180,5 @@ class Tracker:
     def finish(self, state: TrackState) -> tuple[Closed, ...]:
         """What is still open when the stream ends."""
         return tuple(
-            Closed(span, self.long_enough(span))
-            for span in (state.open, state.challenger)
-            if span is not None
+            Closed(span, self.is_event(span)) for span in (state.open, state.challenger) if span is not None
         )

@@ -33,7 +33,8 @@ MEDIA_SUFFIXES: Final = frozenset(
 )
 _DECIDING: Final = (
     *("profile", "backend", "precision", "checkpoint", "audio_weights", "visual_weights", "calibration"),
-    *("frames", "settle", "enter", "leave", "min_event_s", "hold_s", "cooldown_s", "classes", "ignore"),
+    *("frames", "settle", "enter", "leave", "min_event_s", "brief", "hold_s", "cooldown_s"),
+    *("classes", "ignore"),
 )
 """Settings that change what is found."""
 

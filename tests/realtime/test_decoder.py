@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -108,9 +109,36 @@ def test_too_short_is_retracted_or_never_announced() -> None:
     assert events == []
 
 
+def test_a_second_by_itself_must_be_surer_than_an_event_that_lasts() -> None:
+    config = DecoderConfig(brief=0.7)
+    _, unsure = run(Decoder(config), stream(marks("..B....", p=0.6)))
+    assert unsure == []
+    _, sure = run(Decoder(config), stream(marks("..B....", p=0.8)))
+    assert [(e.kind, e.start_s, e.end_s) for e in sure] == [("start", 2.0, None), ("end", 2.0, 3.0)]
+
+
+def test_an_unsure_event_is_announced_once_it_lasts_with_its_true_beginning() -> None:
+    decoder = Decoder(DecoderConfig(brief=0.7))
+    said = [
+        (scores.newest_index, e)
+        for scores in stream(marks("..BBB...", p=0.6))
+        for e in decoder.push(scores).events
+    ]
+    newest, start = said[0]
+    assert (newest, start.kind, start.start_s) == (3, "start", 2.0)
+
+
+def test_an_unsure_blip_of_another_class_takes_nothing_over() -> None:
+    config = DecoderConfig(brief=0.7, hold_s=1.0)
+    assert [story("BBCBB...", replace(config, brief=b)) for b in (0.9, 0.0)] == [
+        [(BARK, 0.0, 5.0)],
+        [(BARK, 0.0, 2.0), (CAT, 2.0, 3.0), (BARK, 3.0, 5.0)],
+    ]
+
+
 def test_a_settled_answer_corrects_a_provisional_one() -> None:
     decoder = Decoder(DecoderConfig(settle=2, context_floor=0.1))
-    quiet, bark = posterior(BACKGROUND, 0.95), posterior(BARK, 0.6)
+    quiet, bark = posterior(BACKGROUND, 0.95), posterior(BARK, 0.75)
     events = [
         *decoder.push(look(0, [quiet])).events,
         *decoder.push(look(1, [quiet, bark])).events,
@@ -219,6 +247,7 @@ def test_looks_with_more_context_weigh_more() -> None:
         ({"enter": 0.2, "leave": 0.5}, "leave threshold"),
         ({"enter": (0.5, 0.5)}, "one number or 28"),
         ({"hold_s": -1.0}, "hold_s"),
+        ({"brief": 1.5}, "brief"),
         ({"context_floor": 0.0}, "context_floor"),
     ],
 )
@@ -270,6 +299,7 @@ def configs(draw: st.DrawFn) -> DecoderConfig:
         margin=draw(st.sampled_from([0.0, 0.2])),
         background_competes=draw(st.booleans()),
         min_duration_s=draw(st.sampled_from([0.0, 1.0, 2.0, 4.0])),
+        brief=draw(st.sampled_from([0.0, 0.4, 0.7])),
         hold_s=draw(st.sampled_from([0.0, 1.0, 3.0])),
         cool_down_s=draw(st.sampled_from([0.0, 3.0])),
         early=draw(st.booleans()),
@@ -303,6 +333,7 @@ def test_the_story_is_consistent(looks: list[Scores], config: DecoderConfig) -> 
     for span in spans:
         assert span.end_s is not None
         assert span.end_s - span.start_s >= max(1e-9, config.per_class("min_duration_s")[span.label] - 1e-6)
+        assert span.end_s - span.start_s >= 2.0 - 1e-6 or span.confidence >= config.brief - 1e-6
     for before, after in pairwise(spans):
         assert before.end_s is not None
         assert before.end_s <= after.start_s + 1e-9
