@@ -1,8 +1,8 @@
 """Checkpoints of the DIIA head: one safetensors file that says what it is.
 
 The header's metadata (strings, as safetensors wants) holds `format`, `profile`, `config` (JSON of
-`DIIAConfig`), `labels` (JSON list), and anything the trainer adds under `info` (JSON). No pickle is
-ever read. Weights may be stored in float16; they are computed with in float32.
+`DIIAConfig`), `labels` (JSON list), `members` where the head is a committee, and anything the trainer adds
+under `info` (JSON). No pickle is ever read. Weights may be stored in less; they are computed with in float32.
 """
 
 from __future__ import annotations
@@ -14,14 +14,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import ModelFileError, first_line
-from .formats.weights import save_weights
+from .formats.weights import Stored, read_weights, save_weights
 from .labels import LABELS
 
 if TYPE_CHECKING:
-    from .diia import DIIA
+    from .committee import Head
     from .diia_config import DIIAConfig
 
 FORMAT = "avel-diia-1"
+_MOST_MEMBERS = 16
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class CheckpointInfo:
     labels: tuple[str, ...]
     sha256: str
     info: dict[str, Any] = field(default_factory=dict)
+    members: int = 1
+    """Heads that answer as one."""
 
 
 def file_sha256(path: Path) -> str:
@@ -47,12 +50,12 @@ def file_sha256(path: Path) -> str:
 
 def save_checkpoint(
     path: Path,
-    model: DIIA,
+    model: Head,
     *,
     profile: str,
     labels: tuple[str, ...] = LABELS,
     info: dict[str, Any] | None = None,
-    half: bool = False,
+    stored: Stored = "float32",
 ) -> None:
     """Write atomically: a reader sees the old file or the whole new one.
 
@@ -62,7 +65,7 @@ def save_checkpoint(
         profile: name of the feature profile it was trained on.
         labels: class names, background last; their number must be `config.classes`.
         info: anything else worth keeping (metrics, data, seed), JSON-serialisable.
-        half: store weights as float16.
+        stored: how much of the weights is kept.
 
     """
     metadata = {
@@ -70,10 +73,11 @@ def save_checkpoint(
         "profile": profile,
         "config": json.dumps(model.config.to_dict()),
         "labels": json.dumps(list(labels)),
+        "members": str(len(getattr(model, "members", (model,)))),
         "info": json.dumps(info or {}),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_weights(path, model, metadata, half=half)
+    save_weights(path, model, metadata, stored=stored)
 
 
 def read_info(path: Path, *, profile: str | None = None) -> CheckpointInfo:
@@ -113,6 +117,9 @@ def read_info(path: Path, *, profile: str | None = None) -> CheckpointInfo:
         config = DIIAConfig(**raw)
         labels = tuple(str(name) for name in json.loads(metadata["labels"]))
         info = json.loads(metadata.get("info", "{}"))
+        members = int(metadata.get("members", "1"))
+        if not 1 <= members <= _MOST_MEMBERS:
+            raise ValueError(f"members must be 1 to {_MOST_MEMBERS}, got {members}")
     except (KeyError, TypeError, ValueError) as error:
         raise ModelFileError(
             f"checkpoint {path}: damaged header ({error}); copy or train it again"
@@ -132,10 +139,11 @@ def read_info(path: Path, *, profile: str | None = None) -> CheckpointInfo:
         labels,
         file_sha256(path),
         info if isinstance(info, dict) else {},
+        members,
     )
 
 
-def load_checkpoint(path: Path, *, profile: str | None = None) -> tuple[DIIA, CheckpointInfo]:
+def load_checkpoint(path: Path, *, profile: str | None = None) -> tuple[Head, CheckpointInfo]:
     """The network in eval mode, float32, on the CPU.
 
     Args:
@@ -147,15 +155,15 @@ def load_checkpoint(path: Path, *, profile: str | None = None) -> tuple[DIIA, Ch
 
     """
     from safetensors import SafetensorError
-    from safetensors.torch import load_file
 
+    from .committee import Committee
     from .diia import DIIA
 
     info = read_info(path, profile=profile)
-    model = DIIA(info.config)
+    members = [DIIA(info.config) for _ in range(info.members)]
+    model: Head = Committee(members) if info.members > 1 else members[0]
     try:
-        tensors = {name: value.float() for name, value in load_file(path).items()}
-        model.load_state_dict(tensors)
+        model.load_state_dict(read_weights(path))
     except (SafetensorError, RuntimeError) as error:
         raise ModelFileError(
             f"checkpoint {path}: weights do not fit its config ({first_line(error)})"

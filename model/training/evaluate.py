@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..diia import DIIA
+from ..committee import Head
 from .data import IGNORE, DataSet, Floats, Rows, batches
 from .metrics import Metrics, measure
 
@@ -96,7 +96,7 @@ def _tally_batch(
 
 
 def evaluate(
-    model: DIIA,
+    model: Head,
     data: DataSet,
     split: str = "test",
     *,

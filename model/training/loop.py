@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..checkpoint import save_checkpoint
+from ..committee import Head
 from ..diia import DIIA, DIIAConfig
 from ..diia import loss as supervised_loss
 from ..errors import AvelError, ModelFileError, first_line
@@ -132,7 +133,7 @@ def _tensors(batch: Batch, device: torch.device) -> tuple[Tensor, ...]:
 
 
 def predict(
-    model: DIIA, data: DataSet, rows: Rows, *, batch: int = 128, device: torch.device | None = None
+    model: Head, data: DataSet, rows: Rows, *, batch: int = 128, device: torch.device | None = None
 ) -> NDArray[np.float32]:
     """Logits [N, T, C] of whole windows, in eval mode; the model's mode is put back afterwards."""
     device = device or next(model.parameters()).device
@@ -301,7 +302,7 @@ class Trainer:
             profile=self.data.profile,
             labels=self.data.labels,
             info=info,
-            half=self.config.half,
+            stored="float16" if self.config.half else "float32",
         )
 
     def _identity(self) -> dict[str, Any]:

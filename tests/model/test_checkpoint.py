@@ -46,7 +46,7 @@ def test_what_was_saved_comes_back(saved):
 
 def test_half_precision_is_close_and_computed_in_single(saved, tmp_path):
     model, path = saved
-    save_checkpoint(tmp_path / "half.safetensors", model, profile="paper", labels=LABELS, half=True)
+    save_checkpoint(tmp_path / "half.safetensors", model, profile="paper", labels=LABELS, stored="float16")
     loaded, _ = load_checkpoint(tmp_path / "half.safetensors")
     assert all(p.dtype == torch.float32 for p in loaded.parameters())
     assert (tmp_path / "half.safetensors").stat().st_size < 0.75 * path.stat().st_size

@@ -14,6 +14,7 @@ from typing import cast
 import torch
 from torch.optim.swa_utils import AveragedModel
 
+from ...committee import Head
 from ...diia import DIIA, DIIAConfig, loss
 from ...labels import BACKGROUND
 from .compose import Composer
@@ -59,7 +60,7 @@ def tensors(batch: Batch) -> tuple[torch.Tensor, ...]:
 
 
 @torch.inference_mode()
-def scene_accuracy(model: DIIA, batches: list[Batch]) -> tuple[float, float]:
+def scene_accuracy(model: Head, batches: list[Batch]) -> tuple[float, float]:
     """Share of seconds named rightly, and of event seconds."""
     model.eval()
     right = total = events = named = 0
@@ -76,7 +77,7 @@ def scene_accuracy(model: DIIA, batches: list[Batch]) -> tuple[float, float]:
 
 
 @torch.inference_mode()
-def background_shift(model: DIIA, nothing: list[Batch], share: float) -> float:
+def background_shift(model: Head, nothing: list[Batch], share: float) -> float:
     """What to add to the background's logit so that `share` of the seconds of nothing are given an event.
 
     A live stream is mostly nothing, composed scenes are mostly events: accuracy on them says little of how

@@ -4,7 +4,7 @@
     ear        sounds → mixtures with the teacher's scores → student (audio_stage), and one student a fold;
                a reader of YAMNet's embedding, likewise
     takes      ten-second takes, heard by the student of the other folds
-    head       DIIA on composed scenes, one head for each light profile
+    head       DIIA on composed scenes, a committee of heads for each light profile
 
 Every stage keeps what it made under `work` and is skipped when that is there: a killed run goes on.
 """
@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import torch
 
@@ -24,8 +24,9 @@ from ...backbones.audio_evidence import DIM as AUDIO_DIM
 from ...backbones.audio_evidence import READER, AudioEvidence, Listener, Reader, load_reader
 from ...backbones.visual_evidence import DIM as VISUAL_DIM
 from ...backbones.yamnet import Yamnet, load_yamnet
-from ...checkpoint import save_checkpoint
-from ...diia import DIIAConfig
+from ...checkpoint import load_checkpoint, save_checkpoint
+from ...committee import Committee
+from ...diia import DIIA, DIIAConfig
 from ...formats.weights import save_weights
 from ...profiles import get_profile
 from .audio_augment import room_bank
@@ -34,9 +35,9 @@ from .audio_measure import source_folds
 from .audio_stage import SHARDS, prepare_pool, train_ear
 from .audio_student import StudentConfig, save_student, train_student
 from .compose import Composer
-from .head import HeadSettings, background_shift, train_head
+from .head import HeadSettings, background_shift, scene_accuracy, train_head
 from .hearing import hear, join_takes, load_takes, make_takes, save_takes
-from .material import PicturePool, TakePool
+from .material import Batch, PicturePool, TakePool
 from .pictures import picture_pools, read_photos, view_features
 from .reader import train_reader
 from .recipe import NOTHING, PLAIN, RECIPE
@@ -61,6 +62,8 @@ def head_config(profile: str) -> DIIAConfig:
     return replace(HEAD, audio_dim=get_profile(profile).audio.dim)
 
 
+MEMBERS: Final = 3
+"""Heads of a committee; they differ in their seeds."""
 # A hundredth of six batches were three scenes, and the prior a matter of luck.
 NOTHING_BATCHES: Final = 40
 FALSE_SECONDS: Final = {"lite": 0.015, "lite-yamnet": 0.01}
@@ -202,21 +205,41 @@ def _head(
     takes: dict[str, TakePool],
     report: Report,
 ) -> float:
-    composer = Composer(pictures[0], takes["train"], RECIPE, s.seed)
     validation = [Composer(pictures[1], takes["validation"], PLAIN, seed).batch(64) for seed in range(6)]
-
-    def told(step: int, cost: float, accuracy: float, events: float) -> None:
-        text = f"loss {cost:.3f}, validation {accuracy:.3f}, events {events:.3f}"
-        report(f"head of {profile}", step / s.head.steps, text)
-
-    model, accuracy = train_head(head_config(profile), s.head, composer, validation, told)
+    members = [
+        _member(s, profile, Composer(pictures[0], takes["train"], RECIPE, s.seed + k), validation, k, report)
+        for k in range(MEMBERS)
+    ]
     nothing = [
         Composer(pictures[1], takes["validation"], NOTHING, 20 + seed).batch(64)
         for seed in range(NOTHING_BATCHES)
     ]
+    head = Committee(members)
+    shift = background_shift(head, nothing, FALSE_SECONDS[profile])
     with torch.no_grad():
-        model.classify.bias[-1] += background_shift(model, nothing, FALSE_SECONDS[profile])
+        for member in members:
+            member.classify.bias[-1] += shift
+    accuracy, _ = scene_accuracy(head, validation)
     name = f"{profile.replace('-', '_')}_head.safetensors"
     info = {"validation_accuracy": accuracy, "steps": s.head.steps, "seed": s.head.seed}
-    save_checkpoint(s.out / name, model, profile=profile, info=info, half=True)
+    save_checkpoint(s.out / name, head, profile=profile, info=info, stored="int8")
     return accuracy
+
+
+def _member(
+    s: LiteSettings, profile: str, composer: Composer, validation: list[Batch], number: int, report: Report
+) -> DIIA:
+    """One head of the committee."""
+    path = s.work / f"head_{profile}_{number}.safetensors"
+    if not path.is_file():
+        stage = f"head {number + 1} of {profile}"
+
+        def told(step: int, cost: float, accuracy: float, events: float) -> None:
+            text = f"loss {cost:.3f}, validation {accuracy:.3f}, events {events:.3f}"
+            report(stage, step / s.head.steps, text)
+
+        settings = replace(s.head, seed=s.head.seed + number)
+        member, accuracy = train_head(head_config(profile), settings, composer, validation, told)
+        info = {"validation_accuracy": accuracy, "steps": settings.steps, "seed": settings.seed}
+        save_checkpoint(path, member, profile=profile, info=info)
+    return cast("DIIA", load_checkpoint(path, profile=profile)[0])
