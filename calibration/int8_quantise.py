@@ -33,8 +33,6 @@ _ARITHMETIC: Final = {"Conv", "Gemm", "MatMul"}
 _PROBABILITIES: Final = frozenset({"Softmax", "Sigmoid", "Log"})
 # One vector instead of a grid costs next to nothing in float, and every answer about the picture rests on it.
 _POOLED: Final = frozenset({"ReduceMean", "GlobalAveragePool"})
-_LARGE: Final = 250_000
-"""Values from which a float weight is packed."""
 _BATCH: Final = 4
 """Inputs whose activations are held at once while histograms are made."""
 
@@ -119,6 +117,8 @@ class Quantiser:
         from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
         from onnxruntime.quantization.quant_utils import load_model_with_shape_infer
 
+        from .int8_weights import pack_large_weights, store_once
+
         gpu = target == "tensorrt"
         excluded = self._never + [
             node
@@ -144,45 +144,10 @@ class Quantiser:
                 options,
             )
             quantizer.quantize_model()
+            store_once(quantizer.model.model)
             pack_large_weights(quantizer.model.model)
             quantizer.model.save_model_to_file(str(path), False)
         return check(path)
-
-
-def pack_large_weights(model: Any) -> None:
-    """Store large float32 weights in less, in place: matrices in 8 bits a value with a scale a row or column
-    of outputs, kernels in float16.
-
-    Plain nodes behind them (Cast, Mul) make float32 again, once, when the runtime loads the graph: only the
-    file changes. A classifier that stays in float would be half of it.
-    """
-    import numpy as np
-    from onnx import TensorProto, helper, numpy_helper
-
-    graph = model.graph
-    readers = {name: node for node in graph.node for name in node.input}
-    nodes = []
-    for tensor in [t for t in graph.initializer if t.data_type == TensorProto.FLOAT]:
-        if int(np.prod(tensor.dims)) < _LARGE:
-            continue
-        values, name = numpy_helper.to_array(tensor), tensor.name
-        graph.initializer.remove(tensor)
-        if values.ndim == 2:
-            reader = readers[name]
-            rows = any(a.name == "transB" and a.i for a in reader.attribute)
-            scale = np.abs(values).max(axis=1 if rows else 0, keepdims=True) / 127 + np.float32(1e-12)
-            packed = np.round(values / scale).astype(np.int8)
-            graph.initializer.append(numpy_helper.from_array(scale.astype(np.float32), f"{name}/scale"))
-            nodes += [
-                helper.make_node("Cast", [f"{name}/packed"], [f"{name}/wide"], to=TensorProto.FLOAT),
-                helper.make_node("Mul", [f"{name}/wide", f"{name}/scale"], [name]),
-            ]
-        else:
-            packed = values.astype(np.float16)
-            nodes.append(helper.make_node("Cast", [f"{name}/packed"], [name], to=TensorProto.FLOAT))
-        graph.initializer.append(numpy_helper.from_array(packed, f"{name}/packed"))
-    for node in reversed(nodes):
-        graph.node.insert(0, node)
 
 
 def check(path: Path) -> Path:

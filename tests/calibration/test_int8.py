@@ -7,9 +7,10 @@ import onnx
 import pytest
 from avel_live.calibration.int8 import Int8Result, Int8Settings, calibrate, split
 from avel_live.calibration.int8_install import install
-from avel_live.calibration.int8_quantise import METHODS, TARGETS, Quantiser, check, pack_large_weights
+from avel_live.calibration.int8_quantise import METHODS, TARGETS, Quantiser, check
 from avel_live.calibration.int8_report import Cost, answers, compare, thinned
 from avel_live.calibration.int8_samples import Reservoir, Second
+from avel_live.calibration.int8_weights import pack_large_weights, store_once
 from avel_live.model.errors import BackendError, ModelFileError
 from avel_live.model.profiles import get_profile
 from avel_live.model.runtime import int8_graphs
@@ -180,6 +181,51 @@ def test_large_float_weights_are_packed_and_say_the_same(tmp_path):
     for got, exact in ((a, x @ tall), (b, x @ wide.T)):
         assert np.linalg.norm(got - exact) < 0.01 * np.linalg.norm(exact)
     np.testing.assert_allclose(c.ravel(), kernel.reshape(300, 900) @ picture.ravel(), atol=2e-3)
+
+
+def test_a_matrix_that_is_read_in_eight_bits_and_turned_in_float_is_stored_once(tmp_path):
+    make = np.random.default_rng(1)
+    matrix = make.normal(0, 0.03, (600, 500)).astype(np.float32)
+    scale = np.abs(matrix).max(axis=0) / 127
+    other = make.normal(0, 0.03, (500, 600)).astype(np.float32)
+    nodes = [
+        helper.make_node("DequantizeLinear", ["bits", "scale", "zero"], ["wide"], axis=1),
+        helper.make_node("MatMul", ["x", "wide"], ["a"]),
+        helper.make_node("Gemm", ["x", "turned"], ["b"], transB=1),
+        helper.make_node("Gemm", ["x", "other"], ["c"], transB=1),
+        helper.make_node("Mul", ["a", "once"], ["d"]),
+        helper.make_node("Mul", ["b", "again"], ["e"]),
+    ]
+    stored = {
+        "bits": np.round(matrix / scale).astype(np.int8),
+        "scale": scale,
+        "zero": np.zeros(500, np.int8),
+        "turned": np.ascontiguousarray(matrix.T),
+        "other": other,
+        "once": np.arange(500, dtype=np.float32),
+        "again": np.arange(500, dtype=np.float32),
+    }
+    f32 = TensorProto.FLOAT
+    model = helper.make_model(
+        helper.make_graph(
+            nodes,
+            "g",
+            [helper.make_tensor_value_info("x", f32, ["n", 600])],
+            [helper.make_tensor_value_info(name, f32, ["n", 500]) for name in "cde"],
+            [numpy_helper.from_array(value, name) for name, value in stored.items()],
+        ),
+        opset_imports=[helper.make_opsetid("", 18)],
+        ir_version=9,
+    )
+    x = make.normal(size=(4, 600)).astype(np.float32)
+    before = open_session(check(_saved(model, tmp_path / "twice.onnx"))).run(None, {"x": x})
+    store_once(model)
+    names = {tensor.name for tensor in model.graph.initializer}
+    assert names == {"bits", "scale", "zero", "other", "once"}
+    after = open_session(check(_saved(model, tmp_path / "once.onnx"))).run(None, {"x": x})
+    np.testing.assert_array_equal(after[0], before[0])
+    for got, exact in zip(after[1:], before[1:], strict=True):
+        assert np.linalg.norm(got - exact) < 0.01 * np.linalg.norm(exact)
 
 
 def _saved(model, path):
