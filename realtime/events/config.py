@@ -52,7 +52,7 @@ class DecoderConfig:
     """Probability from which a class may take a second."""
     leave: PerClass | None = None
     """Probability below which the class that holds loses the next second; None: 2/5 of `enter` (0.20)."""
-    margin: float = 0.30
+    margin: float = 0.40
     """A rival must beat the class that holds by more than this to take a second from it."""
     background_competes: bool = True
     """Whether an event class must also be more probable than *background*. Calibrated thresholds that

@@ -139,6 +139,18 @@ def test_an_interrupted_training_goes_on_to_the_same_end(tmp_path: Path) -> None
         torch.testing.assert_close(a, b, msg=name)
 
 
+def test_the_averaged_network_is_normalised_by_what_it_sees_itself(tmp_path: Path) -> None:
+    pool = make_pool()
+    network = train_student(pool, tmp_path, StudentConfig(epochs=2, batch=32, average=0.9))
+    norm = next(m for m in network.modules() if isinstance(m, torch.nn.BatchNorm2d))
+    seen: list[torch.Tensor] = []
+    norm.register_forward_pre_hook(lambda _module, inputs: seen.append(inputs[0]))
+    with torch.inference_mode():
+        network(torch.from_numpy(pool.patches.astype(np.float32)))
+    mean, spread = seen[0].mean((0, 2, 3)), seen[0].std((0, 2, 3))
+    assert ((norm.running_mean - mean).abs() < 0.1 * spread).all()
+
+
 def test_folds_hold_out_every_group_once_and_accuracy_counts_recordings() -> None:
     bank = make_bank()
     folds = source_folds(bank, 2)

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from ...backbones.audio_cnn import AudioCNN
 
 FORMAT: Final = "avel-audio-1"
+_NORM_BATCHES: Final = 200
+"""Most batches that the averaged network's normalisation is measured on."""
 FEWEST_LABELLED: Final = 30
 """Below so many labelled patches, the teacher alone teaches a class."""
 
@@ -87,7 +89,7 @@ def train_student(
     import torch
     from torch import nn
     from torch.nn import functional as F
-    from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+    from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, update_bn
 
     from ...backbones.audio_cnn import AudioCNN, load_audio_cnn
 
@@ -110,7 +112,7 @@ def train_student(
         network = load_audio_cnn(start)
     network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     to_embedding.to(device)
-    average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(config.average), use_buffers=True)
+    average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(config.average))
     parameters = [*network.parameters(), *to_embedding.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=1e-4, weight_decay=config.weight_decay)
     per_epoch = len(pool) // config.batch
@@ -186,6 +188,11 @@ def train_student(
             temporary,
         )
         temporary.replace(saved)
+    # Averaged weights see other activations than any network along the way had: measured anew, or a short
+    # training loses half of what it learnt.
+    rng = np.random.default_rng((config.seed, config.epochs))
+    drawn = (np.sort(rng.choice(len(pool), config.batch)) for _ in range(min(per_epoch, _NORM_BATCHES)))
+    update_bn((vary(put(pool.patches[r]), rng) for r in drawn), average, torch.device(device))
     return cast("AudioCNN", average.module).to("cpu").eval()
 
 

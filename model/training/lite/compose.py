@@ -93,6 +93,7 @@ class Composer:
         self._both = sorted(shown if PERSON in self._views else shown - set(SPEECH))
         self._audible = [k for k in self._takes if k < BACKGROUND]
         self._alike = takes.nothing_like(_ALIKE)
+        self._clarity = takes.clarity()
         self._beneath = {k: found for k in self._both if (found := takes.beneath_unlike(k)).size}
         self._weight = np.array([_COMMON.get(name, 1.0) for name in EVENT_NAMES])
 
@@ -142,7 +143,11 @@ class Composer:
 
     def _take(self, kind: int) -> int:
         options = self._takes[kind]
-        return int(options[self.rng.integers(len(options))])
+        take = int(options[self.rng.integers(len(options))])
+        if kind != BACKGROUND and self.recipe.clear and self.rng.random() < self.recipe.clear:
+            other = int(options[self.rng.integers(len(options))])
+            return max(take, other, key=lambda k: self._clarity[k])
+        return take
 
     def _spans(self, whole: float) -> NDArray[np.bool_]:
         """When it is in view: all ten seconds with probability `whole`, else from one second to another."""

@@ -61,6 +61,18 @@ class TakePool:
         found: NDArray[np.int64] = np.flatnonzero((self.beneath == event) & self.faint.any(axis=1))
         return found[[not twins(event, int(kind)) for kind in self.kind[found]]]
 
+    def clarity(self) -> NDArray[np.float32]:
+        """[N]: how clearly the ear hears each take's event, mean over its audible seconds; 0 of nothing."""
+        sound = self.evidence.astype(np.float32)
+        reading = np.stack([sound[..., o : o + BACKGROUND] for o in audio_blocks(sound.shape[2])]).max(axis=0)
+        reading[..., SPEECH] = reading[..., SPEECH].max(axis=-1, keepdims=True)
+        events = self.kind < BACKGROUND
+        kind = np.where(events, self.kind, 0)
+        own = np.take_along_axis(reading, kind[:, None, None], axis=2)[..., 0]
+        heard = self.audible & events[:, None]
+        mean: NDArray[np.float32] = (own * heard).sum(axis=1) / np.maximum(heard.sum(axis=1), 1)
+        return mean
+
     def nothing_like(self, share: float) -> NDArray[np.int64]:
         """[28, n]: that share of the takes of nothing where the ear comes nearest to hearing each event."""
         nothing = np.flatnonzero(self.kind == BACKGROUND)

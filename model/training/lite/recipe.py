@@ -27,6 +27,7 @@ class Recipe:
         mimic: in such scenes, probability that a voice that is no speech, or a laughing child, is heard.
         voices: probability that men's and women's voices trade places.
         slip: probability that the ear takes up to half of the seconds of a voice for one of the other kind.
+        clear: probability that of two takes the one is chosen in which the ear hears the event better.
         hush: probability that the ear's own classes hardly hear the event.
         mishear: probability that they hear one to four that are not there, often the one that is seen.
 
@@ -46,6 +47,7 @@ class Recipe:
     mimic: float = 0.5
     voices: float = 0.5
     slip: float = 0.5
+    clear: float = 0.0
     hush: float = 0.3
     mishear: float = 0.5
 
@@ -55,7 +57,7 @@ class Recipe:
         return tuple(getattr(self, plan) for plan in PLANS)
 
 
-RECIPE: Final = Recipe(both=0.47, heard=0.20, seen=0.10, neither=0.10, wrong=0.07, change=0.12)
+RECIPE: Final = Recipe(both=0.47, heard=0.20, seen=0.10, neither=0.10, wrong=0.07, change=0.12, clear=0.7)
 PLAIN: Final = Recipe(relabel=0, hush=0, mishear=0, slip=0, mimic=0)
 """Scenes as they are, to pick checkpoints by."""
 NOTHING: Final = replace(PLAIN, both=0, heard=0, seen=0, neither=1, wrong=0, change=0, beneath=0, drop=0)
