@@ -136,6 +136,25 @@ def only(plan: str) -> Recipe:
     return replace(PLAIN, **{name: float(name == plan) for name in PLANS}, drop=0)
 
 
+def test_the_clearer_of_two_takes_is_heard_more_often() -> None:
+    pictures, takes = pools()
+    faint = np.flatnonzero(takes.kind < BACKGROUND)[::3]
+    takes.evidence[faint] = 0.2
+    clarity = takes.clarity()
+    assert (clarity[takes.kind == BACKGROUND] == 0).all()
+    assert clarity[faint].max() < 0.25 < 0.7 < np.delete(clarity, faint).max()
+
+    def share(clear: float) -> float:
+        recipe = replace(
+            PLAIN, both=1, heard=0, seen=0, neither=0, wrong=0, change=0, beneath=0, drop=0, clear=clear
+        )
+        composer = Composer(pictures, takes, recipe, 3)
+        heard = np.concatenate([composer.batch(64).audio.max((1, 2)) for _ in range(4)])
+        return float((heard < 0.5).mean())
+
+    assert share(1.0) < 0.6 * share(0.0)
+
+
 def test_a_quieter_event_is_named_where_it_alone_is_seen() -> None:
     pictures, takes = pools()
     batch = Composer(pictures, takes, only("beneath"), 3).batch(100)
