@@ -19,10 +19,10 @@ import numpy as np
 import torch
 from avel_live.model.training.lite.compose import Composer
 from avel_live.model.training.lite.head import HeadSettings, scene_accuracy, train_head
+from avel_live.model.training.lite.head_stage import head_config
 from avel_live.model.training.lite.hearing import join_takes, load_takes
 from avel_live.model.training.lite.pictures import load_picture_pools
 from avel_live.model.training.lite.recipe import PLAIN, RECIPE
-from avel_live.model.training.lite.run import head_config
 from rich.console import Console
 from rich.table import Table
 

@@ -17,18 +17,7 @@ YAMNET = DATA / "teacher" / "yamnet_spectra_in.tflite"
 
 @needs_data
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "profile",
-    [
-        "lite",
-        pytest.param(
-            "lite-yamnet",
-            marks=pytest.mark.xfail(
-                reason="a dog and a thump, a clock in a kitchen, a voice in a trombone: 4 events", strict=True
-            ),
-        ),
-    ],
-)
+@pytest.mark.parametrize("profile", ["lite", "lite-yamnet"])
 def test_twenty_minutes_of_nothing_hold_at_most_one_event(profile: str) -> None:
     weights = YAMNET if profile == "lite-yamnet" else None
     engine = load_engine(EngineOptions(profile=profile, audio_weights=weights, threads=1))

@@ -12,64 +12,30 @@ Every stage keeps what it made under `work` and is skipped when that is there: a
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, cast
-
-import torch
+from typing import Any
 
 from ...backbones.audio_cnn import AudioCNN, load_audio_cnn
-from ...backbones.audio_evidence import DIM as AUDIO_DIM
 from ...backbones.audio_evidence import READER, AudioEvidence, Listener, Reader, load_reader
-from ...backbones.visual_evidence import DIM as VISUAL_DIM
 from ...backbones.yamnet import Yamnet, load_yamnet
-from ...checkpoint import load_checkpoint, save_checkpoint
-from ...committee import Committee
-from ...diia import DIIA, DIIAConfig
 from ...formats.weights import save_weights
-from ...profiles import get_profile
 from .audio_augment import room_bank
 from .audio_data import SoundBank, load_sounds
 from .audio_measure import source_folds
 from .audio_stage import SHARDS, prepare_pool, train_ear
 from .audio_student import StudentConfig, save_student, train_student
-from .compose import Composer
-from .head import HeadSettings, background_shift, scene_accuracy, train_head
+from .head import HeadSettings
+from .head_stage import train_committee
 from .hearing import hear, join_takes, load_takes, make_takes, save_takes
-from .material import Batch, PicturePool, TakePool
+from .material import PicturePool, TakePool
 from .pictures import picture_pools, read_photos, view_features
 from .reader import train_reader
-from .recipe import NOTHING, PLAIN, RECIPE
 from .takes import Takes
 
 Report = Callable[[str, float, str], None]
 """Called with the stage's name, the share of it done, and a line of text."""
-
-HEAD: Final = DIIAConfig(
-    visual_dim=VISUAL_DIM,
-    audio_dim=AUDIO_DIM,
-    guided_dim=96,
-    spatial_dim=32,
-    width=128,
-    ffn=192,
-    dropout=0.05,
-)
-
-
-def head_config(profile: str) -> DIIAConfig:
-    """The head of a light profile."""
-    return replace(HEAD, audio_dim=get_profile(profile).audio.dim)
-
-
-MEMBERS: Final = 3
-"""Heads of a committee; they differ in their seeds."""
-# A hundredth of six batches were three scenes, and the prior a matter of luck.
-NOTHING_BATCHES: Final = 40
-FALSE_SECONDS: Final = {"lite": 0.015, "lite-yamnet": 0.01}
-"""Share of the seconds of held-out scenes without any event in view or hearing that the head that ships
-gives an event; see `background_shift`. The better ear is surer of what it takes for an event, and says more
-of it in a quiet room: it gets less of a start."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +80,9 @@ def train_lite(settings: LiteSettings, report: Report = lambda *_: None) -> dict
         _reader(s, None, report)
     for profile in ("lite", "lite-yamnet") if teacher.is_file() else ("lite",):
         takes = _takes(s, profile, teacher if profile == "lite-yamnet" else None, report)
-        results[profile] = _head(s, profile, pictures, takes, report)
+        target = s.out / f"{profile.replace('-', '_')}_head.safetensors"
+        pools = takes["train"], takes["validation"]
+        results[profile] = train_committee(profile, pictures, pools, s.work, target, s.head, s.seed, report)
     return results
 
 
@@ -196,50 +164,3 @@ def _drawn(s: LiteSettings, bank: SoundBank, fold: int, part: str, report: Repor
 
 def _share(report: Report, stage: str, share: float) -> None:
     report(stage, share, "")
-
-
-def _head(
-    s: LiteSettings,
-    profile: str,
-    pictures: tuple[PicturePool, PicturePool],
-    takes: dict[str, TakePool],
-    report: Report,
-) -> float:
-    validation = [Composer(pictures[1], takes["validation"], PLAIN, seed).batch(64) for seed in range(6)]
-    members = [
-        _member(s, profile, Composer(pictures[0], takes["train"], RECIPE, s.seed + k), validation, k, report)
-        for k in range(MEMBERS)
-    ]
-    nothing = [
-        Composer(pictures[1], takes["validation"], NOTHING, 20 + seed).batch(64)
-        for seed in range(NOTHING_BATCHES)
-    ]
-    head = Committee(members)
-    shift = background_shift(head, nothing, FALSE_SECONDS[profile])
-    with torch.no_grad():
-        for member in members:
-            member.classify.bias[-1] += shift
-    accuracy, _ = scene_accuracy(head, validation)
-    name = f"{profile.replace('-', '_')}_head.safetensors"
-    info = {"validation_accuracy": accuracy, "steps": s.head.steps, "seed": s.head.seed}
-    save_checkpoint(s.out / name, head, profile=profile, info=info, stored="int8")
-    return accuracy
-
-
-def _member(
-    s: LiteSettings, profile: str, composer: Composer, validation: list[Batch], number: int, report: Report
-) -> DIIA:
-    """One head of the committee."""
-    path = s.work / f"head_{profile}_{number}.safetensors"
-    if not path.is_file():
-        stage = f"head {number + 1} of {profile}"
-
-        def told(step: int, cost: float, accuracy: float, events: float) -> None:
-            text = f"loss {cost:.3f}, validation {accuracy:.3f}, events {events:.3f}"
-            report(stage, step / s.head.steps, text)
-
-        settings = replace(s.head, seed=s.head.seed + number)
-        member, accuracy = train_head(head_config(profile), settings, composer, validation, told)
-        info = {"validation_accuracy": accuracy, "steps": settings.steps, "seed": settings.seed}
-        save_checkpoint(path, member, profile=profile, info=info)
-    return cast("DIIA", load_checkpoint(path, profile=profile)[0])
