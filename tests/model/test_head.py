@@ -22,6 +22,7 @@ from avel_live.model.training.lite.head import (
 )
 from avel_live.model.training.lite.head_stage import HEAD
 from avel_live.model.training.lite.recipe import NOTHING, PLAIN, RECIPE
+from avel_live.model.training.lite.report import Report
 from support.scenes import pools
 
 SHORT = HeadSettings(steps=60, batch=16, validate_every=60)
@@ -43,7 +44,7 @@ def test_a_committee_is_kept_member_by_member(tmp_path: Path, monkeypatch: pytes
         if stage == "head_lite_1":
             raise KeyboardInterrupt
 
-    def train(report: head_stage.Report) -> float:
+    def train(report: Report) -> float:
         target = tmp_path / "out.safetensors"
         both = (pictures, pictures), (takes, takes)
         return head_stage.train_committee("lite", *both, tmp_path, target, short, 7, report)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,13 +10,11 @@ import numpy as np
 from .audio_data import SoundBank, load_sounds
 from .audio_pool import Pool, build_audio_pool, build_clean_pool, load_pool
 from .audio_student import DEFAULT, StudentConfig, save_student, train_student
+from .report import Report
 from .teacher import Teacher
 
 SHARDS: Final = 100
 """Thousands of mixed seconds in the pool; each costs about 13 s of one core, mostly the teacher's."""
-
-Report = Callable[[str, float, str], None]
-"""Called with the stage's name, the share of it done, and a line of text."""
 
 
 def prepare_pool(

@@ -16,6 +16,7 @@ of a banjo. This and other `trades` make few recordings go a long way.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -93,9 +94,13 @@ class Composer:
         self._both = sorted(shown if PERSON in self._views else shown - set(SPEECH))
         self._audible = [k for k in self._takes if k < BACKGROUND]
         self._alike = takes.nothing_like(_ALIKE)
-        self._clarity = takes.clarity()
         self._beneath = {k: found for k in self._both if (found := takes.beneath_unlike(k)).size}
         self._weight = np.array([_COMMON.get(name, 1.0) for name in EVENT_NAMES])
+
+    @cached_property
+    def _clarity(self) -> NDArray[np.float32]:
+        """Of each take; many composers never ask."""
+        return self.takes.clarity()
 
     def _pick_views(self, kind: int, count: int) -> NDArray[np.int64]:
         """`count` views of one subject of that kind."""

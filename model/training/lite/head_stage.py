@@ -5,7 +5,6 @@ Every member is kept when it is done; a killed run goes on with the next one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Final, cast
@@ -22,6 +21,7 @@ from .compose import Composer
 from .head import HeadSettings, background_shift, scene_accuracy, train_head
 from .material import Batch, PicturePool, TakePool
 from .recipe import NOTHING, PLAIN, RECIPE
+from .report import Report
 
 HEAD: Final = DIIAConfig(
     visual_dim=VISUAL_DIM,
@@ -47,9 +47,6 @@ FALSE_SECONDS: Final = {"lite": 0.015, "lite-yamnet": 0.01}
 """Share of the seconds of held-out scenes without any event in view or hearing that the head that ships
 gives an event; see `background_shift`. The better ear is surer of what it takes for an event, and says more
 of it in a quiet room: it gets less of a start."""
-
-Report = Callable[[str, float, str], None]
-"""Called with the stage's name, the share of it done, and a line of text."""
 
 
 def train_committee(

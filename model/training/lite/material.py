@@ -63,9 +63,7 @@ class TakePool:
 
     def clarity(self) -> NDArray[np.float32]:
         """[N]: how clearly the ear hears each take's event, mean over its audible seconds; 0 of nothing."""
-        sound = self.evidence.astype(np.float32)
-        reading = np.stack([sound[..., o : o + BACKGROUND] for o in audio_blocks(sound.shape[2])]).max(axis=0)
-        reading[..., SPEECH] = reading[..., SPEECH].max(axis=-1, keepdims=True)
+        reading = _strongest(self.evidence.astype(np.float32))
         events = self.kind < BACKGROUND
         kind = np.where(events, self.kind, 0)
         own = np.take_along_axis(reading, kind[:, None, None], axis=2)[..., 0]
@@ -76,9 +74,7 @@ class TakePool:
     def nothing_like(self, share: float) -> NDArray[np.int64]:
         """[28, n]: that share of the takes of nothing where the ear comes nearest to hearing each event."""
         nothing = np.flatnonzero(self.kind == BACKGROUND)
-        sound = self.evidence[nothing].astype(np.float32).mean(axis=1)
-        reading = np.stack([sound[:, o : o + BACKGROUND] for o in audio_blocks(sound.shape[1])]).max(axis=0)
-        reading[:, SPEECH] = reading[:, SPEECH].max(axis=1, keepdims=True)
+        reading = _strongest(self.evidence[nothing].astype(np.float32).mean(axis=1))
         most = max(1, int(share * len(nothing)))
         nearest: NDArray[np.int64] = nothing[np.argsort(-reading, axis=0)[:most]].T
         return nearest
@@ -99,6 +95,14 @@ def audio_blocks(width: int) -> tuple[int, ...]:
     """Where blocks of one channel per event begin: of concepts, of the ear's classes, of what is read."""
     starts = (0, len(HEARD), len(HEARD) + BACKGROUND)
     return tuple(start for start in starts if start + BACKGROUND <= width)
+
+
+def _strongest(sound: NDArray[np.float32]) -> NDArray[np.float32]:
+    """[..., A] evidence → [..., 28]: the most that any reading says of each event; a voice may be either."""
+    blocks = [sound[..., start : start + BACKGROUND] for start in audio_blocks(sound.shape[-1])]
+    reading: NDArray[np.float32] = np.stack(blocks).max(axis=0)
+    reading[..., SPEECH] = reading[..., SPEECH].max(axis=-1, keepdims=True)
+    return reading
 
 
 def twins(first: int, second: int) -> bool:

@@ -11,7 +11,6 @@ Every stage keeps what it made under `work` and is skipped when that is there: a
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -32,10 +31,8 @@ from .hearing import hear, join_takes, load_takes, make_takes, save_takes
 from .material import PicturePool, TakePool
 from .pictures import picture_pools, read_photos, view_features
 from .reader import train_reader
+from .report import Report
 from .takes import Takes
-
-Report = Callable[[str, float, str], None]
-"""Called with the stage's name, the share of it done, and a line of text."""
 
 
 @dataclass(frozen=True)
