@@ -31,7 +31,8 @@ class DecoderConfig:
     The defaults of `enter`, `leave`, `margin`, `brief` and `hold_s` were chosen for event F1 on streams
     composed from photographs and recordings that the bundled heads were not trained on
     (`tests/bench/flicker.py --composed`): a class enters when it is more likely than not, stays while it is
-    a good guess and nothing else is clearly better, and a second by itself must be surer.
+    a good guess, more likely than nothing, and no other is clearly better, and a second by itself must be
+    surer.
     Calibration replaces `enter`, `leave` and `min_duration_s` with one value per class.
     """
 
@@ -53,10 +54,10 @@ class DecoderConfig:
     leave: PerClass | None = None
     """Probability below which the class that holds loses the next second; None: 2/5 of `enter` (0.20)."""
     margin: float = 0.40
-    """A rival must beat the class that holds by more than this to take a second from it."""
+    """Another event must beat the class that holds by more than this to take a second from it."""
     background_competes: bool = True
-    """Whether an event class must also be more probable than *background*. Calibrated thresholds that
-    were chosen with background in view may switch it off."""
+    """Whether an event class must also be more probable than *background*, to enter and to stay.
+    Calibrated thresholds that were chosen with background in view may switch it off."""
 
     min_duration_s: PerClass = 1.0
     """Events that turn out shorter than this are retracted (or never announced)."""

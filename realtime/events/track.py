@@ -107,21 +107,20 @@ class Tracker:
     def choose(self, holder: int, probabilities: NDArray[np.float64]) -> int:
         """The class that takes a second: the best one allowed, unless the holder may keep it.
 
-        The holder keeps it while its probability is at least its `leave` threshold and no rival is
-        ahead by more than `margin`. Rivals are the wanted classes at or above their `enter`
-        threshold, and *background* where it competes.
+        The holder keeps it while its probability is at least its `leave` threshold, no rival is ahead by
+        more than `margin`, and *background*, where it competes, is not ahead at all: events are taken for
+        each other by mistake, silence follows them by nature. Rivals are the wanted classes at or above
+        their `enter` threshold.
         """
         events = probabilities[: self._background]
-        rival, ahead = self._background, -1.0
-        if self._background_competes:
-            ahead = float(probabilities[self._background])
+        nothing = float(probabilities[self._background]) if self._background_competes else -1.0
         eligible = np.where(self._wanted & (events >= self._enter), events, -1.0)
         best = int(np.argmax(eligible))
-        if eligible[best] >= 0 and eligible[best] > ahead:
-            rival, ahead = best, float(eligible[best])
-        if holder == self._background or rival == holder:
+        rival = best if eligible[best] >= 0 and eligible[best] > nothing else self._background
+        if holder in (self._background, rival):
             return rival
-        keeps = events[holder] >= self._leave[holder] and ahead - events[holder] <= self._margin
+        held = events[holder]
+        keeps = held >= max(self._leave[holder], nothing) and eligible[best] - held <= self._margin
         return holder if keeps else rival
 
     def step(self, state: TrackState, second: Second) -> tuple[TrackState, tuple[Closed, ...]]:

@@ -185,6 +185,22 @@ def test_hysteresis_keeps_a_weakening_event() -> None:
     assert [s.label for s in settled] == [BARK, BARK, BARK] + [BACKGROUND] * 4
 
 
+def test_another_event_must_be_clearly_better_but_nothing_only_likelier() -> None:
+    bark = posterior(BARK, 0.8)
+    shares = {BARK: 0.3, CAT: 0.5, BACKGROUND: 0.2}
+    for taken, label in (({}, BARK), ({CAT: 0.65, BACKGROUND: 0.1, BARK: 0.2}, CAT)):
+        second = np.zeros(NUM_CLASSES, np.float32)
+        for k, p in {**shares, **taken}.items():
+            second[k] = p
+        settled, _ = run(Decoder(DecoderConfig(settle=0)), stream([bark, second]))
+        assert [s.label for s in settled] == [BARK, label]
+    for nothing, label in ((0.44, BARK), (0.46, BACKGROUND)):
+        second = np.zeros(NUM_CLASSES, np.float32)
+        second[[BARK, BACKGROUND, GOAT]] = 0.45, nothing, 0.55 - nothing
+        settled, _ = run(Decoder(DecoderConfig(settle=0)), stream([bark, second]))
+        assert [s.label for s in settled] == [BARK, label]
+
+
 def test_missing_seconds_carry_no_evidence_and_are_reported() -> None:
     decoder = Decoder(DecoderConfig(settle=1))
     rows = marks("BBBBB")
@@ -382,7 +398,9 @@ def test_without_settling_labels_are_the_argmax_with_hysteresis(
         p = [float(v) for v in scores.probabilities[0]]
         allowed = [k for k in range(CLASSES - 1) if p[k] >= threshold] + [CLASSES - 1]
         best = max(allowed, key=lambda k: p[k])
-        stays = holder != CLASSES - 1 and p[holder] >= threshold / 2 and p[best] <= p[holder] + margin
+        rival = max((p[k] for k in allowed[:-1]), default=0.0)
+        stays = holder != CLASSES - 1 and p[holder] >= max(threshold / 2, p[-1])
+        stays = stays and rival <= p[holder] + margin
         holder = holder if stays else best
         expected.append(holder)
     assert [s.label for s in settled] == expected
