@@ -8,6 +8,7 @@ import torch
 from avel_live.model.labels import BACKGROUND, EVENT_NAMES, label_index
 from avel_live.model.logmel import PATCH_SAMPLES
 from avel_live.model.training.lite import audio_augment as augment
+from avel_live.model.training.lite import run
 from avel_live.model.training.lite.audio_data import Sound, SoundBank
 from avel_live.model.training.lite.audio_measure import accuracy, per_recording, source_folds
 from avel_live.model.training.lite.audio_pool import Mixer, Pool
@@ -149,6 +150,36 @@ def test_the_averaged_network_is_normalised_by_what_it_sees_itself(tmp_path: Pat
         network(torch.from_numpy(pool.patches.astype(np.float32)))
     mean, spread = seen[0].mean((0, 2, 3)), seen[0].std((0, 2, 3))
     assert ((norm.running_mean - mean).abs() < 0.1 * spread).all()
+
+
+def test_sounds_are_loaded_once_and_only_when_an_ear_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bank, pool, loads = make_bank(), make_pool(), list[int]()
+
+    def prepare(*_: object, **__: object) -> tuple[SoundBank, Pool, Pool]:
+        loads.append(1)
+        return bank, pool, pool
+
+    monkeypatch.setattr(run, "prepare_pool", prepare)
+    monkeypatch.setattr(run, "source_folds", lambda _bank: [frozenset({0}), frozenset({1, 2, 3})])
+    config = StudentConfig(epochs=1, batch=16)
+    settings = run.LiteSettings(tmp_path, tmp_path / "work", tmp_path / "out", student=config)
+    settings.out.mkdir()
+    told: list[str] = []
+
+    def ears() -> list[dict[str, torch.Tensor]]:
+        sounds = run._Sounds(settings, lambda *_: None)
+        folds = (None, 0, 1)
+        return [run._ear(settings, sounds, f, lambda n, *_: told.append(n)).state_dict() for f in folds]
+
+    whole, without_first, _ = ears()
+    assert loads == [1]
+    assert set(told) == {"lite_audio", "ear_without_0", "ear_without_1"}
+    assert not torch.equal(whole["classify.weight"], without_first["classify.weight"])
+    again = ears()
+    assert loads == [1]
+    assert all(torch.equal(again[0][name], whole[name]) for name in whole)
 
 
 def test_folds_hold_out_every_group_once_and_accuracy_counts_recordings() -> None:

@@ -1,9 +1,10 @@
-"""The audio half of `avel train lite`, from a folder of sounds to `lite_audio.safetensors`."""
+"""The audio half of `avel train lite`, from a folder of sounds to an ear."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
@@ -45,24 +46,32 @@ def prepare_pool(
 
 
 def train_ear(
-    data: Path,
+    pool: Pool,
     work: Path,
     target: Path,
     config: StudentConfig = DEFAULT,
     *,
-    shards: int = SHARDS,
+    leave_out: Collection[int] = (),
     report: Report = lambda _stage, _share, _text: None,
-) -> dict[str, Any]:
-    """Everything in order; returns what is written into the weight file's header."""
-    _, pool, _ = prepare_pool(data, work, shards=shards, report=report)
+) -> None:
+    """Train an ear, or go on where that stopped, and write its weights.
+
+    Args:
+        pool: what may be learnt from.
+        work: where the state of the training is kept.
+        target: the weight file; its name is the stage that `report` is told.
+        config: schedule, loss weights, seed.
+        leave_out: groups no sound of which is learnt from.
+        report: what a progress bar listens to.
+
+    """
     network = train_student(
-        pool, work / "student", config, progress=lambda share, text: report("learn", share, text)
+        pool, work, config, leave_out=leave_out, progress=lambda share, text: report(target.stem, share, text)
     )
     info = {
         "teacher": "YAMNet, 8-bit weights dequantised",
-        "patches": len(pool),
+        "patches": len(pool.without(leave_out)),
         "epochs": config.epochs,
         "seed": config.seed,
     }
     save_student(network, target, info)
-    return info

@@ -12,7 +12,7 @@ Every stage keeps what it made under `work` and is skipped when that is there: a
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,9 @@ from ...formats.weights import save_weights
 from .audio_augment import room_bank
 from .audio_data import SoundBank, load_sounds
 from .audio_measure import source_folds
+from .audio_pool import Pool
 from .audio_stage import SHARDS, prepare_pool, train_ear
-from .audio_student import StudentConfig, save_student, train_student
+from .audio_student import StudentConfig
 from .head import HeadSettings
 from .head_stage import train_committee
 from .hearing import hear, join_takes, load_takes, make_takes, save_takes
@@ -70,13 +71,14 @@ def train_lite(settings: LiteSettings, report: Report = lambda *_: None) -> dict
     s.work.mkdir(parents=True, exist_ok=True)
     s.out.mkdir(parents=True, exist_ok=True)
     pictures = _pictures(s, report)
-    _ear(s, report)
+    sounds = _Sounds(s, report)
+    _ear(s, sounds, None, report)
     results: dict[str, Any] = {}
     teacher = s.data / "teacher" / "yamnet_spectra_in.tflite"
     if teacher.is_file():
-        _reader(s, None, report)
+        _reader(s, sounds, None)
     for profile in ("lite", "lite-yamnet") if teacher.is_file() else ("lite",):
-        takes = _takes(s, profile, teacher if profile == "lite-yamnet" else None, report)
+        takes = _takes(s, sounds, profile, teacher if profile == "lite-yamnet" else None, report)
         target = s.out / f"{profile.replace('-', '_')}_head.safetensors"
         pools = takes["train"], takes["validation"]
         results[profile] = train_committee(profile, pictures, pools, s.work, target, s.head, s.seed, report)
@@ -96,45 +98,56 @@ def _pictures(s: LiteSettings, report: Report) -> tuple[PicturePool, PicturePool
     return train, validation
 
 
-def _ear(s: LiteSettings, report: Report) -> None:
-    target = s.out / "lite_audio.safetensors"
-    if not target.is_file():
-        train_ear(s.data, s.work / "ear", target, s.student, shards=s.shards, report=report)
+class _Sounds:
+    """What ears and readers learn from: made and loaded when the first of them asks, and once."""
+
+    def __init__(self, settings: LiteSettings, report: Report) -> None:
+        self._settings, self._report = settings, report
+
+    @cached_property
+    def _prepared(self) -> tuple[SoundBank, Pool, Pool]:
+        s = self._settings
+        return prepare_pool(s.data, s.work / "ear", shards=s.shards, report=self._report)
+
+    @property
+    def pool(self) -> Pool:
+        """All that may be learnt from."""
+        return self._prepared[1]
+
+    def left_out(self, fold: int | None) -> frozenset[int]:
+        """The sources of a fold; none where all may be heard."""
+        return frozenset() if fold is None else source_folds(self._prepared[0])[fold]
 
 
-def _fold_ear(s: LiteSettings, fold: int, report: Report) -> AudioCNN:
-    """The student that never heard the sources of this fold."""
-    path = s.work / f"ear_without_{fold}.safetensors"
+def _ear(s: LiteSettings, sounds: _Sounds, fold: int | None, report: Report) -> AudioCNN:
+    """The ear that ships, or the one that never heard the sources of this fold."""
+    name = "ear/student" if fold is None else f"ear_without_{fold}"
+    path = s.out / "lite_audio.safetensors" if fold is None else s.work / f"{name}.safetensors"
     if not path.is_file():
-        bank, pool, _ = prepare_pool(s.data, s.work / "ear", shards=s.shards, report=report)
-        network = train_student(
-            pool,
-            s.work / f"ear_without_{fold}",
-            s.student,
-            leave_out=source_folds(bank)[fold],
-            progress=lambda share, text: report(f"ear without fold {fold}", share, text),
-        )
-        save_student(network, path, {"fold": fold, "epochs": s.student.epochs})
+        left_out = sounds.left_out(fold)
+        train_ear(sounds.pool, s.work / name, path, s.student, leave_out=left_out, report=report)
     return load_audio_cnn(path)
 
 
-def _reader(s: LiteSettings, fold: int | None, report: Report) -> Reader:
+def _reader(s: LiteSettings, sounds: _Sounds, fold: int | None) -> Reader:
     """The reader of YAMNet that ships, or the one that never heard the sources of this fold."""
     path = s.out / READER if fold is None else s.work / f"reader_without_{fold}.safetensors"
     if not path.is_file():
-        bank, pool, _ = prepare_pool(s.data, s.work / "ear", shards=s.shards, report=report)
-        reader = train_reader(pool, () if fold is None else source_folds(bank)[fold])
-        save_weights(path, reader)
+        save_weights(path, train_reader(sounds.pool, sounds.left_out(fold)))
     return load_reader(path)
 
 
-def _network(s: LiteSettings, fold: int, yamnet: Yamnet | None, report: Report) -> AudioEvidence:
+def _network(
+    s: LiteSettings, sounds: _Sounds, fold: int, yamnet: Yamnet | None, report: Report
+) -> AudioEvidence:
     """The ear of a profile that never heard the sources of this fold."""
-    listener = Listener(yamnet, _reader(s, fold, report)) if yamnet is not None else None
-    return AudioEvidence(_fold_ear(s, fold, report), listener).eval()
+    listener = Listener(yamnet, _reader(s, sounds, fold)) if yamnet is not None else None
+    return AudioEvidence(_ear(s, sounds, fold, report), listener).eval()
 
 
-def _takes(s: LiteSettings, profile: str, teacher: Path | None, report: Report) -> dict[str, TakePool]:
+def _takes(
+    s: LiteSettings, sounds: _Sounds, profile: str, teacher: Path | None, report: Report
+) -> dict[str, TakePool]:
     yamnet = load_yamnet(teacher) if teacher is not None else None
     pools: dict[str, TakePool] = {}
     bank = load_sounds(s.data / "audio", s.work / "ear", partial(_share, report, "decode"))
@@ -144,7 +157,7 @@ def _takes(s: LiteSettings, profile: str, teacher: Path | None, report: Report) 
             kept = s.work / f"takes_{profile}_{part}_{fold}.npz"
             if not kept.is_file():
                 takes = _drawn(s, bank, fold, part, report)
-                save_takes(kept, hear(takes, _network(s, fold, yamnet, report)))
+                save_takes(kept, hear(takes, _network(s, sounds, fold, yamnet, report)))
             parts.append(load_takes(kept))
         pools[part] = join_takes(parts)
     return pools
