@@ -14,8 +14,8 @@ from .audio_student import DEFAULT, StudentConfig, save_student, train_student
 from .report import Report
 from .teacher import Teacher
 
-SHARDS: Final = 100
-"""Thousands of mixed seconds in the pool; each costs about 13 s of one core, mostly the teacher's."""
+SHARDS: Final = 150
+"""Thousands of mixed seconds in the pool; each costs about 8 s of one core."""
 
 
 def prepare_pool(

@@ -39,11 +39,11 @@ FEWEST_LABELLED: Final = 30
 class StudentConfig:
     """How the student is trained."""
 
-    epochs: int = 8
-    batch: int = 128
+    epochs: int = 7
+    batch: int = 64
     average: float = 0.999
     """What is kept is a running average of the weights, so much of it the old one at each step."""
-    peak_rate: float = 2.5e-3
+    peak_rate: float = 1.8e-3
     weight_decay: float = 0.02
     score_weight: float = 1.0
     embedding_weight: float = 20.0
