@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from pathlib import Path
 from typing import Final
 
@@ -51,7 +50,6 @@ def train_ear(
     target: Path,
     config: StudentConfig = DEFAULT,
     *,
-    leave_out: Collection[int] = (),
     report: Report = lambda _stage, _share, _text: None,
 ) -> None:
     """Train an ear, or go on where that stopped, and write its weights.
@@ -61,16 +59,13 @@ def train_ear(
         work: where the state of the training is kept.
         target: the weight file; its name is the stage that `report` is told.
         config: schedule, loss weights, seed.
-        leave_out: groups no sound of which is learnt from.
         report: what a progress bar listens to.
 
     """
-    network = train_student(
-        pool, work, config, leave_out=leave_out, progress=lambda share, text: report(target.stem, share, text)
-    )
+    network = train_student(pool, work, config, progress=lambda share, text: report(target.stem, share, text))
     info = {
         "teacher": "YAMNet, 8-bit weights dequantised",
-        "patches": len(pool.without(leave_out)),
+        "patches": len(pool),
         "epochs": config.epochs,
         "seed": config.seed,
     }

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -71,8 +71,6 @@ def train_student(
     work: Path,
     config: StudentConfig = DEFAULT,
     *,
-    leave_out: Collection[int] = (),
-    start: Path | None = None,
     progress: Callable[[float, str], None] = lambda _share, _text: None,
 ) -> AudioCNN:
     """Train, or go on from `work/student.pt`; the network comes back in eval mode.
@@ -81,8 +79,6 @@ def train_student(
         pool: patches to learn from; those of sounds that may not be trained on must not be in it.
         work: folder of the checkpoint, outside the repository.
         config: schedule, loss weights, seed.
-        leave_out: groups no sound of which is learnt from.
-        start: weights of an earlier student to go on from with a new schedule, e.g. on a larger pool.
         progress: called with the share done and a line of text after every hundred batches.
 
     """
@@ -91,12 +87,11 @@ def train_student(
     from torch.nn import functional as F
     from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, update_bn
 
-    from ...backbones.audio_cnn import AudioCNN, load_audio_cnn
+    from ...backbones.audio_cnn import AudioCNN
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
-    pool = pool.without(leave_out)
     target, weight = event_targets(pool)
     mean_embedding = pool.embedding.mean(0, dtype=np.float64)
     spread = float(np.sqrt(pool.embedding.var(0, dtype=np.float64).mean()))
@@ -108,8 +103,6 @@ def train_student(
             reader.bias.copy_(torch.logit(mean))
             reader.weight.mul_(0.1)
         to_embedding.bias.zero_()
-    if start is not None:
-        network = load_audio_cnn(start)
     network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     to_embedding.to(device)
     average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(config.average))

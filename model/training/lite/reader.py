@@ -7,7 +7,6 @@ our small network's own classes: `tests/bench/sources.py`.
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import Final
 
 import numpy as np
@@ -26,17 +25,15 @@ _LEAST_SPREAD: Final = 0.05
 """Added to each dimension's standard deviation: some of them hardly ever move."""
 
 
-def train_reader(pool: Pool, leave_out: Collection[int] = (), seed: int = 0) -> Reader:
+def train_reader(pool: Pool, seed: int = 0) -> Reader:
     """[..., 1024] embeddings of the teacher → [..., 28] logits, learnt from a pool.
 
     Args:
         pool: as for the student.
-        leave_out: groups no sound of which is learnt from.
         seed: of weights, order and dropout.
 
     """
     torch.manual_seed(seed)
-    pool = pool.without(leave_out)
     target, weight = (torch.from_numpy(x) for x in event_targets(pool))
     embedding = torch.from_numpy(pool.embedding.astype(np.float32))
     mean, spread = embedding.mean(0), embedding.std(0) + _LEAST_SPREAD

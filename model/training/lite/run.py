@@ -109,14 +109,10 @@ class _Sounds:
         s = self._settings
         return prepare_pool(s.data, s.work / "ear", shards=s.shards, report=self._report)
 
-    @property
-    def pool(self) -> Pool:
-        """All that may be learnt from."""
-        return self._prepared[1]
-
-    def left_out(self, fold: int | None) -> frozenset[int]:
-        """The sources of a fold; none where all may be heard."""
-        return frozenset() if fold is None else source_folds(self._prepared[0])[fold]
+    def without(self, fold: int | None) -> Pool:
+        """All that may be learnt from, but for the sources of a fold."""
+        bank, pool, _ = self._prepared
+        return pool if fold is None else pool.without(source_folds(bank)[fold])
 
 
 def _ear(s: LiteSettings, sounds: _Sounds, fold: int | None, report: Report) -> AudioCNN:
@@ -124,8 +120,7 @@ def _ear(s: LiteSettings, sounds: _Sounds, fold: int | None, report: Report) -> 
     name = "ear/student" if fold is None else f"ear_without_{fold}"
     path = s.out / "lite_audio.safetensors" if fold is None else s.work / f"{name}.safetensors"
     if not path.is_file():
-        left_out = sounds.left_out(fold)
-        train_ear(sounds.pool, s.work / name, path, s.student, leave_out=left_out, report=report)
+        train_ear(sounds.without(fold), s.work / name, path, s.student, report=report)
     return load_audio_cnn(path)
 
 
@@ -133,7 +128,7 @@ def _reader(s: LiteSettings, sounds: _Sounds, fold: int | None) -> Reader:
     """The reader of YAMNet that ships, or the one that never heard the sources of this fold."""
     path = s.out / READER if fold is None else s.work / f"reader_without_{fold}.safetensors"
     if not path.is_file():
-        save_weights(path, train_reader(sounds.pool, sounds.left_out(fold)))
+        save_weights(path, train_reader(sounds.without(fold)))
     return load_reader(path)
 
 
