@@ -1,9 +1,9 @@
 """Wiring: a reader thread cuts the stream, the caller's thread runs the networks and calls the sinks.
 
-    reader   source ──▶ cutter ──▶ mailbox
+    reader   source ──▶ cutter ──▶ mailbox                                (`reader`)
     caller   mailbox ──▶ features ──▶ ring ──▶ head ──▶ decoder ──▶ sinks
 
-`Pipeline.run` owns both: it starts the reader, joins it, and raises what went wrong in it. With a hop
+`Pipeline.run` owns both: it starts the reader, closes it, and raises what went wrong in it. With a hop
 below one second the segments (still of one second) overlap, every phase of the grid has a ring of its
 own, and only the looks on whole seconds reach the decoder; the others refresh the provisional answer.
 With a hop of n seconds features are made every second and the head looks every n-th.
@@ -19,24 +19,22 @@ import numpy as np
 
 from ..model.runtime.base import Engine
 from .clock import NS_PER_S, Clock
-from .cutter import Chosen, Cut, Cutter
+from .cutter import Chosen
 from .effort import Effort
 from .errors import SourceError
 from .events import Decoder, DecoderStep
 from .features import FeatureBuilder
 from .latency import Latencies
 from .localizer import Calibrate, Localizer, softmax
-from .mailbox import Failed, Mailbox, Stamped
-from .messages import EndOfStream, HopRecord, Segment, Status, StreamEnd, StreamStart, TimedAudio
+from .mailbox import Mailbox, Stamped
+from .messages import EndOfStream, HopRecord, Segment, Status, StreamEnd, StreamStart
+from .reader import Reader
 from .reports import Reports
 from .sinks.base import MediaSink, Sink
 from .slots import SLOTS
-from .sources.base import Item, Source
-from .sources.detectors import NumberGuard
+from .sources.base import Source
 
-_READ_TIMEOUT_S = 0.05
 _TAKE_TIMEOUT_S = 0.2
-_JOIN_TIMEOUT_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -77,27 +75,26 @@ class Pipeline:
         self._options = o = options or PipelineOptions()
         self._source, self._engine, self._decoder = source, engine, decoder
         self._sinks, self._clock = sinks, clock
-        self._media = [sink for sink in sinks if isinstance(sink, MediaSink)]
         self._reports = reports or Reports()
         info = source.info
-        self._live = info.live
-        self._cutter = Cutter(live=info.live, video=bool(info.video), audio=bool(info.audio), hop_s=o.hop_s)
         self._mailbox = Mailbox(live=info.live)
-        self._guard = NumberGuard()
+        media = [sink for sink in sinks if isinstance(sink, MediaSink)]
+        self.reader = Reader(source, self._mailbox, media, clock, hop_s=o.hop_s, duration_s=o.duration_s)
         self._phases, self._stride = max(1, round(1 / o.hop_s)), max(1, round(o.hop_s))
         self._localizers = [Localizer(engine, calibrate) for _ in range(self._phases)]
         self._effort = Effort(o.frames or SLOTS, adaptive=info.live and o.frames is None)
-        self._cutter.slots = self._effort.slots
+        self.reader.slots = self._effort.slots
         self._builders: dict[int, FeatureBuilder] = {}
         self._latencies = Latencies()
         self._stop = threading.Event()
         self._busy_ns = self._end_ns = 0
-        self._hops = self._events = self._skips_told = self._dropped_told = 0
+        self._hops = self._events = self._skips_told = 0
         self._unlooked: Segment | None = None
 
     def stop(self) -> None:
         """End the stream soon; safe from a signal handler and from any thread."""
         self._stop.set()
+        self.reader.stop()
 
     def run(self, start: StreamStart) -> StreamEnd:
         """Process the whole stream; the source is open already and is closed here.
@@ -107,72 +104,21 @@ class Pipeline:
             OutputError: a sink can't go on.
 
         """
-        reader = threading.Thread(target=self._read, name="reader", daemon=True)
         began_ns = self._clock.now_ns()
         try:
             for sink in self._sinks:
                 sink.start(start)
-            reader.start()
+            self.reader.start()
             last = self._work()
             end = self._summary(last.reason, began_ns)
             for sink in self._sinks:
                 sink.end(end)
         finally:
             self._stop.set()
-            self._mailbox.close()
-            self._source.close()
-            if reader.ident is not None:
-                reader.join(_JOIN_TIMEOUT_S)
+            self.reader.close()
         if last.lost:
             raise SourceError(f"{self._source.info.name}: {last.reason}")
         return end
-
-    # Reader thread --------------------------------------------------------------------------------
-
-    def _read(self) -> None:
-        limit_s = self._options.duration_s if self._live else None
-        limit_ns = None if limit_s is None else round(limit_s * NS_PER_S)
-        try:
-            while not self._stop.is_set():
-                item = self._source.read(_READ_TIMEOUT_S)
-                now_ns = self._source.stream_now_ns()
-                if item is not None:
-                    self._take(item)
-                if isinstance(item, EndOfStream):
-                    return
-                if now_ns is not None:
-                    self._forward(self._cutter.advance(now_ns))
-                    if limit_ns is not None and self._cutter.closed_to_ns >= limit_ns:
-                        self._mailbox.put(EndOfStream(limit_ns, "end of --duration"))
-                        return
-        except BaseException as error:
-            self._mailbox.put(Failed(error))
-
-    def _take(self, item: Item) -> None:
-        if isinstance(item, EndOfStream):
-            self._forward(self._cutter.finish(item.t_ns))
-            self._mailbox.put(item)
-        elif isinstance(item, Status):
-            self._mailbox.put(item)
-        else:
-            if isinstance(item, TimedAudio):
-                samples, damage = self._guard.clean(item.samples)
-                item = replace(item, samples=samples)
-                if damage is not None:
-                    state = "damaged" if self._guard.damaged else "running"
-                    self._mailbox.put(Status("sound", state, damage, self._cutter.closed_to_ns))
-            for sink in self._media:
-                sink.media(item)
-            dropped = self._source.dropped
-            self._cutter.note_dropped(dropped - self._dropped_told)
-            self._dropped_told = dropped
-            self._forward(self._cutter.push(item))
-
-    def _forward(self, cuts: Sequence[Cut]) -> None:
-        for cut in cuts:
-            self._mailbox.put(cut if isinstance(cut, Chosen) else Stamped(cut, self._clock.now_ns()))
-
-    # Caller's thread ------------------------------------------------------------------------------
 
     def _work(self) -> EndOfStream:
         """Until the stream ends or is stopped."""
@@ -275,7 +221,7 @@ class Pipeline:
             many = "1 answer" if count == 1 else f"{count} answers"
             self._tell(Status("machine", "late", f"{many} skipped: the networks take too long", self._end_ns))
         if (slots := self._effort.after_hop(self._busy_ns, self._clock.now_ns())) is not None:
-            self._cutter.slots = slots
+            self.reader.slots = slots
             self._tell(Status("machine", "effort", f"{slots} pictures a second", self._end_ns))
 
     def _tell(self, status: Status) -> None:

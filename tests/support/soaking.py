@@ -130,7 +130,7 @@ class Simulated:
         if item is not None:
             return item
         assert self.pipeline is not None
-        closed = self.pipeline._cutter.closed_to_ns // NS_PER_S
+        closed = self.pipeline.reader.closed_to_ns // NS_PER_S
         while self._closed < closed and not self._clock.real:
             if not self._answered.acquire(timeout=300):
                 raise TimeoutError(f"no answer to second {self._closed} within 300 s")
