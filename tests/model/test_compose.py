@@ -118,6 +118,18 @@ def test_the_ears_own_classes_miss_or_mishear_and_audiosets_stay() -> None:
     assert raised > 20
 
 
+def test_a_reader_mishears_too_alone_or_with_the_ears_own_classes() -> None:
+    rng = np.random.default_rng(3)
+    label = np.full(10, BACKGROUND)
+    own, reader = len(HEARD) + BARK, len(HEARD) + BACKGROUND + BARK
+    wrong = set()
+    for _ in range(60):
+        audio = np.full((10, len(HEARD) + 2 * BACKGROUND), 0.3, np.float32)
+        mishear(audio, label, BARK, rng)
+        wrong.add(tuple(np.unique(np.argwhere(audio != np.float32(0.3))[:, 1]).tolist()))
+    assert wrong - {()} == {(own,), (reader,), (own, reader)}
+
+
 def test_where_an_event_is_only_seen_what_sounds_like_it_is_heard() -> None:
     pictures, takes = pools()
     nothing = np.flatnonzero(takes.kind == BACKGROUND)

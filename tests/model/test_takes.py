@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+import torch
 from avel_live.model.labels import BACKGROUND
 from avel_live.model.training.lite.audio_data import Sound, SoundBank
-from avel_live.model.training.lite.takes import TakeMaker, audible_seconds
+from avel_live.model.training.lite.hearing import KNOWN, hear, hear_known
+from avel_live.model.training.lite.takes import TakeMaker, Takes, audible_seconds
 
 RATE = 16_000
 
@@ -54,3 +56,29 @@ def test_events_stop_and_go_on() -> None:
     assert 0.1 < pauses.mean() < 0.6
     again = TakeMaker(bank, [0, 1], [], seed=1).make({2: 40})
     np.testing.assert_array_equal(takes.patches, again.patches)
+
+
+class Ear(torch.nn.Module):
+    """Hears the level of a patch, times a number of its own."""
+
+    def __init__(self, gain: float) -> None:
+        super().__init__()
+        self.gain = gain
+
+    def forward(self, patches: torch.Tensor) -> torch.Tensor:
+        return patches.mean((1, 2))[:, None] * self.gain
+
+
+def test_some_takes_of_events_are_heard_by_the_ear_at_work() -> None:
+    count = 30
+    kind = np.where(np.arange(count) < 20, 2, BACKGROUND)
+    patches = np.repeat(np.arange(1, count + 1), 10 * 96 * 64).reshape(count, 10, 96, 64).astype(np.float16)
+    off = np.zeros((count, 10), np.bool_)
+    takes = Takes(patches, kind, ~off, np.full(count, BACKGROUND), off)
+    held, at_work = Ear(1.0), Ear(2.0)
+    pool = hear_known(takes, hear(takes, held), at_work)  # type: ignore[arg-type]
+    anew = pool.evidence[:, 0, 0] == 2 * np.arange(1, count + 1)
+    assert anew.sum() == pytest.approx(20 / KNOWN, abs=1)
+    assert not anew[kind == BACKGROUND].any()
+    np.testing.assert_array_equal(pool.evidence[~anew], hear(takes, held).evidence[~anew])  # type: ignore[arg-type]
+    np.testing.assert_array_equal(pool.audible, takes.audible)

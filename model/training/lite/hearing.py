@@ -1,12 +1,15 @@
 """Takes of sound as the head will hear them: evidence by an ear that has never heard the recording.
 
 An ear is surest about what it learnt from. A head trained on that would trust it too much, so takes are
-made fold by fold: those of a fold's sources are heard by a student trained without them.
+made fold by fold: those of a fold's sources are heard by a student trained without them. Such a student has
+also learnt less than the one at work, and what people film is heard more clearly by that one than these
+takes are by those: so a part of the takes of events is heard by the one at work after all.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
@@ -26,6 +29,8 @@ from .takes import TakeMaker, Takes, Wave
 
 PER_EVENT: Final = {"train": 240, "validation": 40}
 BACKGROUNDS: Final = {"train": 2_000, "validation": 300}
+KNOWN: Final = 3
+"""Of the takes of events to learn from, one in so many is heard by the ear that ships."""
 _HELD_OUT: Final = 6
 """One recording in so many is kept for validation."""
 
@@ -56,6 +61,18 @@ def make_takes(
     }
     wanted[BACKGROUND] = BACKGROUNDS[part] // len(folds)
     return TakeMaker(bank, chosen, rooms, seed + fold).make(wanted, progress)
+
+
+def hear_known(takes: Takes, heard: TakePool, network: AudioEvidence) -> TakePool:
+    """The same pool, one take of an event in `KNOWN` heard anew by an ear that may have learnt from it.
+
+    Takes of nothing are left: a room that is as quiet as the ear remembers it teaches nothing.
+    """
+    events = takes.kind < BACKGROUND
+    known = np.flatnonzero(events & (np.arange(len(events)) % KNOWN == 1))
+    evidence = heard.evidence.copy()
+    evidence[known] = hear(takes.rows(known), network).evidence
+    return replace(heard, evidence=evidence)
 
 
 def hear(takes: Takes, network: AudioEvidence, batch: int = 64) -> TakePool:

@@ -29,7 +29,7 @@ class Recipe:
         slip: probability that the ear takes up to half of the seconds of a voice for one of the other kind.
         clear: probability that of two takes the one is chosen in which the ear hears the event better.
         hush: probability that the ear's own classes hardly hear the event.
-        mishear: probability that they hear one to four that are not there, often the one that is seen.
+        mishear: probability that they, or a reader, hear one to four that are not there, often the one seen.
 
     """
 

@@ -3,7 +3,7 @@
     pictures   photographs → views → features → probes → evidence
     ear        sounds → mixtures with the teacher's scores → student (audio_stage), and one student a fold;
                a reader of YAMNet's embedding, likewise
-    takes      ten-second takes, heard by the student of the other folds
+    takes      ten-second takes, heard by the student of the other folds, some by the one that ships
     head       DIIA on composed scenes, a committee of heads for each light profile
 
 Every stage keeps what it made under `work` and is skipped when that is there: a killed run goes on.
@@ -28,7 +28,7 @@ from .audio_stage import SHARDS, prepare_pool, train_ear
 from .audio_student import StudentConfig
 from .head import HeadSettings
 from .head_stage import train_committee
-from .hearing import hear, join_takes, load_takes, make_takes, save_takes
+from .hearing import hear, hear_known, join_takes, load_takes, make_takes, save_takes
 from .material import PicturePool, TakePool
 from .pictures import picture_pools, read_photos, view_features
 from .reader import train_reader
@@ -133,9 +133,9 @@ def _reader(s: LiteSettings, sounds: _Sounds, fold: int | None) -> Reader:
 
 
 def _network(
-    s: LiteSettings, sounds: _Sounds, fold: int, yamnet: Yamnet | None, report: Report
+    s: LiteSettings, sounds: _Sounds, fold: int | None, yamnet: Yamnet | None, report: Report
 ) -> AudioEvidence:
-    """The ear of a profile that never heard the sources of this fold."""
+    """The ear of a profile: the one that ships, or the one that never heard the sources of this fold."""
     listener = Listener(yamnet, _reader(s, sounds, fold)) if yamnet is not None else None
     return AudioEvidence(_ear(s, sounds, fold, report), listener).eval()
 
@@ -152,7 +152,10 @@ def _takes(
             kept = s.work / f"takes_{profile}_{part}_{fold}.npz"
             if not kept.is_file():
                 takes = _drawn(s, bank, fold, part, report)
-                save_takes(kept, hear(takes, _network(s, sounds, fold, yamnet, report)))
+                heard = hear(takes, _network(s, sounds, fold, yamnet, report))
+                if part == "train":
+                    heard = hear_known(takes, heard, _network(s, sounds, None, yamnet, report))
+                save_takes(kept, heard)
             parts.append(load_takes(kept))
         pools[part] = join_takes(parts)
     return pools

@@ -53,6 +53,10 @@ class Takes:
     beneath: NDArray[np.int64]
     faint: NDArray[np.bool_]
 
+    def rows(self, which: NDArray[np.int64]) -> Takes:
+        """Some of them."""
+        return Takes(*(getattr(self, name)[which] for name in Takes.__annotations__))
+
     def save(self, path: Path) -> None:
         """Keep them (npz), whole or not at all."""
         keep_arrays(path, **vars(self))

@@ -6,8 +6,9 @@ event as it believes that for a common one. *Voices* trade places in every other
 a man or a woman is for the ear to say, and a head that sees who recorded the few voices there are would
 find other reasons. Ears *slip*: in a second here and there they take a voice for one of the other kind, so
 that a voice is judged by all of what is heard of it. *Mimics* are voices that do not speak, which few
-recordings hold. *Hushing* and *mishearing* make one of the readings (`audio_evidence`), the ear's own
-classes, timid or mistaken: they were learnt from few recordings, and err more on others than on these.
+recordings hold. *Hushing* and *mishearing* make readings that were learnt from labels (`audio_evidence`)
+timid, the ear's own classes, or mistaken, those and the reader of YAMNet's embedding: they were learnt from
+few recordings, and err more on others than on these.
 """
 
 from __future__ import annotations
@@ -115,11 +116,18 @@ def hush(audio: NDArray[np.float32], event: int, rng: np.random.Generator) -> No
 def mishear(
     audio: NDArray[np.float32], label: NDArray[np.int64], event: int, rng: np.random.Generator
 ) -> None:
-    """The ear's own classes hear an event for a while where there is none, in place: [10, A], [10]."""
+    """What was learnt from labels hears an event for a while where there is none, in place: [10, A], [10].
+
+    The ear's own classes do; where there is a reader beside them, one of the two or both, for both learnt
+    from the same few recordings.
+    """
+    learnt = audio_blocks(audio.shape[-1])[1:]
     first, last = sorted(rng.integers(0, len(label) + 1, size=2))
     seconds = np.arange(first, last)
     seconds = seconds[label[seconds] != event]
-    if len(blocks := audio_blocks(audio.shape[-1])) > 1 and seconds.size:
+    if len(learnt) > 1:
+        learnt = (learnt[:1], learnt[1:], learnt)[rng.integers(3)]
+    for start in learnt if seconds.size else ():
         heard = rng.uniform(0.4, 0.95) + rng.normal(0.0, 0.1, seconds.size)
-        channel = blocks[1] + event
+        channel = start + event
         audio[seconds, channel] = np.maximum(audio[seconds, channel], heard.clip(0.0, 1.0))
