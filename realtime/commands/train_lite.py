@@ -20,7 +20,7 @@ def train_lite(
     ] = Path("lite-work"),
     seed: Annotated[int, typer.Option(help="Of everything that is drawn.")] = 7,
 ) -> None:
-    """Train the bundled model: probes, ear and heads. Four to five hours of one core; resumable."""
+    """Train the bundled model: probes, ear and heads. About three and a half hours of one core; resumable."""
     try:
         from ...model.training.lite.run import LiteSettings, train_lite
     except ImportError as error:
