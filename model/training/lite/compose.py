@@ -258,7 +258,7 @@ class Composer:
         return Batch(join_visual(cells, whole), audio, label, visual_mask, audio_mask)
 
     def _err(self, scene: Scene, audio: NDArray[np.float32], label: NDArray[np.int64]) -> None:
-        """Let the ear's own classes miss what is heard and hear what is not, in place."""
+        """Let what was learnt from labels miss what is heard and hear what is not, in place."""
         rng = self.rng
         if rng.random() < self.recipe.hush:
             for event in np.unique(label[label != BACKGROUND]):
