@@ -114,7 +114,6 @@ class Pipeline:
             for sink in self._sinks:
                 sink.end(end)
         finally:
-            self._stop.set()
             self.reader.close()
         if last.lost:
             raise SourceError(f"{self._source.info.name}: {last.reason}")
