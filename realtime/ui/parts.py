@@ -177,7 +177,7 @@ def recent(state: ScreenState, width: int, rows: int, theme: Theme) -> list[Text
             line.append(f"  {percent(span.confidence)}", _DIM)
         lines.append(line)
     if not lines:
-        lines = [Text("no event yet", style=_DIM)]
+        lines = [Text("no event yet" if state.open_event is None else "none is over yet", style=_DIM)]
     return lines
 
 

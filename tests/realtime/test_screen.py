@@ -117,6 +117,15 @@ def test_settled_and_provisional_differ_in_characters_and_in_style() -> None:
     assert [cell.settled for cell in state.timeline() if cell] == [True] * 8 + [False] * 2
 
 
+def test_the_list_of_past_events_owns_up_to_the_one_that_goes_on() -> None:
+    assert "no event yet" in text_of(told(1), 80, 24)
+    first = told(7)
+    assert first.open_event is not None
+    shown = text_of(first, 80, 24)
+    assert "none is over yet" in shown
+    assert "no event yet" not in shown
+
+
 def test_retracted_events_are_named_so() -> None:
     state = told(8)
     _, records, _ = make_stream(8)
