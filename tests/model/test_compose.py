@@ -157,14 +157,23 @@ def test_the_clearer_of_two_takes_is_heard_more_often() -> None:
     assert clarity[faint].max() < 0.25 < 0.7 < np.delete(clarity, faint).max()
 
     def share(clear: float) -> float:
-        recipe = replace(
-            PLAIN, both=1, heard=0, seen=0, neither=0, wrong=0, change=0, beneath=0, drop=0, clear=clear
-        )
-        composer = Composer(pictures, takes, recipe, 3)
+        composer = Composer(pictures, takes, replace(only("both"), clear=clear, lasting=0), 3)
         heard = np.concatenate([composer.batch(64).audio.max((1, 2)) for _ in range(4)])
         return float((heard < 0.5).mean())
 
     assert share(1.0) < 0.6 * share(0.0)
+
+
+def test_events_that_last_are_chosen_more_often() -> None:
+    pictures, takes = pools()
+    takes.faint[:] = False
+
+    def seconds(lasting: float) -> float:
+        composer = Composer(pictures, takes, replace(only("both"), lasting=lasting), 3)
+        named = np.concatenate([(composer.batch(64).label != BACKGROUND).sum(1) for _ in range(4)])
+        return float(named.mean())
+
+    assert seconds(1.0) > seconds(0.0) + 0.5
 
 
 def test_a_quieter_event_is_named_where_it_alone_is_seen() -> None:

@@ -46,6 +46,8 @@ _COMMON: Final[dict[str, float]] = {
 }
 # A view in which even ImageNet's classifier sees nothing of the event teaches only to stop looking.
 _FAINTEST: Final = 0.3
+# Takes among which one that lasts is chosen; not the longest of all, or a few would be heard all the time.
+_SEVERAL: Final = 6
 # Share of the takes of nothing that count as sounding like an event.
 _ALIKE: Final = 0.03
 
@@ -147,12 +149,21 @@ class Composer:
         return int(others[self.rng.integers(len(others))])
 
     def _take(self, kind: int) -> int:
-        options = self._takes[kind]
-        take = int(options[self.rng.integers(len(options))])
-        if kind != BACKGROUND and self.recipe.clear and self.rng.random() < self.recipe.clear:
-            other = int(options[self.rng.integers(len(options))])
-            return max(take, other, key=lambda k: self._clarity[k])
+        options, rng = self._takes[kind], self.rng
+        take = int(options[rng.integers(len(options))])
+        if kind == BACKGROUND:
+            return take
+        if rng.random() < self.recipe.lasting:
+            some = options[rng.integers(len(options), size=_SEVERAL)]
+            seconds = self.takes.audible[some].sum(axis=1)
+            return self._clearest(some[seconds >= np.sort(seconds)[-2]])
+        if rng.random() < self.recipe.clear:
+            return self._clearest(np.array([take, options[rng.integers(len(options))]]))
         return take
+
+    def _clearest(self, takes: NDArray[np.int64]) -> int:
+        """Of these takes, the one whose event the ear hears best."""
+        return int(takes[np.argmax(self._clarity[takes])])
 
     def _spans(self, whole: float) -> NDArray[np.bool_]:
         """When it is in view: all ten seconds with probability `whole`, else from one second to another."""
