@@ -39,16 +39,16 @@ class TorchEngine(EngineBase):
         dtype = _DTYPES[precision]
         self._device = torch.device("cuda" if cuda else "cpu")
 
-        def place(network: nn.Module) -> nn.Module:
+        def place(network: nn.Module, dtype: torch.dtype) -> nn.Module:
             placed: Any = in_precision(fold_batchnorm(network), dtype, sensitive(network)).to(self._device)
             return cast("nn.Module", placed.to(memory_format=torch.channels_last))
 
         head, _ = load_checkpoint(head_path(self.profile, options.checkpoint), profile=self.profile.name)
-        self._dtype = dtype
+        # A second is sixteen pictures, but one patch of sound and one look of the head: those would only
+        # lose digits in 16 bits.
         self._nets: dict[str, Callable[..., Any]] = {
-            "visual": place(build_visual(self.profile, options.visual_weights)),
-            "audio": place(build_audio(self.profile, options.audio_weights)),
-            # The head is small; in 16 bits it would only lose digits.
+            "visual": place(build_visual(self.profile, options.visual_weights), dtype),
+            "audio": place(build_audio(self.profile, options.audio_weights), torch.float32),
             "head": head.to(self._device),
         }
         note = ""
@@ -77,7 +77,7 @@ class TorchEngine(EngineBase):
 
     @torch.inference_mode()
     def _audio(self, patches: Floats) -> Floats:
-        return _array(self._nets["audio"](self._put(patches).to(self._dtype)))
+        return _array(self._nets["audio"](self._put(patches)))
 
     @torch.inference_mode()
     def _head(
