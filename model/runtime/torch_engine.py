@@ -39,16 +39,17 @@ class TorchEngine(EngineBase):
         dtype = _DTYPES[precision]
         self._device = torch.device("cuda" if cuda else "cpu")
 
-        def place(network: nn.Module, dtype: torch.dtype) -> nn.Module:
-            placed: Any = in_precision(fold_batchnorm(network), dtype, sensitive(network)).to(self._device)
+        def place(network: nn.Module) -> nn.Module:
+            placed: Any = network.to(self._device)
             return cast("nn.Module", placed.to(memory_format=torch.channels_last))
 
+        eye = build_visual(self.profile, options.visual_weights)
         head, _ = load_checkpoint(head_path(self.profile, options.checkpoint), profile=self.profile.name)
         # A second is sixteen pictures, but one patch of sound and one look of the head: those would only
         # lose digits in 16 bits.
         self._nets: dict[str, Callable[..., Any]] = {
-            "visual": place(build_visual(self.profile, options.visual_weights), dtype),
-            "audio": place(build_audio(self.profile, options.audio_weights), torch.float32),
+            "visual": place(in_precision(fold_batchnorm(eye), dtype, sensitive(eye))),
+            "audio": place(fold_batchnorm(build_audio(self.profile, options.audio_weights))),
             "head": head.to(self._device),
         }
         note = ""
