@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import typer
 
-from ..layers import Loaded, keys, value_of
+from ..config.flags import with_flags
+from ..config.load import Loaded, keys, value_of
 from ..sources.redact import redact
-from .flags import with_flags
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 app.callback()(lambda: None)

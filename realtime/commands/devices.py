@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..clock import SystemClock
-from ..config import NONE
+from ..config.schema import NONE
 from ..errors import AvelError, SourceError, UsageError
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def _list(console: Console) -> int:
 
 def _list_offsets(console: Console) -> None:
     """What `avel calibrate sync` measured; applied by itself when such a pair is used."""
-    from ...calibration.profile import stored_devices
+    from ...calibration.files import stored_devices
 
     measured, wrong = stored_devices()
     if measured or wrong:

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..config.flags import with_flags
+from ..config.load import Loaded, keys
 from ..errors import OutputError, SourceError
-from ..layers import Loaded, keys
-from .flags import with_flags
 
 if TYPE_CHECKING:
-    from ..report.batch import Job
-    from ..report.one import Plan
+    from ..recordings.batch import Job
+    from ..recordings.one import Plan
 
 _PANELS = ("Network", "Events")
 _LEFT_OUT = tuple(
@@ -43,8 +43,8 @@ class _Own:
 
 def run(loaded: Loaded, own: _Own) -> None:
     """Find what is to be done, do it in parallel, write the index."""
-    from ..report.batch import find_jobs, fingerprint, finished, index_row, write_index
-    from ..report.one import Plan
+    from ..recordings.batch import find_jobs, fingerprint, finished, index_row, write_index
+    from ..recordings.one import Plan
 
     try:
         own.out.mkdir(parents=True, exist_ok=True)
@@ -90,10 +90,10 @@ def _outcomes(
     plan: Plan, jobs: list[Job], workers: int, ray: str | None
 ) -> Iterator[tuple[Job, dict[str, Any] | str]]:
     if ray is None:
-        from ..report.pool import in_processes
+        from ..recordings.pool import in_processes
 
         return in_processes(plan, jobs, workers)
-    from ..report.cluster import on_ray
+    from ..recordings.cluster import on_ray
 
     return on_ray(plan, jobs, workers, ray)
 

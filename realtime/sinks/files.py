@@ -10,7 +10,7 @@ from .rotating import RotatingFile, Rotation
 from .runner import Report, SinkRunner
 
 if TYPE_CHECKING:
-    from ..config import LogOptions
+    from ..config.schema import LogOptions
     from .base import Sink
 
 

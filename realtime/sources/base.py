@@ -2,7 +2,7 @@
 
 A source delivers items on the *common timeline*: instants count from the start of the stream, sound is
 16 kHz mono and addressed by sample position. A file derives them from presentation times; a live pair
-of devices through `realtime.timeline`, which fits the two clocks. The reader sees no difference.
+of devices through `realtime.sources.clocks`, which fits the two clocks. The reader sees no difference.
 
     file       waits for the reader and never drops (`live` is False)
     live       drops the oldest when the reader is late, counts it, and says so with a Status

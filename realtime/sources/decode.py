@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ..clock import NS_PER_S
 from ..messages import SAMPLE_RATE
-from ..slots import SlotChooser, Won
+from .slots import SlotChooser, Won
 
 if TYPE_CHECKING:
     import av

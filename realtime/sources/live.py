@@ -11,21 +11,21 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ..clock import NS_PER_S, Clock
-from ..config import NONE
+from ..config.schema import NONE
 from ..errors import SourceError, UsageError
 from ..messages import AudioBlock, EndOfStream, SourceInfo, Status, VideoFrame
-from ..timeline import AudioTimeline, FrameTimeline, SkewReport
 from .base import Item, Source
 from .buffers import BufferOptions, LiveBuffer
 from .camera import Camera
 from .capture import CameraOptions
+from .clocks import AudioTimeline, FrameTimeline, SkewReport
 from .health import HealthOptions
 from .microphone import MicOptions, Microphone
 from .picture import timed_frame
 from .redact import redact
 
 if TYPE_CHECKING:
-    from ..config import Config
+    from ..config.schema import Config
 
 _TICK_NS = NS_PER_S // 10
 

@@ -18,11 +18,11 @@ from ..errors import SourceError
 from ..messages import EndOfStream, SourceInfo, Status, TimedAudio
 from .base import Item
 from .buffers import BufferOptions, LiveBuffer
+from .clocks.sender import SenderClock
 from .decode import Sound, To16k, mono
 from .health import Backoff, DeviceHealth, HealthOptions
 from .picture import Squeezer
 from .redact import redact
-from .senderclock import SenderClock
 
 
 @dataclass(frozen=True, slots=True)

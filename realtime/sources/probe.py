@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from ..clock import NS_PER_S, Clock
 from ..errors import SourceError
 from ..messages import AudioBlock, Status, VideoFrame
-from ..timeline import ClockFit
 from .camera import Camera
 from .capture import CameraOptions, camera_paths
+from .clocks import ClockFit
 from .microphone import MicOptions, Microphone
 from .portaudio import InputDevice, looks_like_monitor
 from .redact import redact

@@ -37,8 +37,8 @@ from avel_live.model.training.metrics import event_scores
 from avel_live.realtime.clock import SystemClock
 from avel_live.realtime.events import Decoder, DecoderConfig, Ledger
 from avel_live.realtime.messages import HopRecord, Scores, Status, StreamEnd, StreamStart
-from avel_live.realtime.pipeline import Pipeline
 from avel_live.realtime.sources.replay import Replay, ReplayOptions
+from avel_live.realtime.stream.loop import Pipeline
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track

@@ -20,8 +20,8 @@ from avel_live.model.labels import BACKGROUND
 from avel_live.model.runtime.base import EngineOptions
 from avel_live.model.runtime.select import load_engine
 from avel_live.realtime.clock import SystemClock
-from avel_live.realtime.collect import Clip, manifest_clips
-from avel_live.realtime.commands.evaluate_clips import Answers, decode, figures, intervals
+from avel_live.realtime.commands.evaluate.clips import Answers, decode, figures, intervals
+from avel_live.realtime.recordings.labelled import Clip, manifest_clips
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table

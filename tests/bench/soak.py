@@ -30,13 +30,13 @@ from pathlib import Path
 
 from avel_live.model.runtime.base import Engine, EngineOptions
 from avel_live.model.runtime.select import load_engine
-from avel_live.realtime.config import LogOptions
+from avel_live.realtime.config.schema import LogOptions
 from avel_live.realtime.events import Decoder, DecoderConfig
 from avel_live.realtime.messages import StreamStart
-from avel_live.realtime.pipeline import Pipeline, PipelineOptions
-from avel_live.realtime.reports import Reports
 from avel_live.realtime.sinks.base import Sink
 from avel_live.realtime.sinks.files import log_sinks
+from avel_live.realtime.stream.loop import Pipeline, PipelineOptions
+from avel_live.realtime.stream.reports import Reports
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 

@@ -6,11 +6,11 @@ import numpy as np
 import onnx
 import pytest
 from avel_live.calibration.int8 import Int8Result, Int8Settings, calibrate, split
-from avel_live.calibration.int8_install import install
-from avel_live.calibration.int8_quantise import METHODS, TARGETS, Quantiser, check
-from avel_live.calibration.int8_report import Cost, answers, compare, thinned
-from avel_live.calibration.int8_samples import Reservoir, Second
-from avel_live.calibration.int8_weights import pack_large_weights, store_once
+from avel_live.calibration.int8.install import install
+from avel_live.calibration.int8.quantise import METHODS, TARGETS, Quantiser, check
+from avel_live.calibration.int8.report import Cost, answers, compare, thinned
+from avel_live.calibration.int8.samples import Reservoir, Second
+from avel_live.calibration.int8.weights import pack_large_weights, store_once
 from avel_live.model.errors import BackendError, ModelFileError
 from avel_live.model.profiles import get_profile
 from avel_live.model.runtime import int8_graphs

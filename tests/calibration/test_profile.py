@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 from avel_live.calibration.confidence import Calibrator
-from avel_live.calibration.profile import (
+from avel_live.calibration.files import (
     Calibration,
     Confidence,
     DeviceFile,

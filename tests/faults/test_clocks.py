@@ -8,7 +8,7 @@ import pytest
 from avel_live.realtime.clock import SystemClock
 from avel_live.realtime.events import Decoder
 from avel_live.realtime.messages import EndOfStream
-from avel_live.realtime.pipeline import Pipeline
+from avel_live.realtime.stream.loop import Pipeline
 from support.loop import NS, Collector, ScriptedSource, ToyEngine, a_start, steady
 
 YEAR_S = 365 * 86_400.0

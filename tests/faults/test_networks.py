@@ -14,9 +14,9 @@ from avel_live.model.errors import BackendError
 from avel_live.realtime.clock import ManualClock
 from avel_live.realtime.events import Decoder
 from avel_live.realtime.messages import EndOfStream
-from avel_live.realtime.pipeline import Pipeline
-from avel_live.realtime.reports import Reports
-from avel_live.realtime.revival import LIMIT, WITHIN_S, RevivedEngine
+from avel_live.realtime.stream.loop import Pipeline
+from avel_live.realtime.stream.reports import Reports
+from avel_live.realtime.stream.restarting import LIMIT, WITHIN_S, RevivedEngine
 from support.loop import NS, Collector, ScriptedSource, ToyEngine, a_start, steady
 
 SECONDS = 8

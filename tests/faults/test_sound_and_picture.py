@@ -9,8 +9,8 @@ import pytest
 from avel_live.realtime.clock import ManualClock
 from avel_live.realtime.events import Decoder
 from avel_live.realtime.messages import EndOfStream, TimedAudio, TimedFrame
-from avel_live.realtime.pipeline import Pipeline
 from avel_live.realtime.sources.detectors import ClippingDetector, NumberGuard
+from avel_live.realtime.stream.loop import Pipeline
 from support.loop import NS, Collector, ScriptedSource, ToyEngine, a_start, steady
 
 RATE = 16_000

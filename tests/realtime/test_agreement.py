@@ -20,9 +20,9 @@ from avel_live.model.runtime.int8_graphs import find_int8
 from avel_live.model.runtime.probe import machine
 from avel_live.model.runtime.select import load_engine
 from avel_live.realtime.clock import SystemClock
-from avel_live.realtime.collect import recording, settled
 from avel_live.realtime.events import DecoderConfig
-from avel_live.realtime.localizer import softmax
+from avel_live.realtime.recordings.labelled import recording, settled
+from avel_live.realtime.stream.window import softmax
 from numpy.typing import NDArray
 from support.shared import needs_data
 from support.shared_clips import clips

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from avel_live.calibration.confidence import Calibrator, softmax
-from avel_live.calibration.profile import (
+from avel_live.calibration.files import (
     Calibration,
     Confidence,
     DeviceFile,
@@ -26,20 +26,20 @@ from avel_live.calibration.thresholds import Rules
 from avel_live.model.checkpoint import save_checkpoint
 from avel_live.model.labels import LABELS
 from avel_live.model.runtime.base import EngineInfo
-from avel_live.realtime import collect_features
-from avel_live.realtime.calibrated import apply_calibration, camera_delay_ms, devices_of, under_flags
-from avel_live.realtime.calibrating import sync
-from avel_live.realtime.calibrating.store import per_hour_of
-from avel_live.realtime.collect import read_manifest, settled
-from avel_live.realtime.collect_features import window_scores
 from avel_live.realtime.commands import live, main
+from avel_live.realtime.commands.calibrate import features as collect_features
+from avel_live.realtime.commands.calibrate import sync
+from avel_live.realtime.commands.calibrate.features import window_scores
+from avel_live.realtime.commands.calibrate.store import per_hour_of
 from avel_live.realtime.commands.devices import _list_offsets
-from avel_live.realtime.config import Config
+from avel_live.realtime.config.schema import Config
 from avel_live.realtime.errors import ModelFileError, UsageError
 from avel_live.realtime.events.config import DecoderConfig
-from avel_live.realtime.localizer import softmax as raw_softmax
 from avel_live.realtime.messages import SourceInfo, TimedAudio
+from avel_live.realtime.recordings.labelled import read_manifest, settled
+from avel_live.realtime.session.calibration import apply_calibration, camera_delay_ms, devices_of, under_flags
 from avel_live.realtime.sources.picture import timed_frame
+from avel_live.realtime.stream.window import softmax as raw_softmax
 from rich.console import Console
 from support.loop import ScriptedSource, ToyEngine
 from support.media import make_clip
@@ -402,7 +402,7 @@ def test_flags_stand_above_calibrated_thresholds():
 
 
 def test_measured_offset_reaches_the_timeline(monkeypatch):
-    from avel_live.calibration.profile import device_path
+    from avel_live.calibration.files import device_path
     from avel_live.realtime.sources import portaudio
     from avel_live.realtime.sources.live import live_options
 

@@ -16,10 +16,10 @@ from avel_live.realtime.clock import NS_PER_S, SystemClock
 from avel_live.realtime.errors import OutputError, UsageError
 from avel_live.realtime.messages import EndOfStream, Event, Status, TimedAudio, TimedFrame
 from avel_live.realtime.sinks.base import MediaSink
-from avel_live.realtime.sinks.clip_codec import AudioEncoder, Packet
-from avel_live.realtime.sinks.clip_ring import ClipRing
-from avel_live.realtime.sinks.clip_store import Budget, ClipStore
-from avel_live.realtime.sinks.clips import ClipSettings, ClipSink
+from avel_live.realtime.sinks.clips.codec import AudioEncoder, Packet
+from avel_live.realtime.sinks.clips.ring import ClipRing
+from avel_live.realtime.sinks.clips.sink import ClipSettings, ClipSink
+from avel_live.realtime.sinks.clips.store import Budget, ClipStore
 from avel_live.realtime.sinks.overlay import with_attention
 from avel_live.realtime.sources.replay import Replay, ReplayOptions
 from support.media import make_clip

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 from avel_live.realtime.commands import main
-from avel_live.realtime.config import Config
+from avel_live.realtime.config.load import keys, load_config, value_of
+from avel_live.realtime.config.schema import Config
 from avel_live.realtime.errors import UsageError
-from avel_live.realtime.layers import keys, load_config, value_of
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 import numpy as np
 import pytest
 from avel_live.realtime.clock import NS_PER_S
-from avel_live.realtime.cutter import GRACE_NS, MAX_HOLE_S, Chosen, Closed, Cut, Cutter
 from avel_live.realtime.messages import SAMPLE_RATE, Segment, TimedAudio, TimedFrame
-from avel_live.realtime.slots import SlotChooser
+from avel_live.realtime.sources.slots import SlotChooser
+from avel_live.realtime.stream.cutter import GRACE_NS, MAX_HOLE_S, Chosen, Closed, Cut, Cutter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

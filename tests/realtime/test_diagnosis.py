@@ -6,8 +6,8 @@ import subprocess
 from typing import Any
 
 import pytest
-from avel_live.realtime import diagnosis
 from avel_live.realtime.commands.devices import meter
+from avel_live.realtime.commands.doctor import checks as diagnosis
 from avel_live.realtime.sources import capture, portaudio, probe
 from avel_live.realtime.sources.portaudio import InputDevice
 from rich.console import Console

@@ -15,8 +15,8 @@ import pytest
 from avel_live.model.profiles import get_profile
 from avel_live.model.training.ave import AveData
 from avel_live.model.training.folder import FolderData, read_index
-from avel_live.realtime import extraction
 from avel_live.realtime.commands import main
+from avel_live.realtime.commands.extract import run as extraction
 from avel_live.realtime.errors import OutputError, SourceError, UsageError
 from support.media import make_clip, truncated
 
@@ -80,10 +80,10 @@ def test_features_are_those_of_the_live_path(videos, extracted):
     from avel_live.model.runtime.base import EngineOptions
     from avel_live.model.runtime.select import load_engine
     from avel_live.realtime.clock import ManualClock
-    from avel_live.realtime.cutter import Closed, Cutter
-    from avel_live.realtime.features import FeatureBuilder
     from avel_live.realtime.messages import EndOfStream
     from avel_live.realtime.sources.replay import Replay, ReplayOptions
+    from avel_live.realtime.stream.cutter import Closed, Cutter
+    from avel_live.realtime.stream.features import FeatureBuilder
 
     engine = load_engine(EngineOptions("lite", backend="torch", precision="fp32"))
     source = Replay(videos / "beep.mp4", ManualClock(), ReplayOptions(speed=None))

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from avel_live.model.errors import ModelFileError
 from avel_live.model.labels import BACKGROUND, EVENT_NAMES
-from avel_live.realtime.calibrating.int8_scenes import FRAMES, SECONDS, from_training_data
+from avel_live.realtime.commands.calibrate.int8_scenes import FRAMES, SECONDS, from_training_data
 
 KINDS = {"Bark": "Bark", "Clock": "Clock", "_bg": "_bg", "_person": "_person"}
 

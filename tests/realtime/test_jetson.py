@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from avel_live.realtime.deploy import jetson
-from avel_live.realtime.deploy.jetson import Output
+from avel_live.realtime.commands.doctor import jetson
+from avel_live.realtime.commands.doctor.jetson import Output
 
 SAID = json.loads((Path(__file__).parents[1] / "data" / "jetson" / "outputs.json").read_text())
 

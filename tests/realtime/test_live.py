@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 from avel_live.realtime.clock import SystemClock
-from avel_live.realtime.config import Config
+from avel_live.realtime.config.schema import Config
 from avel_live.realtime.errors import SourceError, UsageError
 from avel_live.realtime.sources.camera import Camera
 from avel_live.realtime.sources.capture import CameraOptions

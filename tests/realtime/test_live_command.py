@@ -238,7 +238,7 @@ def test_ctrl_c_is_no_error_in_any_command(monkeypatch: pytest.MonkeyPatch) -> N
     def interrupted() -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("avel_live.realtime.diagnosis.checks", interrupted)
+    monkeypatch.setattr("avel_live.realtime.commands.doctor.checks.checks", interrupted)
     with pytest.raises(SystemExit) as ended:
         main(["doctor"])
     assert ended.value.code == 0
@@ -248,7 +248,7 @@ def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
     script = tmp_path / "stuck.py"
     script.write_text(
         "import signal, time\n"
-        "from avel_live.realtime.commands.signals import Signals\n"
+        "from avel_live.realtime.commands.live.signals import Signals\n"
         "s = Signals(); s.on_stop(lambda: print('stopping', flush=True)); print('ready', flush=True)\n"
         "while True: time.sleep(0.05)\n"
     )

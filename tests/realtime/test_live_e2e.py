@@ -13,8 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from avel_live.realtime import diagnosis
 from avel_live.realtime.clock import SystemClock
+from avel_live.realtime.commands.doctor import checks as diagnosis
 from avel_live.realtime.sources import portaudio
 from avel_live.realtime.sources.capture import CameraOptions
 from avel_live.realtime.sources.health import HealthOptions

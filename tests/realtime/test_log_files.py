@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from avel_live.model.labels import LABELS
 from avel_live.realtime.clock import ManualClock
-from avel_live.realtime.config import LogOptions
+from avel_live.realtime.config.schema import LogOptions
 from avel_live.realtime.errors import OutputError
 from avel_live.realtime.messages import Status
 from avel_live.realtime.sinks.base import Sink

@@ -8,13 +8,13 @@ import threading
 import numpy as np
 import pytest
 from avel_live.model.profiles import LITE
-from avel_live.realtime.cutter import Chosen, Closed
-from avel_live.realtime.effort import PATIENCE, Effort
-from avel_live.realtime.features import GROUP, FeatureBuilder, missing, segment_features
-from avel_live.realtime.latency import Latencies
-from avel_live.realtime.mailbox import Mailbox, Stamped
 from avel_live.realtime.messages import Segment, SegmentFeatures
-from avel_live.realtime.ring import FeatureRing
+from avel_live.realtime.stream.cutter import Chosen, Closed
+from avel_live.realtime.stream.effort import PATIENCE, Effort
+from avel_live.realtime.stream.features import GROUP, FeatureBuilder, missing, segment_features
+from avel_live.realtime.stream.latency import Latencies
+from avel_live.realtime.stream.queue import Mailbox, Stamped
+from avel_live.realtime.stream.ring import FeatureRing
 from hypothesis import given
 from hypothesis import strategies as st
 from support.loop import NS, ToyEngine

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 from avel_live.realtime.clock import SystemClock
-from avel_live.realtime.config import Config
+from avel_live.realtime.config.schema import Config
 from avel_live.realtime.messages import Status
+from avel_live.realtime.session.outputs import make_outputs
 from avel_live.realtime.sinks.exec import ExecSettings, ExecSink
-from avel_live.realtime.sinks.mqtt import MqttSettings, MqttSink
-from avel_live.realtime.sinks.outputs import make_outputs
+from avel_live.realtime.sinks.mqtt.sink import MqttSettings, MqttSink
 from avel_live.realtime.sinks.webhook import WebhookSettings, WebhookSink
 from avel_live.realtime.sinks.worker import Worker
 from support.event_flood import flood

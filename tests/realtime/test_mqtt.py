@@ -15,9 +15,9 @@ import pytest
 from avel_live.model.labels import EVENT_NAMES, LABELS
 from avel_live.realtime.errors import OutputError, UsageError
 from avel_live.realtime.messages import Status
-from avel_live.realtime.sinks.homeassistant import discovery_payload, slug
-from avel_live.realtime.sinks.mqtt import MqttSettings, MqttSink
-from avel_live.realtime.sinks.mqtt_link import Broker
+from avel_live.realtime.sinks.mqtt.discovery import discovery_payload, slug
+from avel_live.realtime.sinks.mqtt.link import Broker
+from avel_live.realtime.sinks.mqtt.sink import MqttSettings, MqttSink
 from support.event_flood import flood
 from support.peers import Mosquitto, Subscriber, eventually, program
 from support.server_process import free_port
@@ -141,7 +141,7 @@ def test_the_last_will_says_offline(broker: Mosquitto, tmp_path: Path) -> None:
     subscriber = Subscriber(broker.port, "avel/#")
     script = (
         "import sys, time\n"
-        "from avel_live.realtime.sinks.mqtt import MqttSettings, MqttSink\n"
+        "from avel_live.realtime.sinks.mqtt.sink import MqttSettings, MqttSink\n"
         f"MqttSink(MqttSettings('mqtt://127.0.0.1:{broker.port}', name='door'), print)\n"
         "time.sleep(600)\n"
     )

@@ -6,9 +6,9 @@ import pytest
 from avel_live.realtime.clock import SystemClock
 from avel_live.realtime.errors import SourceError
 from avel_live.realtime.messages import EndOfStream
+from avel_live.realtime.sources.clocks.sender import SenderClock
 from avel_live.realtime.sources.health import HealthOptions
 from avel_live.realtime.sources.network import NetworkOptions, NetworkSource
-from avel_live.realtime.sources.senderclock import SenderClock
 from hypothesis import given
 from hypothesis import strategies as st
 from support.rtsp import RtspServer

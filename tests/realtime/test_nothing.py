@@ -7,7 +7,7 @@ from avel_live.model.runtime.base import EngineOptions
 from avel_live.model.runtime.select import load_engine
 from avel_live.realtime.clock import ManualClock
 from avel_live.realtime.events import Decoder
-from avel_live.realtime.pipeline import Pipeline, PipelineOptions
+from avel_live.realtime.stream.loop import Pipeline, PipelineOptions
 from support.loop import Collector, a_start
 from support.nothing import Nothing, NothingSource
 from support.shared import DATA, needs_data

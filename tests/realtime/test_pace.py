@@ -14,9 +14,9 @@ from avel_live.model.errors import ModelFileError
 from avel_live.model.runtime.base import EngineInfo
 from avel_live.model.runtime.probe import Machine
 from avel_live.realtime.clock import ManualClock, SystemClock
-from avel_live.realtime.config import Config
-from avel_live.realtime.effort import TOO_MUCH, Effort
-from avel_live.realtime.pace import Pace, can_not_load, helps, measure, rate
+from avel_live.realtime.commands.doctor.throughput import Pace, can_not_load, helps, measure, rate
+from avel_live.realtime.config.schema import Config
+from avel_live.realtime.stream.effort import TOO_MUCH, Effort
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from support.loop import NS, ToyEngine
@@ -143,7 +143,9 @@ def test_eight_bits_are_advised_only_where_they_are_exact_and_absent(
     quick = replace(HERE, features=frozenset({"avx512_vnni"}))
     assert "avel calibrate int8 --profile lite" in advice(Config(), quick)
     assert "int8" not in advice(Config(), HERE)
-    monkeypatch.setattr("avel_live.realtime.pace.has_int8", lambda profile, options: True)
+    monkeypatch.setattr(
+        "avel_live.realtime.commands.doctor.throughput.has_int8", lambda profile, options: True
+    )
     assert "int8" not in advice(Config(), quick)
 
 

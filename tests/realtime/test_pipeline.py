@@ -12,16 +12,16 @@ import pytest
 from avel_live.model.runtime.base import Engine, EngineOptions
 from avel_live.model.runtime.select import load_engine
 from avel_live.realtime.clock import NS_PER_S, ManualClock
-from avel_live.realtime.cutter import Closed, Cutter
 from avel_live.realtime.errors import SourceError
 from avel_live.realtime.events import Decoder
-from avel_live.realtime.features import segment_features
-from avel_live.realtime.localizer import Localizer, softmax
 from avel_live.realtime.messages import EndOfStream, Segment, Status, TimedAudio, TimedFrame
-from avel_live.realtime.pipeline import Pipeline, PipelineOptions
-from avel_live.realtime.reports import Reports
 from avel_live.realtime.sinks.stdout import JsonLines
 from avel_live.realtime.sources.replay import Replay, ReplayOptions
+from avel_live.realtime.stream.cutter import Closed, Cutter
+from avel_live.realtime.stream.features import segment_features
+from avel_live.realtime.stream.loop import Pipeline, PipelineOptions
+from avel_live.realtime.stream.reports import Reports
+from avel_live.realtime.stream.window import Localizer, softmax
 from support.loop import Collector, ScriptedSource, ToyEngine, a_start, steady
 from support.media import make_clip
 
@@ -118,7 +118,7 @@ def test_streaming_equals_offline(clip: Path, engine: Engine) -> None:
 def test_a_masked_window_equals_the_shorter_one(clip: Path, engine: Engine) -> None:
     features = [segment_features(engine, segment) for segment in segments_of(clip)[:3]]
     whole, short = Localizer(engine), Localizer(engine)
-    from avel_live.realtime.features import missing
+    from avel_live.realtime.stream.features import missing
 
     for index in range(7):
         whole.push(missing(index, engine.profile))

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from avel_live.realtime.clock import NS_PER_S, ManualClock
 from avel_live.realtime.events import Decoder
-from avel_live.realtime.pipeline import Pipeline, PipelineOptions
 from avel_live.realtime.sources.replay import Replay, ReplayOptions
+from avel_live.realtime.stream.loop import Pipeline, PipelineOptions
 from support.loop import Collector, ToyEngine, a_start
 from support.shared import needs_data
 from support.shared_clips import clips

@@ -16,11 +16,18 @@ import av
 import numpy as np
 import pytest
 from avel_live.model.labels import LABELS
-from avel_live.realtime.report.batch import Job, find_jobs, finished, index_row, write_index, write_results
-from avel_live.realtime.report.findings import BINS, MAX_PICTURES, Collector, Findings, Found
-from avel_live.realtime.report.page import Media, render_index, render_page
-from avel_live.realtime.report.subtitles import subrip, webvtt
-from avel_live.realtime.report.tracks import audacity, elan, events_csv, seconds_csv
+from avel_live.realtime.recordings.batch import (
+    Job,
+    find_jobs,
+    finished,
+    index_row,
+    write_index,
+    write_results,
+)
+from avel_live.realtime.recordings.findings import BINS, MAX_PICTURES, Collector, Findings, Found
+from avel_live.realtime.recordings.page import Media, render_index, render_page
+from avel_live.realtime.recordings.subtitles import subrip, webvtt
+from avel_live.realtime.recordings.tracks import audacity, elan, events_csv, seconds_csv
 from support.browser import chromium
 from support.media import make_clip
 from support.peers import WAIT_S, eventually

@@ -16,13 +16,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from avel_live.realtime.clock import ManualClock, SystemClock
-from avel_live.realtime.config import Config
+from avel_live.realtime.commands.live.reload import Reloader
+from avel_live.realtime.commands.live.service import Notifier, Service, plan_reload
+from avel_live.realtime.config.load import Loaded, load_config
+from avel_live.realtime.config.schema import Config
 from avel_live.realtime.events import Decoder, DecoderConfig
-from avel_live.realtime.layers import Loaded, load_config
 from avel_live.realtime.messages import Status, TimedAudio
-from avel_live.realtime.reload import Reloader
-from avel_live.realtime.service import Notifier, Service, plan_reload
-from avel_live.realtime.sinks.outputs import make_outputs
+from avel_live.realtime.session.outputs import make_outputs
 from avel_live.realtime.sinks.switchboard import Switchboard
 from support.event_flood import flood
 from support.media import make_clip

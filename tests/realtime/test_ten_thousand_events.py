@@ -15,11 +15,11 @@ import psutil
 import pytest
 from avel_live.realtime.messages import Event, Status, TimedAudio, TimedFrame
 from avel_live.realtime.sinks.base import Sink
-from avel_live.realtime.sinks.clips import ClipSettings, ClipSink
+from avel_live.realtime.sinks.clips.sink import ClipSettings, ClipSink
 from avel_live.realtime.sinks.desktop import DesktopSettings, DesktopSink
 from avel_live.realtime.sinks.exec import ExecSettings, ExecSink
 from avel_live.realtime.sinks.metrics import MetricsSettings, MetricsSink
-from avel_live.realtime.sinks.mqtt import MqttSettings, MqttSink
+from avel_live.realtime.sinks.mqtt.sink import MqttSettings, MqttSink
 from avel_live.realtime.sinks.webhook import WebhookSettings, WebhookSink
 from support.event_flood import flood
 from support.peers import Mosquitto, Receiver, Subscriber, eventually

@@ -7,9 +7,9 @@ from itertools import pairwise
 import numpy as np
 import psutil
 import pytest
-from avel_live.realtime.cutter import Closed, Cutter
 from avel_live.realtime.messages import SAMPLE_RATE, AudioBlock, TimedAudio
-from avel_live.realtime.timeline import AudioTimeline, ClockFit, DriftResampler, FrameTimeline
+from avel_live.realtime.sources.clocks import AudioTimeline, ClockFit, DriftResampler, FrameTimeline
+from avel_live.realtime.stream.cutter import Closed, Cutter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.clocks import START_NS, SimulatedMicrophone

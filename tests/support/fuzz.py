@@ -60,14 +60,14 @@ def audio_weights(path: Path) -> None:
 
 def calibration(path: Path) -> None:
     """A calibration of confidence."""
-    from avel_live.calibration.profile import load_calibration
+    from avel_live.calibration.files import load_calibration
 
     load_calibration(path)
 
 
 def configuration(path: Path) -> None:
     """`avel.toml`."""
-    from avel_live.realtime.layers import load_config
+    from avel_live.realtime.config.load import load_config
 
     load_config({}, path=path, environ={})
 

@@ -20,12 +20,12 @@ from avel_live.realtime.messages import (
     TimedFrame,
     VideoFrame,
 )
-from avel_live.realtime.pipeline import Pipeline
 from avel_live.realtime.sources.base import Item
 from avel_live.realtime.sources.capture import CameraOptions
 from avel_live.realtime.sources.live import LiveOptions, LiveSource
 from avel_live.realtime.sources.microphone import MicOptions
 from avel_live.realtime.sources.replay import Replay, ReplayOptions
+from avel_live.realtime.stream.loop import Pipeline
 
 PPM = 80.0
 """By how much the microphone's crystal is slow."""

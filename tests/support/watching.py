@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
-from avel_live.realtime.cutter import Closed, Cutter
 from avel_live.realtime.messages import SAMPLE_RATE, EndOfStream, Segment, Status, TimedAudio, TimedFrame
 from avel_live.realtime.sources.base import Source
+from avel_live.realtime.stream.cutter import Closed, Cutter
 
 
 @dataclass

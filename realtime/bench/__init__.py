@@ -1,1 +1,0 @@
-"""Measuring what the pipeline costs: each configuration in a process of its own, on real clips."""

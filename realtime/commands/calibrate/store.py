@@ -1,0 +1,89 @@
+"""Keeping results: into the calibration of an engine, onto the disk, or not at all."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from ....calibration.files import (
+    Calibration,
+    DeviceFile,
+    calibration_path,
+    check_fits,
+    load_calibration,
+    save,
+)
+from ....model.runtime.base import EngineInfo
+from ...clock import wall_clock_s
+from ...errors import OutputError, UsageError
+
+
+def per_hour_of(budget: str) -> float:
+    """`1/hour`, `3/day`, `0.5/h` → per hour.
+
+    Raises:
+        UsageError: not of that form.
+
+    """
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(?:/\s*(h|hour|d|day|week|minute|min))?\s*", budget)
+    if not found or float(found[1]) <= 0:
+        raise UsageError(f"max false alarms: expected something like 1/hour or 3/day, got {budget!r}")
+    hours = {"h": 1, "hour": 1, "d": 24, "day": 24, "week": 168, "minute": 1 / 60, "min": 1 / 60, None: 1}
+    return float(found[1]) / hours[found[2]]
+
+
+def store(info: EngineInfo, output: Path | None, console: Console, dry_run: bool, **parts: Any) -> None:
+    """Put new parts into the calibration of this engine, keeping what else it holds."""
+    if dry_run:
+        console.print("nothing stored (--dry-run)")
+        return
+    path = output or calibration_path(info.checkpoint, info.precision)
+    kept: dict[str, Any] = {}
+    if path.is_file():
+        old = load_calibration(path)
+        check_fits(old, str(path), checkpoint=info.checkpoint, precision=info.precision, labels=info.labels)
+        kept = {name: getattr(old, name) for name in ("confidence", "thresholds", "room")}
+    made = Calibration(
+        made=now(),
+        checkpoint=info.checkpoint,
+        profile=info.profile,
+        precision=info.precision,
+        labels=list(info.labels),
+        **{**kept, **parts},
+    )
+    saved(path, made)
+    console.print(f"stored: {path}")
+
+
+def saved(path: Path, content: Calibration | DeviceFile) -> None:
+    """Write a profile; a folder that can't be written is an `OutputError`."""
+    try:
+        save(path, content)
+    except OSError as error:
+        raise OutputError(f"{path}: can't be written ({error.strerror or error})") from error
+
+
+def write(path: Path, text: str) -> None:
+    """Write a text file; a folder that can't be written is an `OutputError`."""
+    try:
+        path.write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"{path}: can't be written ({error.strerror or error})") from error
+
+
+def drawn(path: Path, draw: Callable[[Path], None]) -> None:
+    """Draw a PNG; a folder that can't be written is an `OutputError`."""
+    try:
+        draw(path)
+    except OSError as error:
+        raise OutputError(f"{path}: can't be written ({error.strerror or error})") from error
+
+
+def now() -> str:
+    """The present, ISO 8601."""
+    return datetime.fromtimestamp(wall_clock_s(), timezone.utc).isoformat(timespec="seconds")

@@ -1,0 +1,90 @@
+"""`avel calibrate thresholds`: when an event begins and ends, class by class."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+
+from ....calibration.files import Thresholds
+from ....calibration.thresholds import choose, precision_recall
+from ...clock import SystemClock
+from ...config.schema import Config
+from ...errors import AvelError, UsageError
+from ...events.config import DecoderConfig
+from ...messages import SourceInfo
+from ...recordings.labelled import Clip, media_files, recording, stream_of
+from ...session.calibration import apply_calibration, decode_with
+from .material import Fit, engine_of, labelled
+from .store import drawn, per_hour_of, store
+
+
+def calibrate_thresholds(config: Config, fit: Fit, background: list[Path], budget: str | None) -> None:
+    """`avel calibrate thresholds`."""
+    per_hour = None if budget is None else per_hour_of(budget)
+    console = Console(stderr=True)
+    info, clips = labelled(config, fit, console)
+    calibrate = apply_calibration(config, info, SourceInfo("", "file")).calibrate
+    decoder = DecoderConfig(settle=config.settle, num_classes=len(info.labels))
+    streams = [stream_of(clip, calibrate, decoder) for clip in clips]
+    # Labelled clips without an event serve twice: against false events, and as background footage.
+    empty = [s for s in streams if not s.truth]
+    files = [file for path in background for file in media_files(path)]
+    if files:
+        with engine_of(config, console) as engine, console.status("") as status:
+            for file in files:
+                status.update(f"background: {file.name}")
+                clip = Clip(file.name, recording(file, engine, SystemClock()), np.zeros(0, np.int64))
+                empty.append(stream_of(clip, calibrate, decoder))
+    try:
+        with console.status("choosing thresholds"):
+            chosen = choose(
+                streams,
+                len(info.labels) - 1,
+                decode_with(decoder),
+                background=empty,
+                max_per_hour=per_hour,
+            )
+    except AvelError:
+        raise
+    except ValueError as error:
+        raise UsageError(f"{fit.data}: {error}") from error
+    events = [sum(e.label == c for s in streams for e in s.truth) for c in range(len(info.labels) - 1)]
+    from .views import thresholds_view
+
+    Console().print(thresholds_view(chosen, info.labels, events))
+    if fit.plot is not None:
+        curves, marks = {}, {}
+        for c, name in enumerate(info.labels[:-1]):
+            if events[c]:
+                curves[name] = precision_recall(
+                    (s.posteriors[:, c], _seconds_on(clip, len(s.posteriors), c))
+                    for clip, s in zip(clips, streams, strict=True)
+                )
+                marks[name] = float(chosen.rules.enter[c])
+        drawn(fit.plot, lambda path: _precision_recall(path, curves, marks, fit.data))
+        console.print(f"drawn: {fit.plot}")
+    facts: dict[str, Any] = {"event_f1": chosen.tally.f1, "max_false_alarms_per_hour": per_hour}
+    if chosen.false_alarms is not None:
+        facts["false_alarms"] = chosen.false_alarms.count
+        facts["background_hours"] = chosen.false_alarms.hours
+    made = Thresholds.of(chosen.rules, info.labels, **facts)
+    store(info, fit.output, console, fit.dry_run, thresholds=made)
+
+
+def _precision_recall(path: Path, curves: Any, marks: dict[str, float], data: Path) -> None:
+    from ....calibration.plots import precision_recall_png
+
+    precision_recall_png(
+        path, curves, marks, title=f"settled answers on {data.name}; the dot is the threshold"
+    )
+
+
+def _seconds_on(clip: Clip, count: int, label: int) -> NDArray[np.bool_]:
+    on = np.zeros(count, np.bool_)
+    known = min(count, len(clip.targets))
+    on[:known] = clip.targets[:known] == label
+    return on

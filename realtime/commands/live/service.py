@@ -1,0 +1,154 @@
+"""Running under systemd: ready and watchdog messages, and SIGHUP to read the configuration again.
+
+Under `Type=notify` the service manager is told when answers begin, and (with `WatchdogSec=`) that the
+loop is alive; both are silent anywhere else. On SIGHUP thresholds and outputs follow the file and the
+environment; what can't change while a stream runs (source, networks) is named and stays as it is.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import FrameType
+from typing import Final
+
+from ...clock import Clock
+from ...config.load import keys, value_of
+from ...config.schema import Config
+from ...messages import Status
+
+_DECODING: Final = (
+    *("enter", "leave", "min_event_s", "brief", "hold_s", "cooldown_s"),
+    *("classes", "ignore", "settle"),
+)
+OUTPUT_GROUPS: Final = ("metrics", "mqtt", "webhook", "exec", "record", "notify")
+"""Outputs that a reload can exchange; also the names by which `make_outputs` knows them."""
+
+
+class Notifier:
+    """systemd's notification protocol, sd_notify(3): datagrams on the socket it names; silent without one."""
+
+    def __init__(self, environ: Mapping[str, str] | None = None) -> None:
+        environ = os.environ if environ is None else environ
+        self._address = environ.get("NOTIFY_SOCKET", "")
+        if self._address.startswith("@"):
+            self._address = "\0" + self._address[1:]
+        ours = environ.get("WATCHDOG_PID", "") in ("", str(os.getpid()))
+        usec = environ.get("WATCHDOG_USEC", "") if ours else ""
+        self.watchdog_ns = int(usec) * 1000 if usec.isdigit() else 0
+        """How often the manager wants a sign of life; 0 for never."""
+
+    def send(self, text: str) -> bool:
+        """Send assignments, one a line; whether there was anybody to send them to."""
+        if not self._address:
+            return False
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
+                channel.settimeout(1.0)
+                channel.sendto(text.encode(), self._address)
+        except OSError:
+            return False
+        return True
+
+
+@dataclass(frozen=True)
+class ReloadPlan:
+    """What is different in a new configuration."""
+
+    decoding: bool
+    outputs: tuple[str, ...]
+    """Groups of `OUTPUT_GROUPS` to exchange."""
+    restart: tuple[str, ...]
+    """Keys that only a restart can change."""
+
+    def __str__(self) -> str:
+        said = []
+        if self.decoding:
+            said.append("thresholds")
+        said += self.outputs
+        text = f"reloaded: {', '.join(said)}" if said else "reloaded: nothing that can change now"
+        return f"{text}; only a restart changes {', '.join(self.restart)}" if self.restart else text
+
+
+def plan_reload(old: Config, new: Config) -> ReloadPlan:
+    """Compare two configurations key by key."""
+    changed = [key.path for key in keys() if value_of(old, key.path) != value_of(new, key.path)]
+    # Without `--record` from the start sources do not deliver full pictures.
+    late_record = old.record.dir is None and new.record.dir is not None
+    outputs, restart = [], []
+    for path in changed:
+        group = path.split(".")[0]
+        if group == "record" and late_record:
+            restart.append(path)
+        elif group in OUTPUT_GROUPS:
+            outputs.append(group)
+        elif path not in _DECODING:
+            restart.append(path)
+    if "name" in changed:
+        restart.remove("name")
+        outputs += [g for g in OUTPUT_GROUPS if g != "metrics" and not (g == "record" and late_record)]
+    return ReloadPlan(
+        decoding=any(path in _DECODING for path in changed),
+        outputs=tuple(group for group in OUTPUT_GROUPS if group in outputs),
+        restart=tuple(restart),
+    )
+
+
+class Service:
+    """What the main loop calls at every turn: signs of life, and the reload when it was asked for.
+
+    Args:
+        clock: measures the watchdog's interval.
+        reload: reads the configuration again and applies it; returns what to say. Its errors are said.
+        report: where that goes.
+        notifier: the way to the service manager.
+
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        reload: Callable[[], str],
+        report: Callable[[Status], None],
+        notifier: Notifier | None = None,
+    ) -> None:
+        self._clock, self._reload, self._report = clock, reload, report
+        self._notifier = notifier or Notifier()
+        self._ready = False
+        self._asked = False
+        self._beat_ns = clock.now_ns()
+
+    def listen(self) -> None:
+        """Take SIGHUP from now on (main thread only); where the system has none, do nothing."""
+        if hasattr(signal, "SIGHUP"):
+            signal.signal(signal.SIGHUP, self._hang_up)
+
+    def beat(self) -> None:
+        """One turn of the loop."""
+        now_ns = self._clock.now_ns()
+        if not self._ready:
+            self._ready = True
+            self._notifier.send("READY=1\nSTATUS=watching and listening")
+        if self._notifier.watchdog_ns and now_ns - self._beat_ns >= self._notifier.watchdog_ns // 3:
+            self._beat_ns = now_ns
+            self._notifier.send("WATCHDOG=1")
+        if self._asked:
+            self._asked = False
+            self._notifier.send(f"RELOADING=1\nMONOTONIC_USEC={now_ns // 1000}")
+            try:
+                state, said = "reloaded", self._reload()
+            except Exception as error:  # a typing mistake in a file must not end the stream
+                state, said = "failed", f"not reloaded, all stays as it was: {' '.join(str(error).split())}"
+            self._report(Status("configuration", state, said, 0))
+            self._notifier.send("READY=1")
+
+    def stopping(self) -> None:
+        """The stream is over; flushing may take a moment."""
+        if self._ready:
+            self._notifier.send("STOPPING=1\nSTATUS=flushing outputs")
+
+    def _hang_up(self, _number: int, _frame: FrameType | None) -> None:
+        self._asked = True

@@ -1,0 +1,1 @@
+"""What can be set, and by whom: the schema, its layers, its flags."""

@@ -1,0 +1,218 @@
+"""Which recordings there are, which of them are done already, and what is written for each.
+
+For `in/a/b.mp4` under `-o out`: `out/a/b.mp4.{csv,events.csv,vtt,srt,labels.txt,eaf,html,json}`. The JSON is
+written last and says of which file (size, time, SHA-256) and with which settings: the mark of completion.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote
+
+from ...model.checkpoint import file_sha256
+from ..config.load import keys, value_of
+from ..config.schema import Config
+from ..errors import OutputError, SourceError
+from .findings import Findings
+from .page import Media, render_index, render_page
+from .subtitles import subrip, webvtt
+from .tracks import audacity, elan, events_csv, seconds_csv
+
+MEDIA_SUFFIXES: Final = frozenset(
+    {
+        *(".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".mts", ".m2ts", ".mpg", ".mpeg"),
+        *(".wmv", ".flv", ".3gp", ".ogv"),
+        *(".wav", ".flac", ".mp3", ".m4a", ".aac", ".ogg", ".oga", ".opus", ".wma", ".aiff"),
+    }
+)
+_DECIDING: Final = (
+    *("profile", "backend", "precision", "checkpoint", "audio_weights", "visual_weights", "calibration"),
+    *("frames", "settle", "enter", "leave", "min_event_s", "brief", "hold_s", "cooldown_s"),
+    *("classes", "ignore"),
+)
+"""Settings that change what is found."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One recording and where its results go, relative to the output folder, without suffix."""
+
+    source: Path
+    relative: Path
+
+    def output(self, out: Path, suffix: str) -> Path:
+        """A result file."""
+        return out / self.relative.with_name(self.relative.name + suffix)
+
+
+def find_jobs(paths: Sequence[Path], out: Path) -> list[Job]:
+    """Every recording in files and folders, in order, none twice; hidden files and `out` itself left out.
+
+    Raises:
+        SourceError: a path that does not exist, or nothing to do.
+
+    """
+    jobs: dict[Path, Job] = {}
+    taken: set[Path] = set()
+    for path in paths:
+        if not path.exists():
+            raise SourceError(f"{path}: no such file or folder")
+        found = _walk(path, out.resolve()) if path.is_dir() else [path]
+        for source in found:
+            relative = source.relative_to(path) if path.is_dir() else Path(source.name)
+            if relative in taken:
+                relative = (
+                    Path(path.resolve().name if path.is_dir() else path.resolve().parent.name) / relative
+                )
+            number = 1
+            while relative in taken:
+                number += 1
+                relative = relative.with_name(f"{number}-{relative.name}")
+            if source.resolve() not in jobs:
+                taken.add(relative)
+                jobs[source.resolve()] = Job(source, relative)
+    if not jobs:
+        raise SourceError(
+            f"{', '.join(map(str, paths))}: no recordings in there; give a file or another folder"
+        )
+    return list(jobs.values())
+
+
+def _walk(folder: Path, out: Path) -> Iterable[Path]:
+    for parent, folders, names in os.walk(folder):
+        here = Path(parent)
+        folders[:] = sorted(n for n in folders if not n.startswith(".") and (here / n).resolve() != out)
+        for name in sorted(names):
+            if not name.startswith(".") and Path(name).suffix.lower() in MEDIA_SUFFIXES:
+                yield here / name
+
+
+def fingerprint(config: Config, version: str) -> str:
+    """A short hash of everything beside the recording that decides what is found."""
+    known = {key.path for key in keys()}
+    values: dict[str, str] = {name: str(value_of(config, name)) for name in _DECIDING if name in known}
+    for name in ("checkpoint", "audio_weights", "visual_weights"):
+        path = value_of(config, name)
+        if path is not None and Path(path).is_file():
+            values[f"{name} content"] = file_sha256(Path(path))
+    weights = Path(__file__).parents[2] / "model" / "weights"
+    for path in sorted(weights.glob("*.safetensors")):
+        values[path.name] = f"{path.stat().st_size} {path.stat().st_mtime_ns}"
+    packed = json.dumps([version, values], sort_keys=True)
+    return hashlib.sha256(packed.encode()).hexdigest()[:16]
+
+
+def finished(job: Job, out: Path, print_: str) -> dict[str, Any] | None:
+    """The results of an earlier run if they are of this very file and these settings, else None."""
+    path = job.output(out, ".json")
+    try:
+        record = json.loads(path.read_text("utf-8"))
+        given, stat = record["input"], job.source.stat()
+        same = record["settings"] == print_ and given["size"] == stat.st_size
+        if same and given["mtime_ns"] != stat.st_mtime_ns:
+            same = given["sha256"] == file_sha256(job.source)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return record if same and job.output(out, ".html").is_file() else None
+
+
+def write_results(
+    findings: Findings, job: Job, out: Path, print_: str, *, embed: bool, version: str
+) -> dict[str, Any]:
+    """Write everything about one recording; the JSON comes last.
+
+    Raises:
+        OutputError: a file can't be written.
+
+    """
+    page = job.output(out, ".html")
+    stat = job.source.stat()
+    try:
+        page.parent.mkdir(parents=True, exist_ok=True)
+        video = bool(findings.start.source.video)
+        media = (
+            Media.inside(job.source, video=video) if embed else Media.beside(job.source, page, video=video)
+        )
+        beside = Media.beside(job.source, page, video=video)
+        _write(job.output(out, ".csv"), seconds_csv(findings))
+        _write(job.output(out, ".events.csv"), events_csv(findings.events))
+        _write(job.output(out, ".vtt"), webvtt(findings.events))
+        _write(job.output(out, ".srt"), subrip(findings.events))
+        _write(job.output(out, ".labels.txt"), audacity(findings.events))
+        _write(job.output(out, ".eaf"), elan(findings, beside.url))
+        _write(page, render_page(findings, media))
+        record = _record(findings, job, print_, version, stat)
+        _write(job.output(out, ".json"), json.dumps(record, ensure_ascii=False, indent=1) + "\n")
+    except OSError as error:
+        raise OutputError(f"{page.parent}: can't be written ({error.strerror or error})") from error
+    return record
+
+
+def write_index(rows: Sequence[dict[str, Any]], out: Path) -> Path:
+    """The page over all recordings. Rows as `render_index` wants them."""
+    path = out / "index.html"
+    try:
+        _write(path, render_index(rows))
+    except OSError as error:
+        raise OutputError(f"{path}: can't be written ({error.strerror or error})") from error
+    return path
+
+
+def index_row(job: Job, record: dict[str, Any] | None, error: str = "") -> dict[str, Any]:
+    """One recording in the index; `record` is its JSON, None when it failed."""
+    row: dict[str, Any] = {
+        "name": job.relative.as_posix(),
+        "page": None,
+        "seconds": 0,
+        "events": [],
+        "error": error,
+    }
+    if record is not None:
+        page = job.relative.with_name(job.relative.name + ".html")
+        row["page"] = quote(page.as_posix())
+        row["seconds"] = record["seconds"]
+        row["events"] = [{k: e[k] for k in ("label", "start_s", "end_s")} for e in record["events"]]
+    return row
+
+
+def _record(findings: Findings, job: Job, print_: str, version: str, stat: os.stat_result) -> dict[str, Any]:
+    start, end = findings.start, findings.end
+    return {
+        "schema": 1,
+        "version": version,
+        "input": {
+            "name": job.source.name,
+            "size": stat.st_size,
+            "mtime_ns": stat.st_mtime_ns,
+            "sha256": file_sha256(job.source),
+        },
+        "settings": print_,
+        "profile": start.profile,
+        "backend": start.backend,
+        "precision": start.precision,
+        "calibration": start.calibration or None,
+        "labels": list(start.labels),
+        "seconds": round(end.seconds, 3),
+        "real_time_factor": round(end.real_time_factor, 4),
+        "events": [
+            {"id": e.id, "label": e.label, "start_s": e.start_s, "end_s": e.end_s, "confidence": e.confidence}
+            for e in findings.events
+        ],
+        "segments": [{k: v for k, v in second.items() if k != "type"} for second in findings.seconds],
+    }
+
+
+def _write(path: Path, content: str | bytes) -> None:
+    """Whole or not at all."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(content if isinstance(content, bytes) else content.encode())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

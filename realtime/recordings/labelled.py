@@ -1,0 +1,202 @@
+"""Labelled material for calibration: what the live program would have said about it, look by look.
+
+    a folder with MANIFEST.tsv    clips, through the very pipeline that runs live
+    features (collect_features)   through the head alone
+
+Either way a `Clip` holds the scores of every hop and the truth of every second.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...calibration import looks
+from ...calibration.looks import Looks
+from ...calibration.spans import of_labels
+from ...calibration.thresholds import Stream
+from ...model.labels import label_index
+from ..clock import NS_PER_S, Clock
+from ..errors import SourceError, UsageError
+from ..events import Decoder, DecoderConfig
+from ..messages import HopRecord, Scores, Status, StreamEnd, StreamStart
+from ..sources.base import Source
+from ..stream.window import Calibrate, softmax
+
+if TYPE_CHECKING:
+    from ...model.runtime.base import Engine
+
+MEDIA = {".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v", ".ogg", ".wav", ".flac", ".mp3", ".ts"}
+HALF = 0.5
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Clip:
+    """`scores` of every hop; `targets` [S], one class per second, −1 where unknown."""
+
+    name: str
+    scores: tuple[Scores, ...]
+    targets: NDArray[np.int64]
+
+
+class HopSink:
+    """Hands every hop to a function; for tools that want the answers and no screen."""
+
+    def __init__(self, take: Callable[[HopRecord], None]) -> None:
+        self._take = take
+
+    def start(self, start: StreamStart) -> None:
+        """See `Sink`."""
+
+    def hop(self, record: HopRecord) -> None:
+        """See `Sink`."""
+        self._take(record)
+
+    def status(self, status: Status) -> None:
+        """See `Sink`."""
+
+    def end(self, end: StreamEnd) -> None:
+        """See `Sink`."""
+
+    def close(self) -> None:
+        """See `Sink`."""
+
+
+def listen(
+    source: Source,
+    engine: Engine,
+    clock: Clock,
+    take: Callable[[HopRecord], None],
+    *,
+    calibrate: Calibrate = softmax,
+    duration_s: float | None = None,
+) -> None:
+    """Run an open source through the pipeline to its end, handing over every hop."""
+    from ..stream.loop import Pipeline, PipelineOptions
+
+    info = engine.info
+    pipeline = Pipeline(
+        source,
+        engine,
+        Decoder(DecoderConfig(num_classes=len(info.labels))),
+        [HopSink(take)],
+        clock,
+        PipelineOptions(duration_s=duration_s),
+        calibrate=calibrate,
+    )
+    pipeline.run(StreamStart("", info.profile, info.backend, info.precision, source.info, info.labels, 1.0))
+
+
+def recording(path: Path, engine: Engine, clock: Clock) -> tuple[Scores, ...]:
+    """The scores of a whole file."""
+    from ..sources.replay import Replay, ReplayOptions
+
+    source = Replay(path, clock, ReplayOptions(speed=None))
+    source.open()
+    scores: list[Scores] = []
+    listen(source, engine, clock, lambda record: scores.append(record.scores))
+    return tuple(scores)
+
+
+def is_manifest(folder: Path) -> bool:
+    """Whether this is a folder of labelled clips."""
+    return (folder / "MANIFEST.tsv").is_file()
+
+
+def read_manifest(folder: Path, labels: Sequence[str]) -> list[tuple[Path, NDArray[np.int64]]]:
+    """Clips and the truth of their seconds.
+
+    Columns used: `file`, `class` (a class name, or `background`), `segments_audible_and_visible` (indices
+    separated by commas; every other second is background), `duration_s`.
+
+    Raises:
+        UsageError: a column is missing, or a row makes no sense; says which.
+
+    """
+    path = folder / "MANIFEST.tsv"
+    background = len(labels) - 1
+    found = []
+    with path.open(encoding="utf-8", newline="") as file:
+        for number, row in enumerate(csv.DictReader(file, delimiter="\t"), start=2):
+            try:
+                duration_s = float(row["duration_s"])
+                label = label_index(row["class"], labels)
+                text = row["segments_audible_and_visible"].strip()
+                on = [int(part) for part in text.split(",")] if text else []
+                name = folder / row["file"]
+            except (KeyError, TypeError, ValueError) as error:
+                raise UsageError(f"{path}, line {number}: {error}") from None
+            # A remainder of half a second or more is a second of its own, as in the pipeline.
+            seconds = int(duration_s + HALF)
+            targets = np.full(seconds, background, np.int64)
+            targets[[k for k in on if 0 <= k < seconds]] = label
+            found.append((name, targets))
+    if not found:
+        raise UsageError(f"{path}: no clips")
+    return found
+
+
+def manifest_clips(
+    folder: Path, engine: Engine, clock: Clock, progress: Progress | None = None
+) -> Iterator[Clip]:
+    """Every clip of a folder with MANIFEST.tsv."""
+    rows = read_manifest(folder, engine.info.labels)
+    for k, (path, targets) in enumerate(rows):
+        if progress is not None:
+            progress(k, len(rows))
+        yield Clip(str(path.relative_to(folder)), recording(path, engine, clock), targets)
+
+
+def media_files(path: Path) -> list[Path]:
+    """A recording, or all of a folder.
+
+    Raises:
+        SourceError: there is none.
+
+    """
+    if path.is_file():
+        return [path]
+    files = sorted(p for p in path.rglob("*") if p.suffix.lower() in MEDIA) if path.is_dir() else []
+    if not files:
+        raise SourceError(f"{path}: no recording there; give a file or a folder of recordings")
+    return files
+
+
+def looks_of(clips: Sequence[Clip]) -> Looks:
+    """Every look at every labelled second."""
+    return Looks.gather(
+        looks.of_window(s.logits, s.first_index, clip.targets, group)
+        for group, clip in enumerate(clips)
+        for s in clip.scores
+    )
+
+
+def settled(scores: Sequence[Scores], calibrate: Calibrate, decoder: DecoderConfig) -> NDArray[np.float32]:
+    """Fused posteriors [S, C] of all seconds, as the decoder settles them."""
+    running = Decoder(decoder)
+    rows = []
+    for s in scores:
+        step = running.push(replace(s, probabilities=calibrate(s.logits, len(s.logits))))
+        rows += [x.probabilities for x in step.settled]
+    rows += [x.probabilities for x in running.finish().settled]
+    return np.stack(rows) if rows else np.zeros((0, decoder.num_classes), np.float32)
+
+
+def stream_of(clip: Clip, calibrate: Calibrate, decoder: DecoderConfig) -> Stream:
+    """Settled posteriors with the true events, for threshold calibration."""
+    posteriors = settled(clip.scores, calibrate, decoder)
+    truth = of_labels(clip.targets[: len(posteriors)], decoder.background, decoder.segment_s)
+    return Stream(posteriors, tuple(truth))
+
+
+def seconds_of(t_ns: int) -> float:
+    """Nanoseconds as seconds."""
+    return t_ns / NS_PER_S

@@ -1,0 +1,229 @@
+"""Where calibration meets the live loop: which calibration applies, and what it changes.
+
+    logits ──Calibrator──▶ probabilities                                  (localizer)
+    thresholds ──▶ DecoderConfig                                          (decoder)
+    offset of this camera with this microphone ──▶ camera_delay_ms        (timeline)
+
+`--calibration` unset: the user's file for this checkpoint and precision, else the one in the package,
+else none. `--calibration none`: raw confidences. A name or a path: that one, or a reason why not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...calibration.files import (
+    Calibration,
+    DeviceFile,
+    Devices,
+    calibration_path,
+    check_fits,
+    data_dir,
+    load_calibration,
+    load_device,
+)
+from ...calibration.spans import Span
+from ...calibration.thresholds import Decode, Rules
+from ...model.ood import veto
+from ...model.runtime.base import EngineInfo
+from ..config.schema import NONE, Config
+from ..errors import AvelError, ModelFileError
+from ..events.config import DecoderConfig
+from ..events.track import Closed, Second, Tracker
+from ..messages import SourceInfo
+from ..stream.window import Calibrate, softmax
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What a stream runs with. Without a calibration: softmax, and no rules."""
+
+    name: str = ""
+    calibrate: Calibrate = softmax
+    rules: Rules | None = None
+    note: str = ""
+
+
+def devices_of(info: SourceInfo) -> Devices | None:
+    """The pair behind a live source; None for recordings, streams, and single devices."""
+    camera, microphone = info.details.get("camera"), info.details.get("microphone")
+    return Devices(camera=camera, microphone=microphone) if camera and microphone else None
+
+
+def apply_calibration(config: Config, engine: EngineInfo, source: SourceInfo) -> Applied:
+    """The calibration that belongs to this engine and source, and `--veto` on top.
+
+    Raises:
+        ModelFileError: the one asked for is missing, damaged, or made for something else.
+
+    """
+    applied = _belonging(config, engine, source)
+    limit = config.veto
+    if limit is None:
+        return applied
+
+    def calibrate(logits: NDArray[np.float32], length: int) -> NDArray[np.float32]:
+        return veto(logits, applied.calibrate(logits, length), limit)
+
+    return replace(applied, calibrate=calibrate)
+
+
+def _belonging(config: Config, engine: EngineInfo, source: SourceInfo) -> Applied:
+    """The calibration that belongs to this engine and source.
+
+    Raises:
+        ModelFileError: the one asked for is missing, damaged, or made for something else.
+
+    """
+    if config.calibration == NONE:
+        return Applied()
+    devices = devices_of(source)
+    if config.calibration is not None:
+        path = _named(config.calibration)
+        found = load_calibration(path)
+        _check(found, str(path), engine, devices)
+        return _applied(found, engine, "")
+    own = calibration_path(engine.checkpoint, engine.precision)
+    if own.is_file():
+        found = load_calibration(own)
+        _check(found, str(own), engine, None)
+        room = found.thresholds.devices if found.thresholds else None
+        if room is not None and room != devices:
+            return _applied(
+                found.model_copy(update={"thresholds": None}), engine, f"thresholds of {room} not used here"
+            )
+        return _applied(found, engine, "")
+    packaged = _packaged(engine)
+    return Applied() if packaged is None else _applied(packaged, engine, "")
+
+
+def _check(found: Calibration, where: str, engine: EngineInfo, devices: Devices | None) -> None:
+    check_fits(
+        found,
+        where,
+        checkpoint=engine.checkpoint,
+        precision=engine.precision,
+        labels=engine.labels,
+        devices=devices,
+    )
+
+
+def _named(name: str) -> Path:
+    """A path, or a name in the user's folder."""
+    path = Path(name)
+    if path.is_file() or path.suffix or len(path.parts) > 1:
+        return path
+    stored = data_dir() / "calibration" / f"{name}.json"
+    if stored.is_file():
+        return stored
+    known = sorted(p.stem for p in stored.parent.glob("*.json")) if stored.parent.is_dir() else []
+    raise ModelFileError(
+        f"calibration {name!r}: no such file, and none of that name in {stored.parent}; "
+        + (f"there are: {', '.join(known)}" if known else "make one with `avel calibrate confidence`")
+    )
+
+
+def _packaged(engine: EngineInfo) -> Calibration | None:
+    """What ships for this profile, if it was made for this very checkpoint.
+
+    Floating precisions agree within their tolerance, so they share one; INT8 has its own.
+    """
+    from ...model.runtime.networks import WEIGHTS
+
+    kind = "int8" if engine.precision == "int8" else "fp32"
+    path = WEIGHTS / f"{engine.profile.replace('-', '_')}_calibration_{kind}.json"
+    if not path.is_file():
+        return None
+    found = load_calibration(path)
+    return found if found.checkpoint == engine.checkpoint else None
+
+
+def _applied(found: Calibration, engine: EngineInfo, note: str) -> Applied:
+    calibrate: Calibrate = softmax
+    if found.confidence is not None:
+        calibrator = found.confidence.calibrator(len(engine.labels))
+
+        def calibrate(logits: NDArray[np.float32], _length: int) -> NDArray[np.float32]:
+            return calibrator.of_window(logits)
+
+    rules = found.thresholds.rules(engine.labels) if found.thresholds is not None else None
+    return Applied(found.name, calibrate, rules, note)
+
+
+def camera_delay_ms(config: Config) -> float:
+    """The measured offset of the camera and microphone that the configuration names; 0 where unknown.
+
+    The microphone's full name is looked up first: `default` may be another one tomorrow. Troubles with
+    devices are left to the source, which says them better.
+    """
+    if config.url is not None or config.sync_offset_ms is not None:
+        return 0.0
+    measured = measured_offset(config.camera, config.mic)
+    return measured.offset_ms if measured is not None else 0.0
+
+
+def measured_offset(camera: str, microphone: str) -> DeviceFile | None:
+    """What `avel calibrate sync` found for a pair, given as on the command line; None where nothing.
+
+    Raises:
+        ModelFileError: the file of this pair is damaged.
+
+    """
+    if NONE in (camera, microphone):
+        return None
+    from ..sources.portaudio import find_device, input_devices
+    from ..sources.redact import redact
+
+    try:
+        name = find_device(microphone, input_devices()).name
+    except (AvelError, OSError):
+        return None
+    return load_device(Devices(camera=redact(camera), microphone=name))
+
+
+def with_rules(config: DecoderConfig, rules: Rules | None) -> DecoderConfig:
+    """The same decoder with every class's own thresholds and least duration."""
+    if rules is None:
+        return config
+    return replace(
+        config,
+        enter=tuple(rules.enter.tolist()),
+        leave=tuple(rules.leave.tolist()),
+        min_duration_s=tuple(rules.min_duration_s.tolist()),
+    )
+
+
+def under_flags(config: Config, decoder: DecoderConfig, rules: Rules | None) -> DecoderConfig:
+    """Calibrated rules in a decoder, except where a flag says otherwise."""
+    if rules is None:
+        return decoder
+    enter = rules.enter if config.enter is None else np.full_like(rules.enter, config.enter)
+    leave = rules.leave if config.leave is None else np.full_like(rules.leave, config.leave)
+    if config.enter is None:
+        enter = np.maximum(enter, leave)
+    else:
+        leave = np.minimum(enter, leave)
+    least = rules.min_duration_s
+    if config.min_event_s is not None:
+        least = np.full_like(least, config.min_event_s)
+    return with_rules(decoder, Rules(enter, leave, least))
+
+
+def decode_with(config: DecoderConfig) -> Decode:
+    """The decoder's tracker over settled posteriors, as threshold calibration wants it."""
+
+    def decode(posteriors: NDArray[np.float32], rules: Rules) -> list[Span]:
+        tracker = Tracker(with_rules(config, rules))
+        state, step = tracker.initial(), config.segment_s
+        ended: list[Closed] = []
+        for k, row in enumerate(np.asarray(posteriors, np.float64)):
+            state, closed = tracker.step(state, Second(k * step, (k + 1) * step, row))
+            ended.extend(closed)
+        ended.extend(tracker.finish(state))
+        return [Span(c.span.label, c.span.start_s, c.span.end_s) for c in ended if c.kept]
+
+    return decode

@@ -1,0 +1,360 @@
+"""`--record DIR`: a clip of every event, from a few seconds before it to a few seconds after.
+
+The stream is encoded all the time into a ring in memory; a clip is cut out of the ring when its event is
+over, so that nothing has to be foreseen. Events that touch share one clip. Beside `STEM.mp4` stand
+`STEM.json` (events, times, source) and `STEM.jpg` (the surest moment, with the attention map).
+
+Memory: the ring holds `pre_s` plus what a decision may lag behind (settling, hold, hop), at the bit rates
+of `clip_codec` at most 0.26 MB a second: 4 MB with the defaults, 20 MB while an event of a minute is open.
+Pictures waiting to be encoded are at most `QUEUED_FRAMES`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...clock import NS_PER_S, Clock, SystemClock, wall_clock_s
+from ...errors import AvelError
+from ...messages import Event, HopRecord, Status, StreamEnd, StreamStart, TimedAudio, TimedFrame
+from ..mqtt.discovery import slug
+from ..overlay import jpeg, with_attention
+from ..records import event_record
+from ..runner import Report
+from .codec import AUDIO_BITS_PER_S, VIDEO_BITS_PER_S, AudioEncoder, VideoEncoder, write_mp4
+from .ring import ClipRing
+from .store import Budget, ClipStore
+
+QUEUED_FRAMES: Final = 12
+_LAG_S: Final = 12.0
+"""The most a decision may be behind the stream beside settling: hold, shortest event, lateness."""
+_SPARE: Final = 1.3
+"""Room in the byte limit for bursts above the mean bit rate."""
+
+
+@dataclass(frozen=True)
+class ClipSettings:
+    """What to record and what to keep."""
+
+    folder: Path
+    pre_s: float = 3.0
+    post_s: float = 3.0
+    max_s: float = 60.0
+    """Longest clip; an event that lasts longer is cut off, and its record says so."""
+    max_fps: float = 25.0
+    keep: str | None = None
+    """Budget such as `5GB`, `30d` or both; None keeps everything."""
+    name: str = "avel"
+    flush_s: float = 20.0
+
+
+@dataclass
+class _Clip:
+    """A clip in the making: the events in it, and the surest moment seen so far."""
+
+    start_s: float
+    events: dict[int, Event] = field(default_factory=dict)
+    best: float = -1.0
+    best_s: float = 0.0
+    attention: NDArray[np.float32] | None = None
+
+    @property
+    def over_s(self) -> float | None:
+        """When its last event ended; None while one is open."""
+        ends = [event.end_s for event in self.events.values()]
+        return None if None in ends else max(end for end in ends if end is not None)
+
+
+_Item = TimedFrame | TimedAudio | HopRecord | StreamEnd
+
+
+class ClipSink:
+    """Records clips; a `Sink` and a `MediaSink` with a thread of its own.
+
+    A live stream that is too fast for the encoder loses pictures (counted and reported), a recording waits.
+
+    Args:
+        settings: what and where.
+        report: told about trouble and what was dropped.
+        clock: stamps reports and measures the deadline at the end.
+        now_s: the wall clock, Unix seconds.
+
+    Raises:
+        OutputError: the folder can't be written.
+        UsageError: a budget that can't be read.
+
+    """
+
+    def __init__(
+        self,
+        settings: ClipSettings,
+        report: Report,
+        clock: Clock | None = None,
+        now_s: Callable[[], float] = wall_clock_s,
+    ) -> None:
+        self._settings, self._report_to, self._now_s = settings, report, now_s
+        self._clock = clock or SystemClock()
+        self._store = ClipStore(settings.folder, Budget.parse(settings.keep))
+        self._start: StreamStart | None = None
+        self._queue: deque[_Item] = deque()
+        self._changed = threading.Condition()
+        self._frames_waiting = 0
+        self._live = True
+        self._closing = self._broken = False
+        self.written = 0
+        """Clips written."""
+        self.dropped = 0
+        """Pictures the encoder was too slow for."""
+        rate = (VIDEO_BITS_PER_S + AUDIO_BITS_PER_S) / 8
+        self.most_bytes = round(_SPARE * rate * (settings.max_s + settings.pre_s + settings.post_s + _LAG_S))
+        """The ring never holds more."""
+        self.ring = ClipRing(self.most_bytes)
+        self._video = VideoEncoder(settings.max_fps)
+        self._audio = AudioEncoder()
+        self._clip: _Clip | None = None
+        self._decided_s = 0.0
+        self._settle_s = 0.0
+        self._thread = threading.Thread(target=self._run, name="clips", daemon=True)
+        self._thread.start()
+
+    # The pipeline's side --------------------------------------------------------------------------
+
+    def start(self, start: StreamStart) -> None:
+        """See `Sink.start`."""
+        self._start = start
+        self._live = start.source.live
+        self._settle_s = start.settle + start.hop_s
+
+    def media(self, item: TimedFrame | TimedAudio) -> None:
+        """See `MediaSink.media`. Only a recording ever waits here."""
+        dropped = 0
+        with self._changed:
+            if isinstance(item, TimedFrame):
+                while not self._live and self._frames_waiting >= QUEUED_FRAMES and not self._closing:
+                    self._changed.wait(1.0)
+                if self._frames_waiting >= QUEUED_FRAMES:
+                    self.dropped += 1
+                    dropped = self.dropped
+                else:
+                    self._frames_waiting += 1
+                    self._append(item)
+            else:
+                self._append(item)
+        if dropped and str(dropped).strip("0") == "1":
+            self._say("dropping", f"the encoder is too slow: {dropped} pictures left out of clips so far")
+
+    def hop(self, record: HopRecord) -> None:
+        """See `Sink.hop`."""
+        with self._changed:
+            self._append(record)
+
+    def status(self, status: Status) -> None:
+        """Nothing in a clip depends on it."""
+
+    def end(self, end: StreamEnd) -> None:
+        """See `Sink.end`; an open clip ends with the stream."""
+        with self._changed:
+            self._append(end)
+
+    def close(self) -> None:
+        """Write what is open, at most for `flush_s`; safe to call twice."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+        self._thread.join(self._settings.flush_s)
+
+    def _append(self, item: _Item) -> None:
+        if not self._closing:
+            self._queue.append(item)
+            self._changed.notify_all()
+
+    # The recorder's own thread --------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                while not self._queue and not self._closing:
+                    self._changed.wait()
+                if not self._queue:
+                    break
+                item = self._queue.popleft()
+                if isinstance(item, TimedFrame):
+                    self._frames_waiting -= 1
+                    self._changed.notify_all()
+            if self._broken:
+                continue
+            try:
+                self._take(item)
+            except Exception as error:  # whatever the encoder or the disk says stays here
+                self._broken = not isinstance(error, OSError)
+                self._clip = None
+                state = "failed" if self._broken else "failing"
+                self._say(state, f"{self._settings.folder}: {' '.join(str(error).split())}")
+        if not self._broken:
+            try:
+                self._finish()
+            except (OSError, ValueError, AvelError) as error:
+                self._say("failed", f"{self._settings.folder}: {error}")
+
+    def _take(self, item: _Item) -> None:
+        if isinstance(item, TimedFrame):
+            image = item.image if item.original is None else item.original
+            for packet in self._video.encode(item.t_ns, image):
+                self.ring.push(packet)
+        elif isinstance(item, TimedAudio):
+            for packet in self._audio.encode(item):
+                self.ring.push(packet)
+        elif isinstance(item, HopRecord):
+            for event in item.events:
+                self._event(event)
+            self._decided_s = item.segment.end_ns / NS_PER_S
+            self._look(item)
+        else:
+            for event in item.last_events:
+                self._event(event)
+            self._finish()
+        self._cut_if_over()
+        oldest_s = self._decided_s - self._settings.pre_s - self._settle_s - _LAG_S
+        if self._clip is not None:
+            oldest_s = min(oldest_s, self._clip.start_s)
+        self.ring.keep_from(oldest_s - 1.1)  # and the keyframe before it
+
+    def _event(self, event: Event) -> None:
+        clip = self._clip
+        if clip is not None and event.id in clip.events:
+            if event.kind == "retract":
+                del clip.events[event.id]
+                if not clip.events:
+                    self._clip = None
+            else:
+                clip.events[event.id] = event
+            return
+        if event.kind != "start":
+            return
+        wanted_s = max(0.0, event.start_s - self._settings.pre_s)
+        if clip is not None:
+            over_s = clip.over_s
+            touches = over_s is None or wanted_s <= over_s + self._settings.post_s
+            if touches and event.start_s < clip.start_s + self._settings.max_s - self._settings.post_s:
+                clip.events[event.id] = event
+                return
+            self._write(clip, truncated=over_s is None)
+        self._clip = _Clip(wanted_s, {event.id: event})
+
+    def _look(self, record: HopRecord) -> None:
+        """Remember the surest moment of the open events, for the thumbnail."""
+        clip = self._clip
+        if clip is None:
+            return
+        scores = record.scores
+        for event in clip.events.values():
+            for row in range(len(scores.probabilities)):
+                at_s = scores.first_index + row + 0.5
+                if event.start_s <= at_s < (event.end_s or np.inf):
+                    sure = float(scores.probabilities[row, event.label])
+                    if sure > clip.best:
+                        clip.best, clip.best_s = sure, at_s
+                        clip.attention = scores.attention[row].copy()
+
+    def _cut_if_over(self) -> None:
+        clip = self._clip
+        if clip is None:
+            return
+        over_s = clip.over_s
+        longest_s = clip.start_s + self._settings.max_s
+        now_s = max(self.ring.newest_s, self._decided_s)
+        if over_s is not None and now_s >= min(over_s + self._settings.post_s, longest_s):
+            self._write(clip, truncated=over_s > longest_s)
+        elif over_s is None and self._decided_s >= longest_s:
+            self._write(clip, truncated=True)
+
+    def _finish(self) -> None:
+        for packet in self._audio.finish():
+            self.ring.push(packet)
+        if self._clip is not None:
+            self._write(self._clip, truncated=self._clip.over_s is None)
+
+    def _write(self, clip: _Clip, *, truncated: bool) -> None:
+        self._clip = None
+        over_s = clip.over_s
+        longest_s = clip.start_s + self._settings.max_s
+        end_s = longest_s if over_s is None else min(over_s + self._settings.post_s, longest_s)
+        begin_s, packets = self.ring.cut(clip.start_s, end_s)
+        if not packets:
+            return
+        first = min(clip.events.values(), key=lambda event: event.start_s)
+        stem = self._store.free_stem(self._stem(first))
+        with self._store.fresh(f"{stem}.mp4") as path:
+            write_mp4(path, packets, begin_s, self._video.stream, self._audio.stream)
+            picture = self._picture(path, clip, begin_s)
+        if picture is not None:
+            self._store.write(f"{stem}.jpg", picture)
+        self._store.write_json(f"{stem}.json", self._record(stem, clip, begin_s, end_s, truncated, picture))
+        self.written += 1
+        self._store.prune(self._now_s())
+
+    def _stem(self, event: Event) -> str:
+        assert self._start is not None
+        if self._start.wall_clock is None:
+            when = f"t{event.start_s:08.1f}"
+        else:
+            at = datetime.fromtimestamp(self._start.wall_clock + event.start_s, timezone.utc)
+            when = at.strftime("%Y%m%dT%H%M%SZ")
+        label = slug(self._start.labels[event.label])
+        return f"{when}_{slug(self._settings.name)}_{label}_e{event.id}"
+
+    def _picture(self, path: Path, clip: _Clip, begin_s: float) -> bytes | None:
+        """The thumbnail, decoded from the finished clip: what is shown is what was kept."""
+        import av
+
+        wanted_s = max(0.0, clip.best_s - begin_s)
+        image = None
+        with av.open(str(path)) as container:
+            if not container.streams.video:
+                return None
+            for frame in container.decode(video=0):
+                image = frame
+                if frame.time is not None and frame.time >= wanted_s:
+                    break
+        if image is None:
+            return None
+        rgb = np.asarray(image.to_ndarray(format="rgb24"), np.uint8)
+        return jpeg(rgb if clip.attention is None else with_attention(rgb, clip.attention))
+
+    def _record(
+        self, stem: str, clip: _Clip, begin_s: float, end_s: float, truncated: bool, picture: bytes | None
+    ) -> dict[str, Any]:
+        start = self._start
+        assert start is not None
+        events = sorted(clip.events.values(), key=lambda event: event.start_s)
+        wall = None if start.wall_clock is None else start.wall_clock + begin_s
+        return {
+            "schema": 1,
+            "clip": f"{stem}.mp4",
+            "thumbnail": None if picture is None else f"{stem}.jpg",
+            "stream": self._settings.name,
+            "source": start.source.name,
+            "start_s": round(begin_s, 3),
+            "end_s": round(min(end_s, self.ring.newest_s), 3),
+            "wall_clock": None if wall is None else datetime.fromtimestamp(wall, timezone.utc).isoformat(),
+            "truncated": truncated,
+            "events": [event_record(event, start.labels) for event in events],
+            "surest": None
+            if clip.attention is None
+            else {
+                "time_s": clip.best_s,
+                "confidence": round(clip.best, 4),
+                "attention": np.round(clip.attention, 4).tolist(),
+            },
+        }
+
+    def _say(self, state: str, reason: str) -> None:
+        self._report_to(Status("clips", state, reason, self._clock.now_ns()))

@@ -1,0 +1,1 @@
+"""Events on an MQTT broker, where Home Assistant finds them."""

@@ -1,0 +1,302 @@
+"""A connection to an MQTT broker that loses nothing while the broker is away.
+
+Messages wait in one bounded queue, leave it in order with QoS 1, and are forgotten when the broker has
+acknowledged them. All state belongs to one thread; paho's callbacks only put notes into its inbox (they
+are called with paho's own locks held, and must not wait for ours).
+
+    send ─▶ inbox ─▶ waiting (bounded; the oldest go, counted) ─▶ in flight (≤ 20, paho) ─▶ acknowledged
+"""
+
+from __future__ import annotations
+
+import queue
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+from urllib.parse import unquote, urlsplit
+
+from ...errors import OutputError, UsageError
+
+IN_FLIGHT: Final = 20
+
+
+@dataclass(frozen=True)
+class Broker:
+    """Where the broker is and how to get in. The password is never shown."""
+
+    host: str
+    port: int
+    tls: bool
+    username: str | None
+    password: str | None
+    path: str
+    """What stood after the host: the first topic level the user wants, or empty."""
+    ca_file: Path | None = None
+
+    def __repr__(self) -> str:
+        return f"Broker({self})"
+
+    def __str__(self) -> str:
+        return f"{'mqtts' if self.tls else 'mqtt'}://{self.host}:{self.port}"
+
+    @classmethod
+    def parse(
+        cls,
+        url: str,
+        username: str | None = None,
+        password: str | None = None,
+        ca_file: Path | None = None,
+    ) -> Broker:
+        """Read `mqtt[s]://[user[:password]@]host[:port][/topic]`.
+
+        Raises:
+            UsageError: another scheme, no host, or a port that is none. Never quotes the URL: it may hold
+                a password.
+            OutputError: `ca_file` does not exist.
+
+        """
+        try:
+            parts = urlsplit(url if "://" in url else f"mqtt://{url}")
+            port = parts.port
+        except ValueError as error:
+            raise UsageError(f"mqtt: not an address ({error}); expected mqtt://host:port") from None
+        if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname:
+            raise UsageError(
+                f"mqtt: expected mqtt://host[:port] or mqtts://host[:port], got scheme {parts.scheme!r}"
+            )
+        if ca_file is not None and not ca_file.is_file():
+            raise OutputError(f"mqtt: certificate file {ca_file}: no such file")
+        tls = parts.scheme == "mqtts"
+        return cls(
+            host=parts.hostname,
+            port=port or (8883 if tls else 1883),
+            tls=tls,
+            username=username or (unquote(parts.username) if parts.username else None),
+            password=password or (unquote(parts.password) if parts.password else None),
+            path=parts.path.strip("/"),
+            ca_file=ca_file,
+        )
+
+
+@dataclass(frozen=True)
+class Message:
+    """One publication. `keep` messages wait for the broker; others go out only while it is there."""
+
+    topic: str
+    payload: bytes
+    retain: bool = False
+    keep: bool = True
+
+
+@dataclass(frozen=True)
+class LinkCounts:
+    """What became of the messages so far."""
+
+    acknowledged: int
+    dropped: int
+    pending: int
+
+
+_Note = tuple[Literal["send", "ack", "up", "down", "close"], Any]
+
+
+class MqttLink:
+    """See the module. `on_up` is called (on the link's thread) after every connection and returns what
+    has to be said first: availability, discovery. `on_change` is told `running` or `lost` and why.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        *,
+        client_id: str,
+        will: Message,
+        buffer: int,
+        lossless: bool = False,
+        on_up: Callable[[], list[Message]],
+        on_change: Callable[[str, str], None],
+        subscribe: tuple[str, ...] = (),
+    ) -> None:
+        try:
+            import paho.mqtt.client as paho
+        except ImportError as error:
+            raise OutputError(
+                "mqtt: the package paho-mqtt is missing; `pip install 'avel-live[mqtt]'`"
+            ) from error
+        self._broker, self._buffer, self._on_up, self._on_change = broker, buffer, on_up, on_change
+        self._inbox: queue.SimpleQueue[_Note] = queue.SimpleQueue()
+        self._lossless = lossless
+        self._room = threading.Condition()
+        """Notified whenever a message left the buffer; only the sender of a lossless link waits for it."""
+        self._waiting: deque[Message] = deque()
+        self._in_flight: dict[int, Message] = {}
+        self._resent: set[int] = set()
+        self._up = False
+        self._refused = ""
+        self._acknowledged = 0
+        self._dropped = 0
+        self._unreported_drops = 0
+        self._goodbye: Message | None = None
+        self._idle = threading.Event()
+        self._closed = self._parted = False
+        self._subscribe = subscribe
+
+        client = paho.Client(
+            paho.CallbackAPIVersion.VERSION2,
+            client_id=client_id,
+            clean_session=False,
+            reconnect_on_failure=True,
+        )
+        client.max_inflight_messages_set(IN_FLIGHT)
+        client.reconnect_delay_set(min_delay=1, max_delay=30)
+        if broker.username is not None:
+            client.username_pw_set(broker.username, broker.password)
+        if broker.tls:
+            try:
+                client.tls_set(ca_certs=str(broker.ca_file) if broker.ca_file else None)
+            except (OSError, ValueError) as error:
+                raise OutputError(f"mqtt: certificate file {broker.ca_file}: {error}") from error
+        client.will_set(will.topic, will.payload, qos=1, retain=will.retain)
+        client.on_connect = self._connected
+        # paho calls this inside its `except`, and tells the reason to nobody else.
+        client.on_connect_fail = lambda *_: self._inbox.put(("down", _words(sys.exc_info()[1])))
+        client.on_disconnect = lambda _c, _u, _f, reason, _p: self._inbox.put(("down", str(reason)))
+        client.on_publish = lambda _c, _u, mid, *_: self._inbox.put(("ack", mid))
+        # Home Assistant says "online" after a restart and then wants to hear the announcement again.
+        client.on_message = lambda _c, _u, message: (
+            self._inbox.put(("up", "asked")) if message.payload == b"online" else None
+        )
+        self._client = client
+        self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
+
+    def open(self) -> None:
+        """Start; does not wait for the broker, which may come later."""
+        self._thread.start()
+        self._client.connect_async(self._broker.host, self._broker.port, keepalive=30)
+        self._client.loop_start()
+
+    def send(self, message: Message) -> None:
+        """Queue a publication; waits only where `lossless`, for room in the buffer."""
+        if self._lossless and message.keep:
+            with self._room:
+                self._room.wait_for(self._has_room)
+        self._inbox.put(("send", message))
+
+    def _has_room(self) -> bool:
+        return self._closed or self.counts.pending + self._inbox.qsize() < self._buffer
+
+    @property
+    def counts(self) -> LinkCounts:
+        """Acknowledged, dropped and still pending messages."""
+        return LinkCounts(self._acknowledged, self._dropped, len(self._waiting) + len(self._in_flight))
+
+    def close(self, goodbye: Message, timeout_s: float) -> LinkCounts:
+        """Send what waits and `goodbye`, at most for `timeout_s`, and disconnect; safe to call twice."""
+        if self._closed:
+            return self.counts
+        self._closed = True
+        if self._thread.is_alive():
+            self._inbox.put(("close", goodbye))
+            self._idle.wait(timeout_s)
+        self._parted = True
+        self._client.disconnect()
+        self._client.loop_stop()
+        self._inbox.put(("close", None))
+        if self._thread.is_alive():
+            self._thread.join(2)
+        return self.counts
+
+    # The link's own thread.
+
+    def _run(self) -> None:
+        while True:
+            kind, value = self._inbox.get()
+            if kind == "send":
+                self._enqueue(value)
+            elif kind == "ack":
+                self._acked(value)
+            elif kind == "up":
+                self._came_up(again=value == "asked")
+            elif kind == "down":
+                self._went_down(value)
+            elif value is None:
+                return
+            else:
+                self._goodbye = value
+            self._pump()
+            if self._lossless:
+                with self._room:
+                    self._room.notify_all()
+
+    def _enqueue(self, message: Message) -> None:
+        if not message.keep and not self._up:
+            return
+        self._waiting.append(message)
+        if len(self._waiting) > self._buffer and not self._lossless:
+            self._waiting.popleft()
+            self._dropped += 1
+            self._unreported_drops += 1
+            if self._unreported_drops == 1:
+                self._on_change(
+                    "dropping",
+                    f"{self._broker} away and its buffer of {self._buffer} messages is full; the oldest go",
+                )
+
+    def _acked(self, mid: int) -> None:
+        self._resent.discard(mid)
+        if self._in_flight.pop(mid, None) is not None:
+            self._acknowledged += 1
+
+    def _came_up(self, *, again: bool) -> None:
+        first = self._on_up()
+        if not again:
+            self._up = True
+            self._refused = ""
+            note = str(self._broker)
+            if self._unreported_drops:
+                note += f"; {self._unreported_drops} messages were lost while it was away"
+                self._unreported_drops = 0
+            self._on_change("running", note)
+        self._waiting.extendleft(reversed(first))
+
+    def _went_down(self, reason: str) -> None:
+        # paho sends again by itself what was in flight; until that is acknowledged nothing newer may
+        # overtake it.
+        self._resent = set(self._in_flight)
+        if self._parted:
+            return
+        if self._up or reason != self._refused:
+            self._on_change("lost", f"{self._broker}: {reason}; trying again, messages wait")
+        self._refused = reason
+        self._up = False
+
+    def _pump(self) -> None:
+        while self._up and self._waiting and not self._resent and len(self._in_flight) < IN_FLIGHT:
+            message = self._waiting.popleft()
+            info = self._client.publish(message.topic, message.payload, qos=1, retain=message.retain)
+            self._in_flight[info.mid] = message
+        if self._goodbye is not None and not self._waiting and not self._in_flight:
+            if self._up and self._goodbye.topic:
+                self._waiting.append(self._goodbye)
+                self._goodbye = Message("", b"")
+                self._pump()
+                return
+            self._idle.set()
+
+    # paho's thread.
+
+    def _connected(self, client: Any, _userdata: Any, _flags: Any, reason: Any, _properties: Any) -> None:
+        if reason.is_failure:
+            self._inbox.put(("down", f"refused ({reason})"))
+            return
+        for topic in self._subscribe:
+            client.subscribe(topic, qos=1)
+        self._inbox.put(("up", ""))
+
+
+def _words(error: BaseException | None) -> str:
+    return " ".join(str(error).split()) if error is not None and str(error) else "no answer"

@@ -1,0 +1,1 @@
+"""The engine room: from an open source to hops, one second after the other."""

@@ -1,0 +1,115 @@
+"""What lies between the reader and the networks: bounded, and fair to what kind of source it is.
+
+recording   a full mailbox makes the reader wait: nothing is lost
+live        the reader never waits: one hop may be in flight and one waiting; when another closes,
+            the waiting one is taken out with its pictures and counted as skipped. When a segment has
+            closed before all of its pictures were taken, it is handed over at once, as late: its
+            pictures are in it, and the worker may look at a few of them only
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from dataclasses import dataclass, replace
+
+from ..messages import EndOfStream, Status
+from .cutter import Chosen, Closed
+
+CAPACITY = 48
+"""Messages a recording's reader may be ahead: about three seconds of pictures, 7 MB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stamped:
+    """A closed segment and the instant (`Clock.now_ns`) at which it closed."""
+
+    closed: Closed
+    at_ns: int
+    late: bool = False
+    """Whether pictures chosen for it had not been taken yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The reader died; the owner raises this again."""
+
+    error: BaseException
+
+
+Message = Chosen | Stamped | Status | EndOfStream | Failed
+
+
+class Mailbox:
+    """One reader puts, one worker takes."""
+
+    def __init__(self, *, live: bool, capacity: int = CAPACITY) -> None:
+        self._live = live
+        self._capacity = capacity
+        self._queue: deque[Message] = deque()
+        self._changed = threading.Condition()
+        self._closed = False
+        self._begun = -1
+        """The newest segment that the worker has begun with."""
+        self.skipped = 0
+        """Segments taken out because the worker was late."""
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    def put(self, message: Message) -> None:
+        """Append; a recording's reader waits for room, a live one makes room."""
+        with self._changed:
+            if self._live:
+                if isinstance(message, Stamped):
+                    self._make_room()
+            else:
+                while len(self._queue) >= self._capacity and not self._closed:
+                    self._changed.wait()
+            if not self._closed:
+                self._queue.append(message)
+                self._changed.notify_all()
+
+    def take(self, timeout_s: float) -> Message | None:
+        """The oldest message; None when none came in time."""
+        with self._changed:
+            if not self._queue:
+                self._changed.wait(timeout_s)
+            if not self._queue:
+                return None
+            message = self._queue.popleft()
+            if self._live and isinstance(message, Chosen):
+                message = self._closed_already(message)
+            self._begun = max(self._begun, _key(message))
+            self._changed.notify_all()
+            return message
+
+    def close(self) -> None:
+        """Forget everything and release a waiting reader."""
+        with self._changed:
+            self._closed = True
+            self._queue.clear()
+            self._changed.notify_all()
+
+    def _closed_already(self, chosen: Chosen) -> Message:
+        """The picture; or its segment, if that waits closed already, in place of all pictures left."""
+        for waiting in self._queue:
+            if isinstance(waiting, Stamped) and waiting.closed.key == chosen.key:
+                self._queue = deque(m for m in self._queue if _key(m) != chosen.key)
+                return replace(waiting, late=True)
+        return chosen
+
+    def _make_room(self) -> None:
+        """Take out what waits; what the worker has begun with is in flight and stays."""
+        waiting = [m.closed.key for m in self._queue if isinstance(m, Stamped)]
+        for key in waiting:
+            if key > self._begun:
+                self._queue = deque(m for m in self._queue if _key(m) != key)
+                self.skipped += 1
+
+
+def _key(message: Message) -> int:
+    """The segment a message belongs to; -1 for none."""
+    if isinstance(message, Stamped):
+        return message.closed.key
+    return message.key if isinstance(message, Chosen) else -1

@@ -1,0 +1,139 @@
+"""Networks that come back: a runtime that fails in the middle of a stream is opened again, a few times.
+
+A driver that was reset, a GPU that fell off the bus or ran out of memory, an answer that is no number: on a
+box that nobody looks at for a month each of them happens. The second at hand is computed again by the
+reopened runtime, so that nothing is lost but time. One that keeps failing is an error: a service manager
+starts the whole program anew, and somebody should look.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...model.errors import BackendError, first_line
+from ...model.profiles import Profile
+from ...model.runtime.base import Engine, EngineInfo, HeadOutput
+from ..clock import NS_PER_S, Clock
+from ..messages import Status
+
+LIMIT = 3
+WITHIN_S = 3600.0
+"""More than `LIMIT` failures within so many seconds are too many."""
+
+Result = TypeVar("Result")
+
+
+class RevivedEngine:
+    """An `Engine` that reopens the runtime behind it when a call fails.
+
+    Args:
+        engine: the runtime, open and warm.
+        reopen: makes another one, warm; may choose another backend than before.
+        report: told what happened.
+        clock: for counting failures per hour.
+
+    """
+
+    def __init__(
+        self, engine: Engine, reopen: Callable[[], Engine], report: Callable[[Status], None], clock: Clock
+    ) -> None:
+        self._engine: Engine | None = engine
+        self._reopen, self._report, self._clock = reopen, report, clock
+        self._failures: deque[int] = deque(maxlen=LIMIT + 1)
+        self.profile: Profile = engine.profile
+        self.info: EngineInfo = engine.info
+        """Of the runtime that is open, or was last."""
+
+    def visual(self, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """See `Engine.visual`."""
+        return self._call(lambda engine: _finite(engine.visual(frames)))
+
+    def audio(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+        """See `Engine.audio`."""
+        return self._call(lambda engine: _finite(engine.audio(samples)))
+
+    def head(
+        self,
+        visual: NDArray[np.float32],
+        audio: NDArray[np.float32],
+        visual_mask: NDArray[np.bool_],
+        audio_mask: NDArray[np.bool_],
+    ) -> HeadOutput:
+        """See `Engine.head`."""
+
+        def judge(engine: Engine) -> HeadOutput:
+            out = engine.head(visual, audio, visual_mask, audio_mask)
+            return HeadOutput(_finite(out.logits), out.attention)
+
+        return self._call(judge)
+
+    def warm_up(self) -> None:
+        """See `Engine.warm_up`."""
+        self._call(lambda engine: engine.warm_up())
+
+    def close(self) -> None:
+        """See `Engine.close`."""
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            engine.close()
+
+    def _call(self, compute: Callable[[Engine], Result]) -> Result:
+        while True:
+            try:
+                return compute(self._open())
+            # Runtimes raise classes of their own, and MemoryError; all mean that no answer came.
+            except Exception as error:  # noqa: PERF203 — a call takes milliseconds
+                self._count(error)
+
+    def _open(self) -> Engine:
+        if self._engine is None:
+            self._engine = self._reopen()
+            self.info = self._engine.info
+            running = f"{self.info.backend} {self.info.precision} on {self.info.device}"
+            self._report(Status("networks", "running", f"opened again: {running}", 0))
+        return self._engine
+
+    def _count(self, error: Exception) -> None:
+        """Note a failure and close what failed.
+
+        Raises:
+            BackendError: there were too many.
+
+        """
+        now_ns = self._clock.now_ns()
+        self._failures.append(now_ns)
+        reason = f"{self.info.backend} {self.info.precision} failed: {first_line(error)}"
+        often = len(self._failures) > LIMIT and now_ns - self._failures[0] <= WITHIN_S * NS_PER_S
+        if often:
+            raise BackendError(
+                f"{reason}; {LIMIT + 1} failures within {WITHIN_S / 60:.0f} minutes; "
+                "try another --backend, and see `avel doctor`"
+            ) from error
+        self._report(Status("networks", "recovering", f"{reason}; opening them again", 0))
+        failed, self._engine = self._engine, None
+        if failed is not None:
+            try:
+                failed.close()
+            except Exception as second:  # what is broken may not close, either
+                self._report(
+                    Status("networks", "recovering", f"closing failed, too: {first_line(second)}", 0)
+                )
+        if (again := len(self._failures) - 2) >= 0:  # the first time at once; a driver may need a moment
+            self._clock.wait_until(now_ns + 2**again * NS_PER_S)
+
+
+def _finite(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The values themselves.
+
+    Raises:
+        BackendError: some are NaN or infinite.
+
+    """
+    if not np.isfinite(values).all():
+        raise BackendError("an answer that is no number (NaN or infinite)")
+    return values
