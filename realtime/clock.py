@@ -5,6 +5,7 @@ Instants are integers in nanoseconds on one monotonic axis (`*_ns`); seconds app
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from typing import Protocol
@@ -71,3 +72,9 @@ class ManualClock:
 def wall_clock_s() -> float:
     """The time of day as Unix time; for records people read, never for intervals."""
     return time.time()
+
+
+def cpu_s() -> float:
+    """Processor time of all threads of this process so far."""
+    times = os.times()
+    return times.user + times.system

@@ -66,9 +66,9 @@ def analyse(
         StoppedError: `asked` said so.
 
     """
-    from ..commands.live import decoder_config
     from ..events import Decoder
     from ..session.calibration import apply_calibration, under_flags
+    from ..session.open import decoder_config
     from ..sources.replay import Replay, ReplayOptions
     from ..stream.loop import Pipeline, PipelineOptions
 

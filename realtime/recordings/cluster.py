@@ -32,7 +32,7 @@ class Localizer:
     """A worker: the networks, and one recording a call."""
 
     def __init__(self, plan: Plan) -> None:
-        from ..commands.live import make_engine
+        from ..session.open import make_engine
 
         self._plan = plan
         self._engine = make_engine(plan.config)

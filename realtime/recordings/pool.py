@@ -76,7 +76,7 @@ def _begin(plan: Plan, told: Queue[tuple[int, float]], stop: Event) -> None:
 
 def _one(number: int, job: Job) -> dict[str, Any] | str | None:
     """One recording: its record, or what went wrong in words, or None when asked to stop."""
-    from ..commands.live import make_engine
+    from ..session.open import make_engine
     from .analyse import StoppedError
 
     worker = _worker

@@ -26,14 +26,12 @@ from ...calibration.files import (
     load_calibration,
     load_device,
 )
-from ...calibration.spans import Span
-from ...calibration.thresholds import Decode, Rules
+from ...calibration.thresholds import Rules
 from ...model.ood import veto
 from ...model.runtime.base import EngineInfo
 from ..config.schema import NONE, Config
 from ..errors import AvelError, ModelFileError
 from ..events.config import DecoderConfig
-from ..events.track import Closed, Second, Tracker
 from ..messages import SourceInfo
 from ..stream.window import Calibrate, softmax
 
@@ -211,19 +209,3 @@ def under_flags(config: Config, decoder: DecoderConfig, rules: Rules | None) -> 
     if config.min_event_s is not None:
         least = np.full_like(least, config.min_event_s)
     return with_rules(decoder, Rules(enter, leave, least))
-
-
-def decode_with(config: DecoderConfig) -> Decode:
-    """The decoder's tracker over settled posteriors, as threshold calibration wants it."""
-
-    def decode(posteriors: NDArray[np.float32], rules: Rules) -> list[Span]:
-        tracker = Tracker(with_rules(config, rules))
-        state, step = tracker.initial(), config.segment_s
-        ended: list[Closed] = []
-        for k, row in enumerate(np.asarray(posteriors, np.float64)):
-            state, closed = tracker.step(state, Second(k * step, (k + 1) * step, row))
-            ended.extend(closed)
-        ended.extend(tracker.finish(state))
-        return [Span(c.span.label, c.span.start_s, c.span.end_s) for c in ended if c.kept]
-
-    return decode

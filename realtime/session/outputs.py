@@ -6,8 +6,11 @@ from collections.abc import Collection
 from typing import Any
 
 from ..clock import Clock
-from ..config.schema import Config
+from ..config.schema import Config, LogOptions
 from ..sinks.base import Sink
+from ..sinks.csv import HEADER, CsvFile
+from ..sinks.jsonl import JsonlFile
+from ..sinks.rotating import RotatingFile, Rotation
 from ..sinks.runner import Report, SinkRunner
 
 STREAM_NAME = "avel"
@@ -117,3 +120,21 @@ def _build(
             config.record.dir, pre_s=r.pre_s, post_s=r.post_s, max_s=r.max_s, keep=r.keep, name=name
         )
         outputs["record"] = ClipSink(clips, report, clock)
+
+
+def log_sinks(options: LogOptions, report: Report, *, live: bool) -> list[Sink]:
+    """`--log` and `--csv`. A live stream never waits for the disk; a recording does, and loses no line.
+
+    Raises:
+        OutputError: a file can't be written.
+
+    """
+    rotation = Rotation(options.rotate_mb, options.rotate_days, options.keep_files)
+    sinks: list[Sink] = []
+    if options.jsonl is not None:
+        file = RotatingFile(options.jsonl, "log", report, rotation=rotation, fsync=options.fsync)
+        sinks.append(SinkRunner("log", JsonlFile(file), report, lossless=not live))
+    if options.csv is not None:
+        file = RotatingFile(options.csv, "csv", report, rotation=rotation, fsync=options.fsync, header=HEADER)
+        sinks.append(SinkRunner("csv", CsvFile(file), report, lossless=not live))
+    return sinks

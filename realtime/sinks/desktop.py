@@ -10,8 +10,7 @@ from dataclasses import dataclass
 
 from ..clock import NS_PER_S, Clock, SystemClock
 from ..messages import Status
-from .record_sink import RecordSink
-from .records import Record
+from .records import Record, RecordSink
 from .runner import Report
 from .worker import Worker, WorkerCounts
 

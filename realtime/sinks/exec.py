@@ -21,8 +21,7 @@ from typing import IO, Final
 from ..clock import Clock, SystemClock
 from ..errors import OutputError, UsageError
 from ..messages import Status
-from .record_sink import RecordSink
-from .records import Record
+from .records import Record, RecordSink
 from .runner import Report
 from .worker import Worker, WorkerCounts
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from .record_sink import RecordSink
-from .records import Record, to_line
+from .records import Record, RecordSink, to_line
 from .rotating import RotatingFile
 
 

@@ -10,6 +10,7 @@ wall-clock fields. Readers ignore fields they do not know.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from typing import Any
@@ -163,3 +164,55 @@ def _seconds(value: float) -> float:
 
 def _at(t_ns: int) -> float:
     return round(t_ns / NS_PER_S, 3)
+
+
+def slug(text: str) -> str:
+    """Letters, digits and `_` only, as ids and topic levels want: `Violin, fiddle` → `violin_fiddle`."""
+    return re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_") or "x"
+
+
+class RecordSink:
+    """Turns what the pipeline says into records; subclasses implement `write` and `close`."""
+
+    events_only = False
+    """Set by sinks that want `event` records alone: nothing else is then built for them."""
+
+    def __init__(self) -> None:
+        self.labels: tuple[str, ...] = ()
+
+    def write(self, record: Record) -> None:
+        """One record, in order; must not wait."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Flush and release; safe to call twice."""
+        raise NotImplementedError
+
+    def start(self, start: StreamStart) -> None:
+        """See `Sink.start`."""
+        self.labels = start.labels
+        if not self.events_only:
+            self.write(start_record(start))
+
+    def hop(self, record: HopRecord) -> None:
+        """See `Sink.hop`."""
+        if self.events_only:
+            for event in record.events:
+                self.write(event_record(event, self.labels))
+            return
+        for line in hop_records(record, self.labels):
+            self.write(line)
+
+    def status(self, status: Status) -> None:
+        """See `Sink.status`."""
+        if not self.events_only:
+            self.write(status_record(status))
+
+    def end(self, end: StreamEnd) -> None:
+        """See `Sink.end`."""
+        if self.events_only:
+            for event in end.last_events:
+                self.write(event_record(event, self.labels))
+            return
+        for line in end_records(end, self.labels):
+            self.write(line)

@@ -26,8 +26,7 @@ from urllib.parse import unquote, urlsplit
 from ..clock import NS_PER_S, Clock, SystemClock, wall_clock_s
 from ..errors import UsageError
 from ..messages import Status
-from .record_sink import RecordSink
-from .records import Record
+from .records import Record, RecordSink
 from .runner import Report
 from .worker import Worker, WorkerCounts
 

@@ -11,10 +11,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ..clock import NS_PER_S, Clock
-from ..config.schema import NONE
 from ..errors import SourceError, UsageError
 from ..messages import AudioBlock, EndOfStream, SourceInfo, Status, VideoFrame
-from .base import Item, Source
+from .base import Item
 from .buffers import BufferOptions, LiveBuffer
 from .camera import Camera
 from .capture import CameraOptions
@@ -25,7 +24,7 @@ from .picture import timed_frame
 from .redact import redact
 
 if TYPE_CHECKING:
-    from ..config.schema import Config
+    pass
 
 _TICK_NS = NS_PER_S // 10
 
@@ -254,37 +253,3 @@ class LiveSource:
                     EndOfStream(self.stream_now_ns() or 0, "every device is lost for good", lost=True)
                 )
                 return
-
-
-def live_options(config: Config, camera_delay_ms: float = 0.0) -> LiveOptions:
-    """What the configuration says about devices.
-
-    `camera_delay_ms` comes from a calibration; `--sync-offset`, a shift of the camera's time, overrides it.
-    """
-    camera = microphone = None
-    if config.camera != NONE:
-        size: tuple[int, int] | None = None
-        if config.size is not None:
-            width, height = config.size.split("x")
-            size = (int(width), int(height))
-        camera = CameraOptions(config.camera, size, config.fps, keep_original=config.record.dir is not None)
-    if config.mic != NONE:
-        microphone = MicOptions(config.mic, config.channel)
-    if config.sync_offset_ms is not None:
-        camera_delay_ms = -config.sync_offset_ms
-    return LiveOptions(camera, microphone, camera_delay_ms)
-
-
-def open_live(config: Config, clock: Clock, camera_delay_ms: float = 0.0) -> Source:
-    """The source that `--url`, or `--camera` and `--mic`, ask for; not opened yet."""
-    if config.url is not None:
-        from .network import NetworkOptions, NetworkSource
-
-        options = NetworkOptions(
-            config.url,
-            video=config.camera != NONE,
-            audio=config.mic != NONE,
-            keep_original=config.record.dir is not None,
-        )
-        return NetworkSource(options, clock)
-    return LiveSource(live_options(config, camera_delay_ms), clock)

@@ -29,9 +29,8 @@ from .cutter import Chosen
 from .effort import Effort
 from .features import FeatureBuilder
 from .latency import Latencies
-from .queue import Mailbox, Stamped
+from .queue import Mailbox, Reports, Stamped
 from .reader import Reader
-from .reports import Reports
 from .window import Calibrate, Localizer, softmax
 
 _TAKE_TIMEOUT_S = 0.2

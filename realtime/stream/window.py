@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...model.ood import OOD
+from ...model.profiles import WINDOW, Profile
 from ...model.runtime.base import Engine
 from ..messages import Scores, SegmentFeatures
-from .ring import FeatureRing
+from .features import missing
 
 Calibrate = Callable[[NDArray[np.float32], int], NDArray[np.float32]]
 """logits [T, C] and the number of segments in the window → probabilities [T, C], rows summing to 1."""
@@ -48,4 +50,49 @@ class Localizer:
             attention,
             has_video | has_audio,
             ood=float(OOD(logits[-1])),
+        )
+
+
+class FeatureRing:
+    """Up to `WINDOW` consecutive segments; memory never grows."""
+
+    def __init__(self, profile: Profile, window: int = WINDOW) -> None:
+        self._profile = profile
+        self._ring: deque[SegmentFeatures] = deque(maxlen=window)
+
+    def push(self, features: SegmentFeatures) -> None:
+        """Append the next segment; segments skipped since the last one are entered as missing.
+
+        Raises:
+            ValueError: not newer than the newest.
+
+        """
+        if self._ring:
+            gap = features.index - self._ring[-1].index - 1
+            if gap < 0:
+                raise ValueError(f"segment {features.index} after {self._ring[-1].index}")
+            if gap >= (self._ring.maxlen or 0):
+                self._ring.clear()
+            else:
+                for index in range(features.index - gap, features.index):
+                    self._ring.append(missing(index, self._profile))
+        self._ring.append(features)
+
+    def __len__(self) -> int:
+        return len(self._ring)
+
+    @property
+    def first_index(self) -> int:
+        """Index of the oldest segment."""
+        return self._ring[0].index
+
+    def window(
+        self,
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]:
+        """[T, 7, 7, Dv], [T, Da] and the masks [T], [T], oldest first, T = 1..10."""
+        return (
+            np.stack([f.visual for f in self._ring]),
+            np.stack([f.audio for f in self._ring]),
+            np.array([f.has_video for f in self._ring]),
+            np.array([f.has_audio for f in self._ring]),
         )

@@ -33,10 +33,10 @@ from avel_live.model.runtime.select import load_engine
 from avel_live.realtime.config.schema import LogOptions
 from avel_live.realtime.events import Decoder, DecoderConfig
 from avel_live.realtime.messages import StreamStart
+from avel_live.realtime.session.outputs import log_sinks
 from avel_live.realtime.sinks.base import Sink
-from avel_live.realtime.sinks.files import log_sinks
 from avel_live.realtime.stream.loop import Pipeline, PipelineOptions
-from avel_live.realtime.stream.reports import Reports
+from avel_live.realtime.stream.queue import Reports
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 

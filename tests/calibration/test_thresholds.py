@@ -16,8 +16,8 @@ from avel_live.calibration.thresholds import (
     choose,
     precision_recall,
 )
+from avel_live.realtime.commands.calibrate.decoding import decode_with
 from avel_live.realtime.events.config import DecoderConfig
-from avel_live.realtime.session.calibration import decode_with
 from support.streams import ACTIVE, CLASSES, posterior_stream
 
 SECONDS = 300

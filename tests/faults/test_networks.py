@@ -15,7 +15,7 @@ from avel_live.realtime.clock import ManualClock
 from avel_live.realtime.events import Decoder
 from avel_live.realtime.messages import EndOfStream
 from avel_live.realtime.stream.loop import Pipeline
-from avel_live.realtime.stream.reports import Reports
+from avel_live.realtime.stream.queue import Reports
 from avel_live.realtime.stream.restarting import LIMIT, WITHIN_S, RevivedEngine
 from support.loop import NS, Collector, ScriptedSource, ToyEngine, a_start, steady
 

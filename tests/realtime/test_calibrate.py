@@ -403,8 +403,8 @@ def test_flags_stand_above_calibrated_thresholds():
 
 def test_measured_offset_reaches_the_timeline(monkeypatch):
     from avel_live.calibration.files import device_path
+    from avel_live.realtime.session.open import live_options
     from avel_live.realtime.sources import portaudio
-    from avel_live.realtime.sources.live import live_options
 
     pair = Devices(camera="0", microphone="USB Audio")
     found = DeviceFile(

@@ -10,10 +10,11 @@ import pytest
 from avel_live.realtime.clock import SystemClock
 from avel_live.realtime.config.schema import Config
 from avel_live.realtime.errors import SourceError, UsageError
+from avel_live.realtime.session.open import live_options, open_live
 from avel_live.realtime.sources.camera import Camera
 from avel_live.realtime.sources.capture import CameraOptions
 from avel_live.realtime.sources.health import HealthOptions
-from avel_live.realtime.sources.live import LiveOptions, LiveSource, live_options, open_live
+from avel_live.realtime.sources.live import LiveOptions, LiveSource
 from avel_live.realtime.sources.microphone import MicOptions, Microphone
 from avel_live.realtime.sources.network import NetworkSource
 from support.devices import FakeCameras, FakeMicrophones

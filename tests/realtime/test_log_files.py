@@ -17,9 +17,9 @@ from avel_live.realtime.clock import ManualClock
 from avel_live.realtime.config.schema import LogOptions
 from avel_live.realtime.errors import OutputError
 from avel_live.realtime.messages import Status
+from avel_live.realtime.session.outputs import log_sinks
 from avel_live.realtime.sinks.base import Sink
 from avel_live.realtime.sinks.csv import COLUMNS, HEADER, CsvFile
-from avel_live.realtime.sinks.files import log_sinks
 from avel_live.realtime.sinks.jsonl import JsonlFile
 from avel_live.realtime.sinks.rotating import RETRY_S, RotatingFile, Rotation
 from avel_live.realtime.sinks.stdout import JsonLines

@@ -14,7 +14,7 @@ from avel_live.realtime.stream.effort import PATIENCE, Effort
 from avel_live.realtime.stream.features import GROUP, FeatureBuilder, missing, segment_features
 from avel_live.realtime.stream.latency import Latencies
 from avel_live.realtime.stream.queue import Mailbox, Stamped
-from avel_live.realtime.stream.ring import FeatureRing
+from avel_live.realtime.stream.window import FeatureRing
 from hypothesis import given
 from hypothesis import strategies as st
 from support.loop import NS, ToyEngine

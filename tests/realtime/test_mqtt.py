@@ -15,9 +15,10 @@ import pytest
 from avel_live.model.labels import EVENT_NAMES, LABELS
 from avel_live.realtime.errors import OutputError, UsageError
 from avel_live.realtime.messages import Status
-from avel_live.realtime.sinks.mqtt.discovery import discovery_payload, slug
+from avel_live.realtime.sinks.mqtt.discovery import discovery_payload
 from avel_live.realtime.sinks.mqtt.link import Broker
 from avel_live.realtime.sinks.mqtt.sink import MqttSettings, MqttSink
+from avel_live.realtime.sinks.records import slug
 from support.event_flood import flood
 from support.peers import Mosquitto, Subscriber, eventually, program
 from support.server_process import free_port

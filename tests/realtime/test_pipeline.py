@@ -20,7 +20,7 @@ from avel_live.realtime.sources.replay import Replay, ReplayOptions
 from avel_live.realtime.stream.cutter import Closed, Cutter
 from avel_live.realtime.stream.features import segment_features
 from avel_live.realtime.stream.loop import Pipeline, PipelineOptions
-from avel_live.realtime.stream.reports import Reports
+from avel_live.realtime.stream.queue import Reports
 from avel_live.realtime.stream.window import Localizer, softmax
 from support.loop import Collector, ScriptedSource, ToyEngine, a_start, steady
 from support.media import make_clip

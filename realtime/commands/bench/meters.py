@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import resource
 import sys
 from collections.abc import Callable
@@ -86,12 +85,6 @@ def peak_memory_mb() -> float:
         pass
     scale = 1 << 20 if sys.platform == "darwin" else 1 << 10
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / scale
-
-
-def cpu_s() -> float:
-    """Processor time of all threads of this process so far."""
-    times = os.times()
-    return times.user + times.system
 
 
 def energy_j() -> float | None:

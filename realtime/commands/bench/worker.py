@@ -21,7 +21,7 @@ import numpy as np
 from ....model.profiles import FRAMES_PER_SEGMENT, WINDOW
 from ....model.runtime.base import Engine, EngineOptions
 from ....model.runtime.select import load_engine
-from ...clock import Clock, SystemClock
+from ...clock import Clock, SystemClock, cpu_s
 from ...errors import AvelError
 from ...events import Decoder, DecoderConfig
 from ...messages import HopRecord, Status, StreamEnd, StreamStart
@@ -29,7 +29,7 @@ from ...sinks.base import Sink
 from ...sources.base import Source
 from ...sources.replay import Replay, ReplayOptions
 from ...stream.loop import Pipeline, PipelineOptions
-from .meters import Stopwatch, TimedEngine, cpu_s, energy_j, peak_memory_mb, percentiles
+from .meters import Stopwatch, TimedEngine, energy_j, peak_memory_mb, percentiles
 from .tape import record
 
 

@@ -128,7 +128,7 @@ def _labelled(clip: Path, targets: Any, clock: Clock) -> Iterator[Second]:
 
 def from_devices(config: Config, job: Int8Job, clock: Clock) -> Iterator[Second]:
     """What the configured camera and microphone deliver for some minutes."""
-    from ..live import open_source
+    from ...session.open import open_source
 
     source = open_source(config, clock)
     source.open()

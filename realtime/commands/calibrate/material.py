@@ -36,7 +36,7 @@ class Fit:
 @contextmanager
 def engine_of(config: Config, console: Console) -> Iterator[Engine]:
     """The networks that the configuration asks for, closed afterwards."""
-    from ..live import make_engine
+    from ...session.open import make_engine
 
     with console.status("loading the networks"):
         engine = make_engine(config)

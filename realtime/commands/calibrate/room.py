@@ -16,7 +16,8 @@ from ...errors import UsageError
 from ...events.config import DecoderConfig
 from ...messages import HopRecord, Scores
 from ...recordings.labelled import listen, settled
-from ...session.calibration import apply_calibration, decode_with, devices_of, under_flags
+from ...session.calibration import apply_calibration, devices_of, under_flags
+from .decoding import decode_with
 from .material import engine_of
 from .store import per_hour_of, store
 
@@ -25,7 +26,7 @@ def calibrate_background(
     config: Config, minutes: float, budget: str, output: Path | None, *, apply: bool
 ) -> None:
     """`avel calibrate background`."""
-    from ..live import open_source
+    from ...session.open import open_source
 
     per_hour = per_hour_of(budget)
     console = Console(stderr=True)

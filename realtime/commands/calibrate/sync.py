@@ -90,12 +90,12 @@ def _sync(
 def _uncorrected(config: Config, clock: Clock) -> tuple[Source, bool]:
     """The source as it is, with no offset taken off, and every picture of it."""
     if not config.is_live:
+        from ...session.open import demo_path
         from ...sources.replay import Replay, ReplayOptions
-        from ..live import demo_path
 
         path = demo_path() if config.demo else Path(config.file or "")
         return Replay(path, clock, ReplayOptions(speed=None, originals=True)), False
-    from ...sources.live import open_live
+    from ...session.open import open_live
 
     return open_live(config.model_copy(update={"sync_offset_ms": None}), clock), True
 

@@ -17,7 +17,8 @@ from ...errors import AvelError, UsageError
 from ...events.config import DecoderConfig
 from ...messages import SourceInfo
 from ...recordings.labelled import Clip, media_files, recording, stream_of
-from ...session.calibration import apply_calibration, decode_with
+from ...session.calibration import apply_calibration
+from .decoding import decode_with
 from .material import Fit, engine_of, labelled
 from .store import drawn, per_hour_of, store
 

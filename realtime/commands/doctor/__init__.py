@@ -55,7 +55,7 @@ def _examine(loaded: Loaded) -> None:
 def _rate(config: Config) -> Iterator[Check]:
     """The networks as a stream would run them, measured."""
     from ...clock import SystemClock
-    from ..live import make_engine
+    from ...session.open import make_engine
     from .throughput import can_not_load, rate
 
     try:

@@ -81,7 +81,7 @@ def evaluate(
             if labels is None:
                 raise UsageError("--features needs --labels, the CSV file")
             return FolderData(features, labels, info.labels[:-1])
-        from ..train import generated
+        from ..train.data import generated
 
         return generated(str(synthetic), annotations, splits, seed)
 

@@ -50,7 +50,7 @@ def print_table(
     only: list[str] | None = None,
 ) -> list[Cell]:
     """Train everything and print the table; progress goes to stderr."""
-    from . import annotated
+    from .data import annotated
 
     known = get_args(Evidence)
     kinds: list[Evidence] = [k for k in known if not evidence or k in evidence]

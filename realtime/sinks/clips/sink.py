@@ -25,9 +25,8 @@ from numpy.typing import NDArray
 from ...clock import NS_PER_S, Clock, SystemClock, wall_clock_s
 from ...errors import AvelError
 from ...messages import Event, HopRecord, Status, StreamEnd, StreamStart, TimedAudio, TimedFrame
-from ..mqtt.discovery import slug
 from ..overlay import jpeg, with_attention
-from ..records import event_record
+from ..records import event_record, slug
 from ..runner import Report
 from .codec import AUDIO_BITS_PER_S, VIDEO_BITS_PER_S, AudioEncoder, VideoEncoder, write_mp4
 from .ring import ClipRing

@@ -8,16 +8,12 @@ names: https://www.home-assistant.io/integrations/mqtt/#device-discovery-payload
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
+from ..records import slug
+
 PROJECT_URL = "https://pypi.org/project/avel-live/"
-
-
-def slug(text: str) -> str:
-    """Letters, digits and `_` only, as ids and topic levels want: `Violin, fiddle` → `violin_fiddle`."""
-    return re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_") or "x"
 
 
 def discovery_topic(prefix: str, name: str) -> str:

@@ -18,10 +18,9 @@ from ....model.labels import LABELS
 from ...clock import Clock, SystemClock
 from ...errors import UsageError
 from ...messages import Status
-from ..record_sink import RecordSink
-from ..records import Record
+from ..records import Record, RecordSink, slug
 from ..runner import Report
-from .discovery import discovery_payload, discovery_topic, slug
+from .discovery import discovery_payload, discovery_topic
 from .link import Broker, LinkCounts, Message, MqttLink
 
 
