@@ -65,13 +65,6 @@ class RoomReport:
         return self.loud_dbfs < -90
 
 
-def level_dbfs(samples: NDArray[np.float32]) -> float:
-    """RMS level in dB of full scale, −120 at least."""
-    if not len(samples):
-        return -120.0
-    return float(10 * np.log10(max(1e-12, float(np.mean(np.square(samples, dtype=np.float64))))))
-
-
 def measure_room(
     seconds: Iterable[QuietSecond],
     rules: Rules,

@@ -1,7 +1,11 @@
 """What travels between the stages: frozen values, instants in nanoseconds on one monotonic axis.
 
-    VideoFrame, AudioBlock ──timeline──▶ Segment ──features──▶ SegmentFeatures ──localizer──▶ Scores
-    Scores ──decoder──▶ Settled, Event;   Status: anything that changes state
+    VideoFrame, AudioBlock          as a device delivers them, on its own clock
+      └ sources ─▶ TimedFrame, TimedAudio          on the timeline of the stream
+          └ cutter ─▶ SelectedFrame, ClosedSegment          a second, cut
+              └ features ─▶ SegmentFeatures ─ window ─▶ Scores ─ decoder ─▶ Settled, Event
+                  └ loop ─▶ Hop          everything about one answer
+    Status: anything that changes state.   StreamStart, StreamEnd: what holds for all of it
 
 Stream time starts at 0 with the first segment; a stage that needs the wall clock adds
 `StreamStart.wall_clock`. Arrays inside messages are never written to after they were sent.
@@ -10,10 +14,11 @@ Stream time starts at 0 with the first segment; a stage that needs the wall cloc
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Final, Literal
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 SAMPLE_RATE = 16_000
 """Samples per second of all sound after capture, mono float32 in [-1, 1)."""
@@ -125,6 +130,26 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True)
+class SelectedFrame:
+    """A picture [224, 224, 3] that is part of segment `key` of the grid; each is announced once, in order."""
+
+    key: int
+    image: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedSegment:
+    """Segment number `key` of the grid is complete: its second is over, and nothing is waited for."""
+
+    key: int
+    segment: Segment
+    at_ns: int = 0
+    """Instant at which it closed (`Clock.now_ns`)."""
+    late: bool = False
+    """Whether pictures chosen for it had not been taken yet when it closed: the machine is behind."""
+
+
+@dataclass(frozen=True, slots=True)
 class SegmentFeatures:
     """What the backbones made of one segment; computed once, used by up to ten windows.
 
@@ -175,6 +200,8 @@ class Settled:
     confidence: float
     looks: int
     probabilities: NDArray[np.float32]
+    name: str = ""
+    """The label's name."""
 
 
 EventKind = Literal["start", "update", "end", "retract"]
@@ -190,22 +217,49 @@ class Event:
     start_s: float
     end_s: float | None
     confidence: float
+    name: str = ""
+    """The label's name."""
 
 
 DeviceState = Literal["opening", "running", "stalled", "lost", "recovering", "failed", "ended"]
+"""The life of a device; `realtime.sources.health` draws the legal steps."""
+
+State = (
+    DeviceState
+    | Literal["loading", "reloaded", "effort", "late", "overloaded", "damaged", "truncated"]
+    | Literal["failing", "dropping", "overrun"]
+)
+"""Everything a `Status` may say: of devices, of the machine and the recording, of outputs."""
+
+Severity = Literal["info", "warning", "error"]
+
+_SEVERITY: Final[dict[State, Severity]] = {
+    **dict.fromkeys(("opening", "running", "ended", "loading", "reloaded"), "info"),
+    **dict.fromkeys(("stalled", "recovering", "effort", "late", "overloaded", "damaged"), "warning"),
+    **dict.fromkeys(("truncated", "failing", "dropping", "overrun"), "warning"),
+    **dict.fromkeys(("lost", "failed"), "error"),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
     """A device or the machine changed state, or has something to say.
 
-    `device` is `camera`, `microphone`, `stream`, `machine`, or the name of a sink.
+    `device` is `camera`, `microphone`, `stream`, `machine`, or the name of a sink. Without a `severity`
+    it is the usual one of the state; good news (more pictures again) says `info` itself.
     """
 
     device: str
-    state: str
+    state: State
     reason: str
     t_ns: int
+    severity: Severity = None  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        """Fill in the severity."""
+        if self.severity is None:
+            # A source or sink from outside may know states of its own.
+            object.__setattr__(self, "severity", _SEVERITY.get(self.state, "warning"))  # type: ignore[unreachable]
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,8 +324,8 @@ class StreamEnd:
 
 
 @dataclass(frozen=True, slots=True)
-class HopRecord:
-    """Everything the screens and logs may want to know about one hop."""
+class Hop:
+    """One answer, and everything that screens and logs may want to know about it."""
 
     hop: int
     segment: Segment

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ...model.level import level_dbfs
+
 _CELLS = 8
 """A picture is remembered by the brightness of 8 × 8 cells."""
 _STRIDE = 4
@@ -51,8 +53,7 @@ class _Look:
         side = coarse.shape[0] // _CELLS
         grey = coarse[: side * _CELLS, : side * _CELLS].mean(axis=2)
         cells = grey.reshape(_CELLS, side, _CELLS, side).mean(axis=(1, 3)).astype(np.float32)
-        rms = float(np.sqrt(np.mean(np.square(second.audio, dtype=np.float64)))) if len(second.audio) else 0.0
-        return cls(cells, 20 * float(np.log10(max(rms, 1e-6))))
+        return cls(cells, level_dbfs(second.audio))
 
     def like(self, other: _Look) -> bool:
         near = abs(self.level_db - other.level_db) < _ALIKE_SOUND_DB

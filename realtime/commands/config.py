@@ -5,7 +5,8 @@ from __future__ import annotations
 import typer
 
 from ..config.flags import with_flags
-from ..config.load import Loaded, keys, value_of
+from ..config.keys import keys, value_of
+from ..config.load import Loaded
 from ..sources.redact import redact
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
@@ -16,7 +17,7 @@ def _show(loaded: Loaded) -> None:
     width = max(len(key.path) for key in keys())
     for key in keys():
         value = value_of(loaded.config, key.path)
-        if key.info.repr is False and value is not None:
+        if key.option.secret and value is not None:
             value = "********"
         typer.echo(f"{key.path:<{width}}  {redact(_text(value)):<24}  {loaded.origins[key.path]}")
 

@@ -14,18 +14,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..config.flags import with_flags
-from ..config.load import Loaded, keys
+from ..config.keys import keys
+from ..config.load import Loaded
 from ..errors import OutputError, SourceError
+from ..options import EVENTS, NETWORK
 
 if TYPE_CHECKING:
     from ..recordings.batch import Job
     from ..recordings.one import Plan
 
-_PANELS = ("Network", "Events")
+_PANELS = (NETWORK, EVENTS)
 _LEFT_OUT = tuple(
     key.path
     for key in keys()
-    if key.flag is not None and key.path != "debug" and (key.flag.panel not in _PANELS or key.path == "hop_s")
+    if key.option.flags and key.path != "debug" and (key.option.panel not in _PANELS or key.path == "hop_s")
 )
 
 

@@ -1,1 +1,1 @@
-"""What can be set, and by whom: the schema, its layers, its flags."""
+"""What can be set, and by whom: the schema, its keys, the layers that fill it, its flags."""

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import inspect
-import types
-import typing
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union
+from typing import Annotated, Any
 
 import typer
 
-from .load import Key, Loaded, keys, load_config
+from ...model.profiles import PROFILES
+from .keys import Key, keys
+from .load import Loaded, load_config
 
 
 def with_flags(
@@ -25,7 +25,7 @@ def with_flags(
         leave_out: dotted paths that are no flags of this command.
 
     """
-    flagged = [key for key in keys() if key.flag is not None and key.path not in leave_out]
+    flagged = [key for key in keys() if key.option.flags and key.path not in leave_out]
     names = {_argument(key): key.path for key in flagged}
 
     def command(**given: Any) -> None:
@@ -54,18 +54,17 @@ def _argument(key: Key) -> str:
 
 
 def _parameter(key: Key) -> inspect.Parameter:
-    assert key.flag is not None
-    kind = _plain(key.info.annotation)
-    default = key.info.default
-    text = key.info.description or ""
+    text = key.option.help.replace("{profiles}", ", ".join(PROFILES))
+    default = key.default
     if default not in (None, False, (), "auto"):
         text += f" (default {default:g})" if isinstance(default, float) else f" (default {default})"
+    kind = list[key.kind] if key.several else key.kind  # type: ignore[name-defined]
     option = typer.Option(
-        *key.flag.names,
-        metavar=None if kind is bool else key.flag.metavar,
+        *key.option.flags,
+        metavar=None if key.kind is bool else key.option.metavar,
         help=text.replace("[", "\\["),  # rich markup otherwise
         show_default=False,
-        rich_help_panel=key.flag.panel,
+        rich_help_panel=key.option.panel,
     )
     return inspect.Parameter(
         _argument(key),
@@ -73,15 +72,3 @@ def _parameter(key: Key) -> inspect.Parameter:
         default=None,
         annotation=Annotated[kind | None, option],
     )
-
-
-def _plain(annotation: Any) -> Any:
-    """The type typer should parse: `X | None` is X, tuples are lists, literals stay."""
-    origin = typing.get_origin(annotation)
-    if origin is Annotated:
-        return _plain(typing.get_args(annotation)[0])
-    if origin in (Union, types.UnionType):
-        return _plain(next(a for a in typing.get_args(annotation) if a is not type(None)))
-    if origin is tuple:
-        return list[str]
-    return annotation if origin is Literal or annotation in (bool, int, float, Path) else str

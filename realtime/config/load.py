@@ -8,57 +8,31 @@ else the default. A key that does not exist is an error that names the nearest o
 from __future__ import annotations
 
 import os
+import re
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
-
-from pydantic import BaseModel, ValidationError
-from pydantic.fields import FieldInfo
-from pydantic_settings import TomlConfigSettingsSource
+from typing import TYPE_CHECKING, Any, Literal, get_origin
 
 from ..errors import UsageError
-from .schema import Config, Flag
+from .keys import ENV_PREFIX, Key, keys
+from .schema import Config
 
-ENV_PREFIX = "AVEL_"
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter, ValidationError
+
 FILE_NAME = "avel.toml"
 
 # Environment names that are not keys of the schema: where the file, engines, calibrations and weights are.
 _OTHER_ENV = {"AVEL_CONFIG", "AVEL_CACHE_DIR", "AVEL_DATA_DIR", "AVEL_WEIGHTS_DIR"}
 
-
-@dataclass(frozen=True)
-class Key:
-    """One leaf of the schema: `path` is dotted as in the file (`mqtt.url`)."""
-
-    path: str
-    info: FieldInfo
-    flag: Flag | None
-
-    @property
-    def env(self) -> str:
-        """Name in the environment."""
-        return ENV_PREFIX + self.path.replace(".", "__").upper()
-
-
-def keys(model: type[BaseModel] = Config, prefix: str = "") -> Iterator[Key]:
-    """Every leaf of the schema, in order."""
-    for name, info in model.model_fields.items():
-        path = prefix + (info.alias or name)
-        if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
-            yield from keys(info.annotation, f"{path}.")
-        else:
-            yield Key(path, info, next((m for m in info.metadata if isinstance(m, Flag)), None))
-
-
-def value_of(config: Config, path: str) -> Any:
-    """The value at a dotted path."""
-    value: Any = config
-    for part in path.split("."):
-        value = getattr(value, "json_" if part == "json" else part)
-    return value
+_OLD_NAMES = {
+    "notify": "notify.enabled",
+    **{f"record.{name}": f"clips.{name}" for name in ("dir", "pre_s", "post_s", "keep", "max_s")},
+}
+"""Names that keys had before, and may still be called by."""
 
 
 @dataclass(frozen=True)
@@ -95,19 +69,59 @@ def load_config(
     if file is not None:
         layers.append((str(file), _from_file(file, known)))
     layers.append(("environment", _from_environment(environ, known)))
-    layers.append(("flag", dict(flags or {})))
+    layers.append(("flag", _renamed(dict(flags or {}))))
 
     merged: dict[str, Any] = {}
     origins = dict.fromkeys(known, "default")
     for origin, values in layers:
         for key, value in values.items():
-            _put(merged, key, value)
+            merged[key] = value
             origins[key] = f"environment {_env_name(key)}" if origin == "environment" else origin
+    again = partial(load_config, flags, path=path if file is None else file, environ=environ)
+    return Loaded(_checked(merged, origins), origins, again)
+
+
+def config_from(values: Mapping[str, Any]) -> Config:
+    """A configuration from values alone, nested as in `avel.toml` or by dotted paths.
+
+    Raises:
+        UsageError: unknown key, wrong value, contradiction; one line.
+
+    """
+    known = [key.path for key in keys()]
+    flat = _renamed(dict(_flatten(values)))
+    for key in flat:
+        if key not in known:
+            raise UsageError(f"unknown key {key!r}{_near(key, known)}")
+    return _checked(flat, {})
+
+
+def _checked(values: Mapping[str, Any], origins: Mapping[str, str]) -> Config:
+    """Validate values by dotted path."""
+    from pydantic import ValidationError
+
+    tree: dict[str, Any] = {}
+    by_path = {key.path: key for key in keys()}
+    for path, value in values.items():
+        key = by_path[path]
+        if key.several and isinstance(value, str):
+            value = tuple(part.strip() for part in value.split(";") if part.strip())
+        elif get_origin(key.kind) is Literal and isinstance(value, int):
+            value = str(value)  # a number in the file, a word on the command line
+        elif key.option.pattern and not re.fullmatch(key.option.pattern, str(value)):
+            raise UsageError(f"{_named(path, origins)}: expected {key.option.form}, got {value!r}")
+        _put(tree, path, value)
     try:
-        again = partial(load_config, flags, path=path if file is None else file, environ=environ)
-        return Loaded(Config(**merged), origins, again)
+        return _adapter().validate_python(tree)
     except ValidationError as error:
         raise UsageError(_explain(error, origins)) from error
+
+
+@lru_cache
+def _adapter() -> TypeAdapter[Config]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(Config)
 
 
 def _env_name(path: str) -> str:
@@ -129,7 +143,13 @@ def _flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, A
             yield f"{prefix}{name}", value
 
 
+def _renamed(values: dict[str, Any]) -> dict[str, Any]:
+    return {_OLD_NAMES.get(key, key): value for key, value in values.items()}
+
+
 def _near(name: str, known: list[str]) -> str:
+    from difflib import get_close_matches
+
     near = get_close_matches(name, known, n=1, cutoff=0.5)
     return f"; did you mean {near[0]}?" if near else "; `avel config show` lists all keys"
 
@@ -150,11 +170,15 @@ def _find_file(path: Path | None, environ: Mapping[str, str]) -> Path | None:
 
 
 def _from_file(file: Path, known: list[str]) -> dict[str, Any]:
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
     try:
-        tree = TomlConfigSettingsSource(Config, file)()
+        tree = tomllib.loads(file.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise UsageError(f"configuration {file}: not readable as TOML ({error})") from error
-    values = dict(_flatten(tree))
+    values = _renamed(dict(_flatten(tree)))
     for key in values:
         if key not in known:
             raise UsageError(f"configuration {file}: unknown key {key!r}{_near(key, known)}")
@@ -162,7 +186,8 @@ def _from_file(file: Path, known: list[str]) -> dict[str, Any]:
 
 
 def _from_environment(environ: Mapping[str, str], known: list[str]) -> dict[str, Any]:
-    names = {_env_name(path): path for path in known}
+    names = {_env_name(old): new for old, new in _OLD_NAMES.items()}
+    names |= {_env_name(path): path for path in known}
     for name in environ:
         if name.startswith(ENV_PREFIX) and name not in names and name not in _OTHER_ENV:
             raise UsageError(f"environment: unknown variable {name}{_near(name, list(names))}")
@@ -172,12 +197,18 @@ def _from_environment(environ: Mapping[str, str], known: list[str]) -> dict[str,
 def _explain(error: ValidationError, origins: Mapping[str, str]) -> str:
     """The first problem, on one line, with the key and where its value came from."""
     first = error.errors(include_url=False)[0]
-    path = ".".join(str(part) for part in first["loc"] if not isinstance(part, int))
+    known: dict[str, Key] = {key.path: key for key in keys()}
+    parts = [str(part) for part in first["loc"] if not isinstance(part, int)]
+    # Alternatives of a type are named behind the key.
+    path = next((".".join(parts[:n]) for n in range(len(parts), 0, -1) if ".".join(parts[:n]) in known), "")
     message = first["msg"].removeprefix("Value error, ")
     if not path:
         return message
+    got = "" if known[path].option.secret else f", got {first.get('input')!r}"
+    return f"{_named(path, origins)}: {message[0].lower()}{message[1:]}{got}"
+
+
+def _named(path: str, origins: Mapping[str, str]) -> str:
+    """A key, and where its value came from."""
     origin = origins.get(path, "")
-    source = f" ({origin})" if origin not in ("", "default") else ""
-    secret = any(key.path == path and key.info.repr is False for key in keys())
-    got = "" if secret else f", got {first.get('input')!r}"
-    return f"{path}{source}: {message[0].lower()}{message[1:]}{got}"
+    return f"{path} ({origin})" if origin not in ("", "default") else path

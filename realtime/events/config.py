@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ...model.labels import LABELS, NUM_CLASSES, label_index
+from ...model.labels import LABELS, label_index
 from ..errors import UsageError
 
 PerClass = float | tuple[float, ...]
@@ -81,8 +81,8 @@ class DecoderConfig:
 
     segment_s: float = 1.0
     """Length of a segment: second k of the stream is [k, k + 1) × `segment_s`."""
-    num_classes: int = NUM_CLASSES
-    """Classes including *background*, which is the last."""
+    labels: tuple[str, ...] = LABELS
+    """Names of all classes, *background* last."""
 
     def __post_init__(self) -> None:
         """Refuse what makes no sense, saying which option and what it may be."""
@@ -110,6 +110,11 @@ class DecoderConfig:
             raise UsageError(f"brief must be a probability, 0 to 1, got {self.brief}")
         if self.margin < 0 or self.update_step < 0:
             raise UsageError("margin and update_step must not be negative")
+
+    @property
+    def num_classes(self) -> int:
+        """Classes, *background* included."""
+        return len(self.labels)
 
     @property
     def background(self) -> int:

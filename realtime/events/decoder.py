@@ -21,9 +21,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..messages import Event, Scores, Settled
+from ..messages import Event, EventKind, Scores, Settled
 from .config import DecoderConfig
-from .fusion import Fused, Looks, context_weight
+from .fusion import Fused, LookAccumulator, context_weight
 from .track import Closed, Second, Span, Tracker, TrackState
 
 MAX_UNSEEN = 60
@@ -59,7 +59,7 @@ class Decoder:
     def __init__(self, config: DecoderConfig | None = None) -> None:
         self.config = config or DecoderConfig()
         self._tracker = Tracker(self.config)
-        self._looks = Looks(self.config)
+        self._looks = LookAccumulator(self.config)
         self._state = self._tracker.initial()
         self._next: int | None = None
         """The first second that is not settled."""
@@ -99,7 +99,7 @@ class Decoder:
         """Take one look at a window.
 
         `end_s` is the end of the newest second where it is shorter than a segment (the remainder at
-        the end of a file). Looks at seconds that are settled already change nothing.
+        the end of a file). LookAccumulator at seconds that are settled already change nothing.
         """
         if self._finished:
             raise RuntimeError("the decoder was finished; make a new one for a new stream")
@@ -161,7 +161,10 @@ class Decoder:
             confidence = float(fused.probabilities[label]) if fused.looks else 0.0
             self._provisional = (label, confidence)
             p32: NDArray[np.float32] = fused.probabilities.astype(np.float32)
-            settled.append(Settled(index, second.start_s, second.end_s, label, confidence, fused.looks, p32))
+            name = self.config.labels[label]
+            settled.append(
+                Settled(index, second.start_s, second.end_s, label, confidence, fused.looks, p32, name)
+            )
         return settled, records
 
     def _second(self, index: int, fused: Fused) -> Second:
@@ -214,7 +217,7 @@ class Decoder:
         live = _Announced(self._ids, span.label, span.start_s, span.end_s, span.confidence)
         self._ids += 1
         self._live = live
-        records.append(Event("start", live.id, live.label, live.start_s, None, live.confidence))
+        records.append(self._event("start", live.id, live.label, live.start_s, None, live.confidence))
 
     def _update(self, span: Span, records: list[Event]) -> None:
         live = self._live
@@ -222,15 +225,26 @@ class Decoder:
         moved = abs(span.start_s - live.start_s) > _EPS
         changed = abs(span.confidence - live.confidence) >= self.config.update_step + _EPS
         if moved or changed:
-            records.append(Event("update", live.id, live.label, span.start_s, None, span.confidence))
+            records.append(self._event("update", live.id, live.label, span.start_s, None, span.confidence))
         reported = span.confidence if moved or changed else live.confidence
         self._live = _Announced(live.id, live.label, span.start_s, span.end_s, reported)
 
     def _retract(self, records: list[Event]) -> None:
         live = self._live
         assert live is not None
-        records.append(Event("retract", live.id, live.label, live.start_s, live.end_s, live.confidence))
+        records.append(self._event("retract", live.id, live.label, live.start_s, live.end_s, live.confidence))
         self._live = None
+
+    def _event(
+        self,
+        kind: EventKind,
+        id_: int,
+        label: int,
+        start_s: float,
+        end_s: float | None,
+        confidence: float,
+    ) -> Event:
+        return Event(kind, id_, label, start_s, end_s, confidence, self.config.labels[label])
 
     def _close(self, closed: Closed, records: list[Event]) -> None:
         """A span of the settled story is over for good."""
@@ -248,5 +262,5 @@ class Decoder:
             self._start(span, records)
         live = self._live
         assert live is not None
-        records.append(Event("end", live.id, span.label, span.start_s, span.end_s, span.confidence))
+        records.append(self._event("end", live.id, span.label, span.start_s, span.end_s, span.confidence))
         self._live = None

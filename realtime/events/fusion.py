@@ -38,7 +38,7 @@ class Fused:
     looks: int
 
 
-class Looks:
+class LookAccumulator:
     """Accumulates weighted looks per second; holds only seconds that were not yet taken out."""
 
     def __init__(self, config: DecoderConfig) -> None:

@@ -16,7 +16,8 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from ...model.checkpoint import file_sha256
-from ..config.load import keys, value_of
+from ...model.runtime.networks import WEIGHTS
+from ..config.keys import keys, value_of
 from ..config.schema import Config
 from ..errors import OutputError, SourceError
 from .findings import Findings
@@ -24,6 +25,8 @@ from .page import Media, render_index, render_page
 from .subtitles import subrip, webvtt
 from .tracks import audacity, elan, events_csv, seconds_csv
 
+_DECIDING_FILES: Final = frozenset({".safetensors", ".onnx", ".json"})
+"""Weights, graphs and calibrations that ship."""
 MEDIA_SUFFIXES: Final = frozenset(
     {
         *(".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".mts", ".m2ts", ".mpg", ".mpeg"),
@@ -31,12 +34,6 @@ MEDIA_SUFFIXES: Final = frozenset(
         *(".wav", ".flac", ".mp3", ".m4a", ".aac", ".ogg", ".oga", ".opus", ".wma", ".aiff"),
     }
 )
-_DECIDING: Final = (
-    *("profile", "backend", "precision", "checkpoint", "audio_weights", "visual_weights", "calibration"),
-    *("frames", "settle", "enter", "leave", "min_event_s", "brief", "hold_s", "cooldown_s"),
-    *("classes", "ignore"),
-)
-"""Settings that change what is found."""
 
 
 @dataclass(frozen=True)
@@ -95,15 +92,14 @@ def _walk(folder: Path, out: Path) -> Iterable[Path]:
 
 def fingerprint(config: Config, version: str) -> str:
     """A short hash of everything beside the recording that decides what is found."""
-    known = {key.path for key in keys()}
-    values: dict[str, str] = {name: str(value_of(config, name)) for name in _DECIDING if name in known}
+    deciding = [key.path for key in keys() if key.option.affects != "start"]
+    values: dict[str, str] = {path: str(value_of(config, path)) for path in deciding}
     for name in ("checkpoint", "audio_weights", "visual_weights"):
         path = value_of(config, name)
         if path is not None and Path(path).is_file():
             values[f"{name} content"] = file_sha256(Path(path))
-    weights = Path(__file__).parents[2] / "model" / "weights"
-    for path in sorted(weights.glob("*.safetensors")):
-        values[path.name] = f"{path.stat().st_size} {path.stat().st_mtime_ns}"
+    for path in sorted(p for p in WEIGHTS.rglob("*") if p.suffix in _DECIDING_FILES):
+        values[path.relative_to(WEIGHTS).as_posix()] = file_sha256(path)
     packed = json.dumps([version, values], sort_keys=True)
     return hashlib.sha256(packed.encode()).hexdigest()[:16]
 

@@ -28,7 +28,7 @@ LOCAL: Final = "local"
 """The address that means a Ray of our own on this machine."""
 
 
-class Localizer:
+class RayWorker:
     """A worker: the networks, and one recording a call."""
 
     def __init__(self, plan: Plan) -> None:
@@ -63,7 +63,7 @@ def on_ray(
     """
     ray = _ray()
     threads = plan.config.threads or (max(1, (os.cpu_count() or 1) // workers) if address == LOCAL else 1)
-    plan = replace(plan, out=plan.out.resolve(), config=plan.config.model_copy(update={"threads": threads}))
+    plan = replace(plan, out=plan.out.resolve(), config=replace(plan.config, threads=threads))
     _connect(ray, address)
     try:
         context = ray.data.DataContext.get_current()
@@ -75,7 +75,7 @@ def on_ray(
         ]
         # One block a recording: what a dead worker had begun is the only thing done twice.
         data = ray.data.from_items(rows, override_num_blocks=len(rows)).map(
-            Localizer,
+            RayWorker,
             fn_constructor_args=(plan,),
             num_cpus=threads,
             compute=ray.data.ActorPoolStrategy(size=workers),

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from ..messages import Event, HopRecord, Settled, Status, StreamEnd, StreamStart
+from ..messages import Event, Hop, Settled, StreamEnd, StreamStart
 from ..sinks.overlay import jpeg, with_attention
 from ..sinks.records import event_record, segment_record
 
@@ -63,10 +63,7 @@ class Findings:
 
 @dataclass
 class Collector:
-    """A sink that keeps what a report needs: about 10 kB for every second of the recording.
-
-    Feed it directly, not through a runner: it wants the sound of every segment.
-    """
+    """Keeps what a report needs of a stream: about 10 kB for every second of the recording."""
 
     _start: StreamStart | None = None
     _end: StreamEnd | None = None
@@ -78,11 +75,11 @@ class Collector:
     _pictures: dict[int, Picture] = field(default_factory=dict)
 
     def start(self, start: StreamStart) -> None:
-        """See `Sink.start`."""
+        """The stream is open."""
         self._start = start
 
-    def hop(self, record: HopRecord) -> None:
-        """See `Sink.hop`."""
+    def hop(self, record: Hop) -> None:
+        """One answer."""
         scores, segment = record.scores, record.segment
         for row, probabilities in enumerate(scores.probabilities):
             label = int(probabilities.argmax())
@@ -95,17 +92,11 @@ class Collector:
         self._settle(record.settled)
         self._happen(record.events)
 
-    def status(self, status: Status) -> None:
-        """Nothing in a report depends on it."""
-
     def end(self, end: StreamEnd) -> None:
-        """See `Sink.end`."""
+        """The stream is over."""
         self._settle(end.last_settled)
         self._happen(end.last_events)
         self._end = replace(end, last_settled=(), last_events=())
-
-    def close(self) -> None:
-        """Nothing is open."""
 
     def findings(self) -> Findings:
         """After `end`: what was found. Of many pictures, those of events and an even choice of the rest."""
@@ -115,7 +106,7 @@ class Collector:
         events = tuple(
             Found(
                 event.id,
-                labels[event.label],
+                event.name,
                 record["start_s"],
                 record["end_s"] if record["end_s"] is not None else round(self._end.seconds, 3),
                 record["confidence"],

@@ -23,11 +23,14 @@ from ...calibration.spans import of_labels
 from ...calibration.thresholds import Stream
 from ...model.labels import label_index
 from ..clock import NS_PER_S, Clock
+from ..config.schema import NONE, Config
 from ..errors import SourceError, UsageError
 from ..events import Decoder, DecoderConfig
-from ..messages import HopRecord, Scores, Status, StreamEnd, StreamStart
+from ..messages import Hop, Scores
+from ..session.calibration import ActiveCalibration
+from ..session.open import open_stream
 from ..sources.base import Source
-from ..stream.window import Calibrate, softmax
+from ..stream.window import Calibrate
 
 if TYPE_CHECKING:
     from ...model.runtime.base import Engine
@@ -47,52 +50,11 @@ class Clip:
     targets: NDArray[np.int64]
 
 
-class HopSink:
-    """Hands every hop to a function; for tools that want the answers and no screen."""
-
-    def __init__(self, take: Callable[[HopRecord], None]) -> None:
-        self._take = take
-
-    def start(self, start: StreamStart) -> None:
-        """See `Sink`."""
-
-    def hop(self, record: HopRecord) -> None:
-        """See `Sink`."""
-        self._take(record)
-
-    def status(self, status: Status) -> None:
-        """See `Sink`."""
-
-    def end(self, end: StreamEnd) -> None:
-        """See `Sink`."""
-
-    def close(self) -> None:
-        """See `Sink`."""
-
-
-def listen(
-    source: Source,
-    engine: Engine,
-    clock: Clock,
-    take: Callable[[HopRecord], None],
-    *,
-    calibrate: Calibrate = softmax,
-    duration_s: float | None = None,
-) -> None:
-    """Run an open source through the pipeline to its end, handing over every hop."""
-    from ..stream.loop import Pipeline, PipelineOptions
-
-    info = engine.info
-    pipeline = Pipeline(
-        source,
-        engine,
-        Decoder(DecoderConfig(num_classes=len(info.labels))),
-        [HopSink(take)],
-        clock,
-        PipelineOptions(duration_s=duration_s),
-        calibrate=calibrate,
-    )
-    pipeline.run(StreamStart("", info.profile, info.backend, info.precision, source.info, info.labels, 1.0))
+def hops(source: Source, engine: Engine, clock: Clock, *, duration_s: float | None = None) -> Iterator[Hop]:
+    """Every hop of an open source, through the very stream that runs live; confidences are raw."""
+    config = Config(calibration=NONE, duration_s=duration_s)
+    with open_stream(config, source, engine, clock, active=ActiveCalibration()) as stream:
+        yield from stream
 
 
 def recording(path: Path, engine: Engine, clock: Clock) -> tuple[Scores, ...]:
@@ -101,9 +63,7 @@ def recording(path: Path, engine: Engine, clock: Clock) -> tuple[Scores, ...]:
 
     source = Replay(path, clock, ReplayOptions(speed=None))
     source.open()
-    scores: list[Scores] = []
-    listen(source, engine, clock, lambda record: scores.append(record.scores))
-    return tuple(scores)
+    return tuple(hop.scores for hop in hops(source, engine, clock))
 
 
 def is_manifest(folder: Path) -> bool:

@@ -30,7 +30,7 @@ def in_processes(plan: Plan, jobs: list[Job], processes: int) -> Iterator[tuple[
     told: Queue[tuple[int, float]] = context.Queue()
     stop = context.Event()
     threads = plan.config.threads or max(1, (os.cpu_count() or 1) // processes)
-    plan = replace(plan, config=plan.config.model_copy(update={"threads": threads}))
+    plan = replace(plan, config=replace(plan.config, threads=threads))
     with (
         BatchProgress(jobs) as progress,
         ProcessPoolExecutor(processes, context, _begin, (plan, told, stop)) as pool,

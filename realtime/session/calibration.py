@@ -37,7 +37,7 @@ from ..stream.window import Calibrate, softmax
 
 
 @dataclass(frozen=True)
-class Applied:
+class ActiveCalibration:
     """What a stream runs with. Without a calibration: softmax, and no rules."""
 
     name: str = ""
@@ -52,7 +52,7 @@ def devices_of(info: SourceInfo) -> Devices | None:
     return Devices(camera=camera, microphone=microphone) if camera and microphone else None
 
 
-def apply_calibration(config: Config, engine: EngineInfo, source: SourceInfo) -> Applied:
+def apply_calibration(config: Config, engine: EngineInfo, source: SourceInfo) -> ActiveCalibration:
     """The calibration that belongs to this engine and source, and `--veto` on top.
 
     Raises:
@@ -70,7 +70,7 @@ def apply_calibration(config: Config, engine: EngineInfo, source: SourceInfo) ->
     return replace(applied, calibrate=calibrate)
 
 
-def _belonging(config: Config, engine: EngineInfo, source: SourceInfo) -> Applied:
+def _belonging(config: Config, engine: EngineInfo, source: SourceInfo) -> ActiveCalibration:
     """The calibration that belongs to this engine and source.
 
     Raises:
@@ -78,7 +78,7 @@ def _belonging(config: Config, engine: EngineInfo, source: SourceInfo) -> Applie
 
     """
     if config.calibration == NONE:
-        return Applied()
+        return ActiveCalibration()
     devices = devices_of(source)
     if config.calibration is not None:
         path = _named(config.calibration)
@@ -96,7 +96,7 @@ def _belonging(config: Config, engine: EngineInfo, source: SourceInfo) -> Applie
             )
         return _applied(found, engine, "")
     packaged = _packaged(engine)
-    return Applied() if packaged is None else _applied(packaged, engine, "")
+    return ActiveCalibration() if packaged is None else _applied(packaged, engine, "")
 
 
 def _check(found: Calibration, where: str, engine: EngineInfo, devices: Devices | None) -> None:
@@ -140,7 +140,7 @@ def _packaged(engine: EngineInfo) -> Calibration | None:
     return found if found.checkpoint == engine.checkpoint else None
 
 
-def _applied(found: Calibration, engine: EngineInfo, note: str) -> Applied:
+def _applied(found: Calibration, engine: EngineInfo, note: str) -> ActiveCalibration:
     calibrate: Calibrate = softmax
     if found.confidence is not None:
         calibrator = found.confidence.calibrator(len(engine.labels))
@@ -149,7 +149,7 @@ def _applied(found: Calibration, engine: EngineInfo, note: str) -> Applied:
             return calibrator.of_window(logits)
 
     rules = found.thresholds.rules(engine.labels) if found.thresholds is not None else None
-    return Applied(found.name, calibrate, rules, note)
+    return ActiveCalibration(found.name, calibrate, rules, note)
 
 
 def camera_delay_ms(config: Config) -> float:

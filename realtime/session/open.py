@@ -1,59 +1,26 @@
-"""The composition root: a configuration becomes a source, an engine, a decoder, and a stream of them."""
+"""The composition root: a configuration becomes a source, an engine, a decoder, and a stream of them.
+
+Everybody who runs a stream comes through here: `avel-live`, the library (`avel_live.open`), recordings,
+calibration, the benchmark.
+"""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from importlib.metadata import version
-from importlib.resources import files
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..clock import Clock, wall_clock_s
-from ..config.schema import NONE, Config
-from ..errors import SourceError
+from ..config.schema import Config
 from ..messages import StreamStart
+from ..sources.base import Source
+from .calibration import ActiveCalibration, apply_calibration, under_flags
 
 if TYPE_CHECKING:
     from ...model.runtime.base import Engine
     from ..events import DecoderConfig
-    from ..sinks.base import Sink
-    from ..sources.base import Source
-    from ..sources.live import LiveOptions
-    from .calibration import Applied
-
-
-def open_source(config: Config, clock: Clock) -> Source:
-    """The source that the configuration asks for; not opened yet."""
-    if not config.is_live:
-        from ..sources.replay import Replay, ReplayOptions
-
-        return Replay(
-            demo_path() if config.demo else Path(config.file or ""),
-            clock,
-            ReplayOptions(
-                speed=None if config.fast else config.speed,
-                start_s=config.start_s,
-                duration_s=config.duration_s,
-                loop=config.loop,
-                video=config.camera != NONE,
-                audio=config.mic != NONE,
-                originals=config.record.dir is not None,
-            ),
-        )
-    from .calibration import camera_delay_ms
-
-    return open_live(config, clock, camera_delay_ms(config))
-
-
-def demo_path() -> Path:
-    """The clip in the package."""
-    path = Path(str(files(__package__.rpartition(".")[0]) / "data" / "demo.mp4"))
-    if not path.is_file():
-        raise SourceError(
-            f"the demo clip is missing from the installation ({path}); install the package again"
-        )
-    return path
+    from ..stream.loop import Stream
+    from ..stream.queue import StatusQueue
 
 
 def make_engine(config: Config, progress: Callable[[str], None] | None = None) -> Engine:
@@ -77,6 +44,13 @@ def make_engine(config: Config, progress: Callable[[str], None] | None = None) -
     return engine
 
 
+def restarting(engine: Engine, config: Config, reports: StatusQueue, clock: Clock) -> Engine:
+    """An engine that is opened again when its runtime fails; what happens is reported."""
+    from ..stream.restarting import RestartingEngine
+
+    return RestartingEngine(engine, lambda: make_engine(config), reports, clock)
+
+
 def decoder_config(config: Config, labels: tuple[str, ...]) -> DecoderConfig:
     """The decoder's numbers: its defaults, overridden by what was set."""
     from ..events import DecoderConfig, class_set
@@ -92,27 +66,51 @@ def decoder_config(config: Config, labels: tuple[str, ...]) -> DecoderConfig:
         "ignore": class_set(config.ignore, labels) if config.ignore else None,
     }
     chosen = {name: value for name, value in given.items() if value is not None}
-    return DecoderConfig(settle=config.settle, num_classes=len(labels), **chosen)  # type: ignore[arg-type]
+    return DecoderConfig(settle=config.settle, labels=labels, **chosen)  # type: ignore[arg-type]
 
 
-def make_sinks(config: Config) -> list[Sink]:
-    """Every consumer of results that the configuration asks for."""
-    sinks: list[Sink] = []
-    if config.json_:
-        from ..sinks.stdout import JsonLines
-
-        sinks.append(JsonLines(sys.stdout))
-    else:
-        from ..ui import make_screen
-
-        sinks.append(make_screen(no_ui=config.no_ui))
-    return sinks
+def decoding(config: Config, labels: tuple[str, ...], active: ActiveCalibration) -> DecoderConfig:
+    """The decoder's numbers under calibration, flags before it."""
+    return under_flags(config, decoder_config(config, labels), active.rules)
 
 
-def stream_start(config: Config, source: Source, engine: Engine, applied: Applied) -> StreamStart:
-    """What every record of the stream is to be read with."""
+def open_stream(
+    config: Config,
+    source: Source,
+    engine: Engine,
+    clock: Clock,
+    *,
+    active: ActiveCalibration | None = None,
+    decoder: DecoderConfig | None = None,
+    reports: StatusQueue | None = None,
+    heartbeat: Callable[[], None] = lambda: None,
+    on_close: Callable[[], None] = lambda: None,
+) -> Stream:
+    """A stream of an open source.
+
+    Args:
+        config: networks and events; where results go is not looked at.
+        source: open already.
+        engine: warmed up, made with `config`.
+        clock: the one clock.
+        active: the calibration in use; None looks for the one that belongs to engine and source.
+        decoder: the decoder's numbers; None takes them from `config` and the calibration.
+        reports: what outputs and networks have to say.
+        heartbeat: called several times a second.
+        on_close: called when the stream is closed.
+
+    Raises:
+        ModelFileError: the calibration asked for is missing, damaged, or made for something else.
+        UsageError: a class that these networks do not know.
+
+    """
+    from ..events import Decoder
+    from ..stream.loop import Stream, StreamOptions
+
     info = engine.info
-    return StreamStart(
+    active = active or apply_calibration(config, info, source.info)
+    numbers = decoder or decoding(config, info.labels, active)
+    start = StreamStart(
         version=version("avel-live"),
         profile=info.profile,
         backend=info.backend,
@@ -120,49 +118,26 @@ def stream_start(config: Config, source: Source, engine: Engine, applied: Applie
         source=source.info,
         labels=info.labels,
         hop_s=config.hop_s,
-        settle=config.settle,
+        settle=numbers.settle,
         device=info.device,
-        note="; ".join(note for note in (info.note, applied.note) if note),
-        calibration=applied.name,
-        wall_clock=wall_clock_s() if config.is_live else None,
+        note="; ".join(note for note in (info.note, active.note) if note),
+        calibration=active.name,
+        wall_clock=wall_clock_s() if source.info.live else None,
     )
-
-
-def live_options(config: Config, camera_delay_ms: float = 0.0) -> LiveOptions:
-    """What the configuration says about devices.
-
-    `camera_delay_ms` comes from a calibration; `--sync-offset`, a shift of the camera's time, overrides it.
-    """
-    from ..sources.capture import CameraOptions
-    from ..sources.live import LiveOptions
-    from ..sources.microphone import MicOptions
-
-    camera = microphone = None
-    if config.camera != NONE:
-        size: tuple[int, int] | None = None
-        if config.size is not None:
-            width, height = config.size.split("x")
-            size = (int(width), int(height))
-        camera = CameraOptions(config.camera, size, config.fps, keep_original=config.record.dir is not None)
-    if config.mic != NONE:
-        microphone = MicOptions(config.mic, config.channel)
-    if config.sync_offset_ms is not None:
-        camera_delay_ms = -config.sync_offset_ms
-    return LiveOptions(camera, microphone, camera_delay_ms)
-
-
-def open_live(config: Config, clock: Clock, camera_delay_ms: float = 0.0) -> Source:
-    """The source that `--url`, or `--camera` and `--mic`, ask for; not opened yet."""
-    if config.url is not None:
-        from ..sources.network import NetworkOptions, NetworkSource
-
-        options = NetworkOptions(
-            config.url,
-            video=config.camera != NONE,
-            audio=config.mic != NONE,
-            keep_original=config.record.dir is not None,
-        )
-        return NetworkSource(options, clock)
-    from ..sources.live import LiveSource
-
-    return LiveSource(live_options(config, camera_delay_ms), clock)
+    return Stream(
+        source,
+        engine,
+        Decoder(numbers),
+        start,
+        clock,
+        StreamOptions(
+            hop_s=config.hop_s,
+            frames_per_segment=None if config.frames == "auto" else int(config.frames),
+            duration_s=config.duration_s,
+            paced=config.is_live or not config.fast,
+        ),
+        calibrate=active.calibrate,
+        reports=reports,
+        heartbeat=heartbeat,
+        on_close=on_close,
+    )

@@ -1,29 +1,40 @@
 """What every consumer of results is: screens, logs, messages, clips.
 
-The pipeline calls, from one thread and in this order, `start` once, then `hop` and `status` as they come,
-`end` once, and `close` always (also when the stream failed, and then without `end`). A sink that does
-anything slow (network, disk, a busy terminal) queues it and returns: the next hop waits for nobody.
+The loop calls, from one thread and in this order, `start` once, then `hop` and `status` as they come, `end`
+once, and `close` always (also when the stream failed, and then without `end`). A sink that does anything
+slow (network, disk, a busy terminal) queues it and returns: the next hop waits for nobody.
 """
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar, Final, Protocol
 
-from ..messages import HopRecord, Status, StreamEnd, StreamStart, TimedAudio, TimedFrame
+from ..clock import Clock, wall_clock_s
+from ..messages import Hop, Severity, State, Status, StreamEnd, StreamStart, TimedAudio, TimedFrame
+from ..options import Options
+
+RECORDING_FLUSH_S: Final = 30.0
+"""How long the end of a recording waits for outputs that are behind; the rest is counted and reported.
+A live stream ends sooner: whoever stops it wants it to stop."""
 
 
-class Sink(Protocol):
-    """A consumer of results.
+class Sink:
+    """A consumer of results: a subclass overrides what it wants to hear of, nothing else.
 
     Constructors check what can be checked before the stream starts (a directory that can't be written)
-    and raise `OutputError`. Later troubles are the sink's own: it says so with a `Status` through the
-    `report` callable it was built with, and goes on. An `OutputError` raised from a method ends the stream.
+    and raise `OutputError`. Later troubles are the sink's own: it reports them and goes on. What a method
+    raises ends the stream and reaches whoever runs it.
     """
+
+    events_only: ClassVar[bool] = False
+    """Set by a sink that reads nothing of a hop but its events: other hops are not even queued for it."""
 
     def start(self, start: StreamStart) -> None:
         """The stream begins."""
 
-    def hop(self, record: HopRecord) -> None:
+    def hop(self, record: Hop) -> None:
         """A hop has an answer; `record.settled` and `record.events` happened in that order."""
 
     def status(self, status: Status) -> None:
@@ -32,17 +43,65 @@ class Sink(Protocol):
     def end(self, end: StreamEnd) -> None:
         """The stream is over; `end.last_settled` and `end.last_events` come before the totals."""
 
+    def media(self, item: TimedFrame | TimedAudio) -> None:
+        """One picture or block of sound, in order of delivery, from the reading thread: it must not block.
+
+        Only a sink that overrides this is called. `TimedFrame.original` is filled where the source was told
+        to keep originals (a folder for clips is configured).
+        """
+
     def close(self) -> None:
         """Flush and release; safe to call twice."""
 
 
-@runtime_checkable
-class MediaSink(Protocol):
-    """A sink that also wants the stream itself (a clip recorder).
+def wants_media(sink: Sink) -> bool:
+    """Whether a sink overrides `media`."""
+    return type(sink).media is not Sink.media
 
-    Where one is present sources fill `TimedFrame.original`. `media` is called from the reading thread,
-    in order of delivery: it must not block.
-    """
 
-    def media(self, item: TimedFrame | TimedAudio) -> None:
-        """One picture or block of sound."""
+class Report(Protocol):
+    """Where troubles go. Callable from any thread; never blocks."""
+
+    def __call__(self, device: str, state: State, reason: str, severity: Severity | None = None) -> None:
+        """Say that `device` is in `state`; without a severity it is the usual one of the state."""
+
+
+@dataclass(frozen=True)
+class About:
+    """What an output has to know of the stream that it is built for."""
+
+    name: str
+    """What the stream is called."""
+    live: bool
+    report: Report
+    clock: Clock
+    wall_s: Callable[[], float] = wall_clock_s
+    """The time of day, Unix seconds."""
+    patience_s: float | None = None
+    """How long the end may wait for this output; None leaves it to `flush_s`."""
+
+    @property
+    def lossless(self) -> bool:
+        """Whether to wait for room rather than drop: a recording waits for its reader anyway."""
+        return not self.live
+
+    def flush_s(self, live_s: float) -> float:
+        """How long the end waits for what is queued: `live_s` for a live stream, longer for a recording."""
+        if self.patience_s is not None:
+            return self.patience_s
+        return live_s if self.live else RECORDING_FLUSH_S
+
+
+@dataclass(frozen=True)
+class SinkOptions(Options):
+    """Options of an output; they build it. A field of this type in the configuration registers the output."""
+
+    def build(self, about: About) -> Sink | None:
+        """The output, running; None where these options ask for none.
+
+        Raises:
+            UsageError: an address, command or budget that makes no sense.
+            OutputError: a folder that can't be written, a taken port, a missing package or program.
+
+        """
+        raise NotImplementedError

@@ -6,7 +6,8 @@ import csv
 import io
 from datetime import datetime, timezone
 
-from ..messages import Event, HopRecord, Status, StreamEnd, StreamStart
+from ..messages import Event, Hop, StreamEnd, StreamStart
+from .base import Sink
 from .rotating import RotatingFile
 
 COLUMNS = ("source", "id", "label", "start_s", "end_s", "duration_s", "confidence", "started_at")
@@ -23,8 +24,10 @@ def row(*values: object) -> str:
 HEADER = row(*COLUMNS)
 
 
-class CsvFile:
-    """A `Sink` that appends to a `RotatingFile` made with `header=HEADER`."""
+class CsvFile(Sink):
+    """A sink that appends to a `RotatingFile` made with `header=HEADER`."""
+
+    events_only = True
 
     def __init__(self, file: RotatingFile) -> None:
         self._file = file
@@ -34,13 +37,10 @@ class CsvFile:
         """Remember the names and the time of day."""
         self._start = start
 
-    def hop(self, record: HopRecord) -> None:
+    def hop(self, record: Hop) -> None:
         """Write the events that ended."""
         for event in record.events:
             self._event(event)
-
-    def status(self, status: Status) -> None:
-        """Not a matter of this file."""
 
     def end(self, end: StreamEnd) -> None:
         """Write the events that ended with the stream."""
@@ -63,7 +63,7 @@ class CsvFile:
             row(
                 start.source.name,
                 event.id,
-                start.labels[event.label],
+                event.name,
                 f"{event.start_s:.3f}",
                 f"{event.end_s:.3f}",
                 f"{event.end_s - event.start_s:.3f}",

@@ -7,31 +7,40 @@ import shutil
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Annotated
 
-from ..clock import NS_PER_S, Clock, SystemClock
-from ..messages import Status
-from .records import Record, RecordSink
-from .runner import Report
-from .worker import Worker, WorkerCounts
+from annotated_types import Gt
+
+from ..clock import NS_PER_S
+from ..messages import State
+from ..options import OUTPUTS, Option, Seconds
+from .base import About, Sink, SinkOptions
+from .delivery import DeliveryCounts, DeliveryQueue
+from .records import JsonSink, Record
 
 
 @dataclass(frozen=True)
-class DesktopSettings:
-    """How often a person may be disturbed."""
+class NotifyOptions(SinkOptions):
+    """Desktop notifications: how often a person may be disturbed."""
 
-    name: str = "avel"
-    pause_s: float = 10.0
+    enabled: Annotated[
+        bool, Option("--notify", panel=OUTPUTS, help="desktop notification when an event begins")
+    ] = False
+    pause_s: Seconds = 10.0
     """Not more than one notification per class in this time."""
-    timeout_s: float = 5.0
+    timeout_s: Annotated[float, Gt(0)] = 5.0
+
+    def build(self, about: About) -> Sink | None:
+        """Nobody reads hundreds of notifications: the newest few are enough, of a recording too."""
+        return DesktopSink(self, about) if self.enabled else None
 
 
-class DesktopSink(RecordSink):
+class DesktopSink(JsonSink):
     """Notifies. Where there is no desktop or no `notify-send` it says so once and stays quiet.
 
     Args:
-        settings: how often.
-        report: told once when there is nothing to notify with.
-        clock: measures the pauses.
+        options: how often.
+        about: the stream. Told once when there is nothing to notify with.
         environ: stands in for `os.environ` in tests.
 
     """
@@ -39,16 +48,11 @@ class DesktopSink(RecordSink):
     events_only = True
 
     def __init__(
-        self,
-        settings: DesktopSettings,
-        report: Report,
-        clock: Clock | None = None,
-        environ: Mapping[str, str] | None = None,
+        self, options: NotifyOptions, about: About, environ: Mapping[str, str] | None = None
     ) -> None:
         super().__init__()
         environ = os.environ if environ is None else environ
-        self._settings, self._report = settings, report
-        self._clock = clock or SystemClock()
+        self._options, self._about = options, about
         self._last_ns: dict[str, int] = {}
         self._failing = False
         self._program = shutil.which("notify-send", path=environ.get("PATH"))
@@ -58,39 +62,37 @@ class DesktopSink(RecordSink):
         elif not screen:
             self._say("failed", "no desktop session here; no notifications will be shown")
             self._program = None
-        self._worker: Worker[list[str]] = Worker(
-            "notify", self._notify, capacity=16, on_drop=lambda _n: None, clock=self._clock
+        self._queue: DeliveryQueue[list[str]] = DeliveryQueue(
+            "notify", self._notify, capacity=16, on_drop=lambda _n: None, clock=about.clock
         )
 
     @property
-    def counts(self) -> WorkerCounts:
+    def counts(self) -> DeliveryCounts:
         """Notifications shown, failed, dropped and waiting."""
-        return self._worker.counts
+        return self._queue.counts
 
     def write(self, record: Record) -> None:
         """Notify when an event begins."""
         if self._program is None or record["event"] != "start":
             return
-        label, now_ns = record["label"], self._clock.now_ns()
+        label, now_ns = record["label"], self._about.clock.now_ns()
         last_ns = self._last_ns.get(label)
-        if last_ns is not None and now_ns - last_ns < self._settings.pause_s * NS_PER_S:
+        if last_ns is not None and now_ns - last_ns < self._options.pause_s * NS_PER_S:
             return
         self._last_ns[label] = now_ns
         body = f"{record['confidence']:.0%} sure, at {_clock_face(record['start_s'])}"
-        self._worker.put(
-            [self._program, "--app-name=avel-live", "--", f"{label} — {self._settings.name}", body]
-        )
+        self._queue.put([self._program, "--app-name=avel-live", "--", f"{label} — {self._about.name}", body])
 
     def close(self) -> None:
         """Nothing is worth waiting for."""
-        self._worker.close(1.0)
+        self._queue.close(1.0)
 
     def _notify(self, argv: list[str]) -> bool:
         try:
             subprocess.run(
                 argv,
                 check=True,
-                timeout=self._settings.timeout_s,
+                timeout=self._options.timeout_s,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
@@ -102,8 +104,8 @@ class DesktopSink(RecordSink):
             return False
         return True
 
-    def _say(self, state: str, reason: str) -> None:
-        self._report(Status("notify", state, reason, self._clock.now_ns()))
+    def _say(self, state: State, reason: str) -> None:
+        self._about.report("notify", state, reason)
 
 
 def _clock_face(seconds: float) -> str:

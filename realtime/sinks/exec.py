@@ -16,36 +16,48 @@ import signal
 import subprocess
 import tempfile
 from dataclasses import dataclass
-from typing import IO, Final
+from typing import IO, Annotated, Final
 
-from ..clock import Clock, SystemClock
+from annotated_types import Ge, Gt
+
 from ..errors import OutputError, UsageError
-from ..messages import Status
-from .records import Record, RecordSink
-from .runner import Report
-from .worker import Worker, WorkerCounts
+from ..messages import State
+from ..options import OUTPUTS, Option
+from .base import About, Sink, SinkOptions
+from .delivery import DeliveryCounts, DeliveryQueue
+from .records import JsonSink, Record
 
 _EXPLANATION_BYTES: Final = 4096
 
 
+FLUSH_S: Final = 10.0
+
+
 @dataclass(frozen=True)
-class ExecSettings:
-    """What to run."""
+class ExecOptions(SinkOptions):
+    """A program to run on every event."""
 
-    command: str
-    name: str = "avel"
-    timeout_s: float = 10.0
-    at_once: int = 4
+    command: Annotated[
+        str | None,
+        Option(
+            "--exec",
+            panel=OUTPUTS,
+            metavar="CMD",
+            help="run a program on every event (no shell; the event as JSON on its stdin)",
+        ),
+    ] = None
+    timeout_s: Annotated[float, Gt(0)] = 10.0
+    at_once: Annotated[int, Ge(1)] = 4
     """Programs running at the same time; the rest wait their turn."""
-    buffer: int = 1_000
+    buffer: Annotated[int, Ge(1)] = 1_000
     """Events that may wait; beyond it the oldest are dropped, counted and reported."""
-    lossless: bool = False
-    """Wait for room in the buffer instead (for recordings)."""
-    flush_s: float = 10.0
-    """How long the end waits for programs still running or due."""
+
+    def build(self, about: About) -> Sink | None:
+        """A sink with a queue and threads of its own."""
+        return ExecSink(self, about) if self.command is not None else None
 
 
-class ExecSink(RecordSink):
+class ExecSink(JsonSink):
     """Runs the program. `write` only queues (and where `lossless` waits for room).
 
     Raises:
@@ -56,10 +68,10 @@ class ExecSink(RecordSink):
 
     events_only = True
 
-    def __init__(self, settings: ExecSettings, report: Report, clock: Clock | None = None) -> None:
+    def __init__(self, options: ExecOptions, about: About) -> None:
         super().__init__()
         try:
-            argv = shlex.split(settings.command)
+            argv = shlex.split(options.command or "")
         except ValueError as error:
             # Not the command itself: keys are passed to programs.
             raise UsageError(f"--exec: the command can't be split into words ({error})") from None
@@ -69,34 +81,33 @@ class ExecSink(RecordSink):
         if program is None:
             raise OutputError(f"--exec {argv[0]}: no such program, or it may not be run; give its full path")
         self._argv = [program, *argv[1:]]
-        self._settings, self._report = settings, report
-        self._clock = clock or SystemClock()
+        self._options, self._about = options, about
         self._failing = False
-        self._worker: Worker[bytes] = Worker(
+        self._queue: DeliveryQueue[bytes] = DeliveryQueue(
             "exec",
             self._execute,
-            capacity=settings.buffer,
+            capacity=options.buffer,
             on_drop=lambda n: self._say("dropping", f"{argv[0]} is too slow: {n} events dropped so far"),
-            threads=settings.at_once,
-            lossless=settings.lossless,
-            clock=self._clock,
+            clock=about.clock,
+            threads=options.at_once,
+            lossless=about.lossless,
         )
 
     @property
-    def counts(self) -> WorkerCounts:
+    def counts(self) -> DeliveryCounts:
         """Runs that succeeded, failed, were dropped, and are waiting or running."""
-        return self._worker.counts
+        return self._queue.counts
 
     def write(self, record: Record) -> None:
         """Queue a run; waits only where `lossless`."""
-        self._worker.put(
-            json.dumps({"stream": self._settings.name, **record}, ensure_ascii=False).encode() + b"\n"
+        self._queue.put(
+            json.dumps({"stream": self._about.name, **record}, ensure_ascii=False).encode() + b"\n"
         )
 
     def close(self) -> None:
         """Let what runs or is due finish, at most for `flush_s`."""
-        before = self._worker.counts.dropped
-        dropped = self._worker.close(self._settings.flush_s).dropped - before
+        before = self._queue.counts.dropped
+        dropped = self._queue.close(self._about.flush_s(FLUSH_S)).dropped - before
         if dropped:
             self._say("failed", f"{self._argv[0]}: not run for the last {dropped} events")
 
@@ -114,9 +125,9 @@ class ExecSink(RecordSink):
             except OSError as error:
                 return self._failed(error.strerror or str(error))
             try:
-                process.communicate(payload, timeout=self._settings.timeout_s)
+                process.communicate(payload, timeout=self._options.timeout_s)
             except subprocess.TimeoutExpired:
-                return self._failed(f"ended after its {self._settings.timeout_s:g} s were over")
+                return self._failed(f"ended after its {self._options.timeout_s:g} s were over")
             except BrokenPipeError:
                 # It did not want its input; that is its own business.
                 process.wait()
@@ -141,8 +152,8 @@ class ExecSink(RecordSink):
             self._say("failing", f"{self._argv[0]}: {why}")
         return False
 
-    def _say(self, state: str, reason: str) -> None:
-        self._report(Status("exec", state, reason, self._clock.now_ns()))
+    def _say(self, state: State, reason: str) -> None:
+        self._about.report("exec", state, reason)
 
 
 def _last_line(file: IO[bytes]) -> str:

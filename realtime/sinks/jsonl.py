@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from .records import Record, RecordSink, to_line
+from .records import JsonSink, Record, to_line
 from .rotating import RotatingFile
 
 
-class JsonlFile(RecordSink):
+class JsonlFile(JsonSink):
     """Appends the records to a `RotatingFile`; each file of a rotated log opens with the `start` record."""
 
     def __init__(self, file: RotatingFile) -> None:

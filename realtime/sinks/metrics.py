@@ -10,13 +10,20 @@ import hmac
 import ipaddress
 import json
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
-from ..clock import NS_PER_S, Clock, SystemClock
+from annotated_types import Ge, Gt, Le
+
+from ..clock import NS_PER_S
 from ..errors import OutputError, UsageError
-from ..messages import Event, HopRecord, Status, StreamEnd, StreamStart
+from ..messages import Event, Hop, Status, StreamEnd, StreamStart
+from ..options import OUTPUTS, Option, Secret
+from .base import About, Sink, SinkOptions
+
+if TYPE_CHECKING:
+    from http.server import ThreadingHTTPServer
 
 _LATENCY_BUCKETS_S: Final = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
 _BAD_STATES: Final = frozenset({"stalled", "lost", "failed", "failing"})
@@ -25,17 +32,30 @@ _VITAL: Final = frozenset({"camera", "microphone", "stream", "file", "machine"})
 
 
 @dataclass(frozen=True)
-class MetricsSettings:
-    """Where to listen."""
+class MetricsOptions(SinkOptions):
+    """Prometheus metrics and /healthz: where to listen."""
 
-    port: int
+    port: Annotated[
+        Annotated[int, Ge(0), Le(65535)] | None,
+        Option(
+            "--metrics",
+            panel=OUTPUTS,
+            metavar="PORT",
+            help="serve Prometheus metrics and /healthz on this port",
+        ),
+    ] = None
     host: str = "127.0.0.1"
-    token: str | None = field(default=None, repr=False)
-    stale_s: float = 10.0
+    token: Secret | None = field(default=None, repr=False)
+    """Bearer token that readers must show; needed on any other address than loopback."""
+    stale_s: Annotated[float, Gt(0)] = 10.0
     """Without an answer for this long (or five hops, if that is longer) `/healthz` is 503."""
 
+    def build(self, about: About) -> Sink | None:
+        """A sink with a small server in threads of its own."""
+        return MetricsSink(self, about) if self.port is not None else None
 
-class MetricsSink:
+
+class MetricsSink(Sink):
     """Counts, and serves the counts. Every method only touches numbers in memory.
 
     Raises:
@@ -44,21 +64,20 @@ class MetricsSink:
 
     """
 
-    def __init__(self, settings: MetricsSettings, clock: Clock | None = None) -> None:
+    def __init__(self, options: MetricsOptions, about: About) -> None:
         try:
             import prometheus_client as prom
         except ImportError as error:
             raise OutputError(
                 "metrics: the package prometheus-client is missing; `pip install 'avel-live[metrics]'`"
             ) from error
-        if not _is_loopback(settings.host) and not settings.token:
+        if not _is_loopback(options.host) and not options.token:
             raise UsageError(
-                f"metrics: {settings.host} can be reached from other machines; set metrics.token, "
+                f"metrics: {options.host} can be reached from other machines; set metrics.token, "
                 "or leave metrics.host at 127.0.0.1"
             )
-        self._clock = clock or SystemClock()
-        self._stale_ns = round(settings.stale_s * NS_PER_S)
-        self._labels: tuple[str, ...] = ()
+        self._clock = about.clock
+        self._stale_ns = round(options.stale_s * NS_PER_S)
         self._last_hop_ns: int | None = None
         self._born_ns = self._clock.now_ns()
         self._ended = ""
@@ -96,7 +115,7 @@ class MetricsSink:
         )
         self._healthy = prom.Gauge("avel_healthy", "What /healthz says", registry=registry)
         self._healthy.set_function(lambda: float(not self.troubles()))
-        self._server = _serve(settings, self._page)
+        self._server = _serve(options, self._page)
         self._thread = threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True)
         self._thread.start()
 
@@ -106,8 +125,7 @@ class MetricsSink:
         return int(self._server.server_address[1])
 
     def start(self, start: StreamStart) -> None:
-        """See `Sink.start`."""
-        self._labels = start.labels
+        """Note the labels, and what runs here."""
         self._stale_ns = max(self._stale_ns, round(5 * start.hop_s * NS_PER_S))
         self._info.info(
             {
@@ -119,8 +137,8 @@ class MetricsSink:
             }
         )
 
-    def hop(self, record: HopRecord) -> None:
-        """See `Sink.hop`."""
+    def hop(self, record: Hop) -> None:
+        """Count an answer."""
         self._last_hop_ns = self._clock.now_ns()
         self._hops.inc()
         self._totals(record)
@@ -134,12 +152,12 @@ class MetricsSink:
         if record.skew_ms is not None:
             self._skew.set(record.skew_ms / 1000)
         for second in record.settled:
-            self._seconds.labels(self._labels[second.label]).inc()
+            self._seconds.labels(second.name).inc()
         for event in record.events:
             self._event(event)
 
     def status(self, status: Status) -> None:
-        """See `Sink.status`."""
+        """Count a change of state; note what is in trouble."""
         self._trouble.labels(status.device, status.state).inc()
         with self._lock:
             if status.device in _VITAL and status.state in _BAD_STATES:
@@ -148,9 +166,9 @@ class MetricsSink:
                 self._bad.pop(status.device, None)
 
     def end(self, end: StreamEnd) -> None:
-        """See `Sink.end`."""
+        """Count the last seconds and events."""
         for second in end.last_settled:
-            self._seconds.labels(self._labels[second.label]).inc()
+            self._seconds.labels(second.name).inc()
         for event in end.last_events:
             self._event(event)
         self._ended = end.reason or "ended"
@@ -173,7 +191,7 @@ class MetricsSink:
         return troubles
 
     def _event(self, event: Event) -> None:
-        label = self._labels[event.label]
+        label = event.name
         if event.kind == "start":
             self._events.labels(label).inc()
             self._active[event.id] = label
@@ -183,7 +201,7 @@ class MetricsSink:
                 self._retracted.labels(label).inc()
         self._active_now.labels(label).set(float(label in self._active.values()))
 
-    def _totals(self, record: HopRecord) -> None:
+    def _totals(self, record: Hop) -> None:
         # The records carry totals; a counter only takes what was added.
         self._skipped.inc(max(0, record.skipped - self._seen[0]))
         self._dropped.inc(max(0, record.dropped - self._seen[1]))
@@ -209,8 +227,10 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _serve(settings: MetricsSettings, page: Any) -> ThreadingHTTPServer:
-    wanted = None if _is_loopback(settings.host) and not settings.token else f"Bearer {settings.token}"
+def _serve(options: MetricsOptions, page: Callable[[str], tuple[int, str, bytes]]) -> ThreadingHTTPServer:
+    from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+    wanted = None if _is_loopback(options.host) and not options.token else f"Bearer {options.token}"
 
     class Handler(BaseHTTPRequestHandler):
         timeout = 10  # a client that connects and says nothing must not keep a thread
@@ -242,9 +262,9 @@ def _serve(settings: MetricsSettings, page: Any) -> ThreadingHTTPServer:
             """A client that hung up is no trouble of ours."""
 
     try:
-        return Server((settings.host, settings.port), Handler)
+        return Server((options.host, options.port or 0), Handler)
     except OSError as error:
         raise OutputError(
-            f"metrics: {settings.host}:{settings.port} can't be listened on ({error.strerror}); "
+            f"metrics: {options.host}:{options.port} can't be listened on ({error.strerror}); "
             "choose another port"
         ) from error

@@ -15,10 +15,9 @@ from collections.abc import Iterator
 from datetime import datetime, timezone
 from typing import Any
 
-import numpy as np
-
 from ..clock import NS_PER_S
-from ..messages import Event, HopRecord, Settled, Status, StreamEnd, StreamStart
+from ..messages import Event, Hop, Settled, Status, StreamEnd, StreamStart
+from .base import Sink
 
 SCHEMA = 1
 TOP = 5
@@ -62,11 +61,11 @@ def start_record(start: StreamStart) -> Record:
     return record
 
 
-def hop_records(record: HopRecord, labels: tuple[str, ...]) -> Iterator[Record]:
+def hop_records(record: Hop, labels: tuple[str, ...]) -> Iterator[Record]:
     """The `hop` record, then the seconds it settled and the events it changed."""
     segment = record.segment
     newest = record.scores.probabilities[-1]
-    order = np.argsort(-newest, kind="stable")[:TOP]
+    order = (-newest).argsort(kind="stable")[:TOP]
     yield {
         "type": "hop",
         "hop": record.hop,
@@ -171,11 +170,11 @@ def slug(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_") or "x"
 
 
-class RecordSink:
-    """Turns what the pipeline says into records; subclasses implement `write` and `close`."""
+class JsonSink(Sink):
+    """Turns what the loop says into records; subclasses implement `write`.
 
-    events_only = False
-    """Set by sinks that want `event` records alone: nothing else is then built for them."""
+    With `events_only` they get `event` records alone: nothing else is then built for them.
+    """
 
     def __init__(self) -> None:
         self.labels: tuple[str, ...] = ()
@@ -184,18 +183,14 @@ class RecordSink:
         """One record, in order; must not wait."""
         raise NotImplementedError
 
-    def close(self) -> None:
-        """Flush and release; safe to call twice."""
-        raise NotImplementedError
-
     def start(self, start: StreamStart) -> None:
-        """See `Sink.start`."""
+        """Write the `start` record."""
         self.labels = start.labels
         if not self.events_only:
             self.write(start_record(start))
 
-    def hop(self, record: HopRecord) -> None:
-        """See `Sink.hop`."""
+    def hop(self, record: Hop) -> None:
+        """Write the hop, and what it settled and changed."""
         if self.events_only:
             for event in record.events:
                 self.write(event_record(event, self.labels))
@@ -204,12 +199,12 @@ class RecordSink:
             self.write(line)
 
     def status(self, status: Status) -> None:
-        """See `Sink.status`."""
+        """Write a status."""
         if not self.events_only:
             self.write(status_record(status))
 
     def end(self, end: StreamEnd) -> None:
-        """See `Sink.end`."""
+        """Write what the end settled, and the end."""
         if self.events_only:
             for event in end.last_events:
                 self.write(event_record(event, self.labels))

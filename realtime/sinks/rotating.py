@@ -12,15 +12,15 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import BinaryIO, Literal
 
-from ..clock import NS_PER_S, Clock, SystemClock, wall_clock_s
+from ..clock import NS_PER_S
 from ..errors import OutputError
-from ..messages import Status
+from ..messages import State
+from .base import About
 
 Fsync = Literal["never", "event", "always"]
 
@@ -50,13 +50,11 @@ class RotatingFile:
         self,
         path: Path,
         name: str,
-        report: Callable[[Status], None],
+        about: About,
         *,
         rotation: Rotation | None = None,
         fsync: Fsync = "event",
         header: str | None = None,
-        clock: Clock | None = None,
-        wall_s: Callable[[], float] = wall_clock_s,
     ) -> None:
         """Open the file.
 
@@ -67,12 +65,11 @@ class RotatingFile:
         self.path = path
         self.lost = 0
         """Lines that could not be written."""
-        self._name, self._report = name, report
+        self._name, self._report = name, about.report
         self._rotation = rotation or Rotation()
         self._fsync = fsync
         self._header = header
-        self._clock = clock or SystemClock()
-        self._wall_s = wall_s
+        self._clock, self._wall_s = about.clock, about.wall_s
         self._file: BinaryIO | None = None
         self._size = 0
         self._opened_s = 0.0
@@ -208,5 +205,5 @@ class RotatingFile:
             self._failing = True
             self._say("failing", f"{self.path}: {error.strerror or error}; going on without it")
 
-    def _say(self, state: str, reason: str) -> None:
-        self._report(Status(self._name, state, reason, self._clock.now_ns()))
+    def _say(self, state: State, reason: str) -> None:
+        self._report(self._name, state, reason)

@@ -6,11 +6,12 @@ from collections.abc import Iterable
 from typing import TextIO
 
 from ..errors import OutputError
-from ..messages import HopRecord, Status, StreamEnd, StreamStart
+from ..messages import Hop, Status, StreamEnd, StreamStart
+from .base import Sink
 from .records import Record, end_records, hop_records, start_record, status_record, to_line
 
 
-class JsonLines:
+class JsonLines(Sink):
     """Schema 1 on a text stream."""
 
     def __init__(self, stream: TextIO) -> None:
@@ -20,29 +21,26 @@ class JsonLines:
         self._started = False
 
     def start(self, start: StreamStart) -> None:
-        """See `Sink.start`; what was said before comes right after it."""
+        """Write the start; what was said before comes right after it."""
         self._labels = start.labels
         self._started = True
         self._write([start_record(start), *self._early])
         self._early.clear()
 
-    def hop(self, record: HopRecord) -> None:
-        """See `Sink.hop`."""
+    def hop(self, record: Hop) -> None:
+        """Write an answer."""
         self._write(hop_records(record, self._labels))
 
     def status(self, status: Status) -> None:
-        """See `Sink.status`."""
+        """Write a status, or keep it until the start."""
         if self._started:
             self._write([status_record(status)])
         else:
             self._early.append(status_record(status))
 
     def end(self, end: StreamEnd) -> None:
-        """See `Sink.end`."""
+        """Write the end."""
         self._write(end_records(end, self._labels))
-
-    def close(self) -> None:
-        """Nothing is held back."""
 
     def _write(self, records: Iterable[Record]) -> None:
         try:

@@ -6,16 +6,16 @@ import threading
 from collections.abc import Sequence
 from contextlib import ExitStack
 
-from ..messages import HopRecord, Status, StreamEnd, StreamStart, TimedAudio, TimedFrame
-from .base import MediaSink, Sink
+from ..messages import Hop, Status, StreamEnd, StreamStart, TimedAudio, TimedFrame
+from .base import Sink, wants_media
 
 
-class Switchboard:
+class Switchboard(Sink):
     """Passes everything on to the outputs that are plugged in. `exchange` belongs on the loop's thread."""
 
     def __init__(self, outputs: Sequence[Sink]) -> None:
         self._outputs = tuple(outputs)
-        self._media = tuple(o for o in outputs if isinstance(o, MediaSink))
+        self._media = tuple(o for o in outputs if wants_media(o))
         self._start: StreamStart | None = None
         self._leaving: list[threading.Thread] = []
 
@@ -30,35 +30,35 @@ class Switchboard:
             for output in new:
                 output.start(self._start)
         self._outputs = (*(o for o in self._outputs if o not in old), *new)
-        self._media = tuple(o for o in self._outputs if isinstance(o, MediaSink))
+        self._media = tuple(o for o in self._outputs if wants_media(o))
         for output in old:
             thread = threading.Thread(target=output.close, name="sink-leaving", daemon=True)
             thread.start()
             self._leaving.append(thread)
 
     def start(self, start: StreamStart) -> None:
-        """See `Sink.start`."""
+        """Tell all, and remember it for those that come later."""
         self._start = start
         for output in self._outputs:
             output.start(start)
 
-    def hop(self, record: HopRecord) -> None:
-        """See `Sink.hop`."""
+    def hop(self, record: Hop) -> None:
+        """Tell all."""
         for output in self._outputs:
             output.hop(record)
 
     def status(self, status: Status) -> None:
-        """See `Sink.status`."""
+        """Tell all."""
         for output in self._outputs:
             output.status(status)
 
     def end(self, end: StreamEnd) -> None:
-        """See `Sink.end`."""
+        """Tell all."""
         for output in self._outputs:
             output.end(end)
 
     def media(self, item: TimedFrame | TimedAudio) -> None:
-        """See `MediaSink.media`."""
+        """Pass it on to those that want it."""
         for output in self._media:
             output.media(item)
 

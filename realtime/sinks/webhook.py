@@ -18,41 +18,48 @@ import random
 import urllib.error
 import urllib.request
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Annotated, Final
 from urllib.parse import unquote, urlsplit
 
-from ..clock import NS_PER_S, Clock, SystemClock, wall_clock_s
+from annotated_types import Ge, Gt
+
+from ..clock import NS_PER_S
 from ..errors import UsageError
-from ..messages import Status
-from .records import Record, RecordSink
-from .runner import Report
-from .worker import Worker, WorkerCounts
+from ..messages import State
+from ..options import OUTPUTS, Option, Secret
+from .base import About, Sink, SinkOptions
+from .delivery import DeliveryCounts, DeliveryQueue
+from .records import JsonSink, Record
 
 RETRIED: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 """HTTP states that mean "later"; any other refusal is final."""
 
 
-@dataclass(frozen=True)
-class WebhookSettings:
-    """Where events are posted and how patiently."""
+FIRST_WAIT_S: Final = 0.5
+"""Longest wait before the second try; doubles with every try. Each wait is drawn from its upper half."""
+LONGEST_WAIT_S: Final = 30.0
+FLUSH_S: Final = 5.0
 
-    url: str = field(repr=False)
-    secret: str | None = field(default=None, repr=False)
-    name: str = "avel"
-    timeout_s: float = 5.0
-    retries: int = 8
-    """Tries after the first. With the waits below, eight last about two minutes."""
-    first_wait_s: float = 0.5
-    """Longest wait before the second try; doubles with every try. Each wait is drawn from its upper half."""
-    longest_wait_s: float = 30.0
-    buffer: int = 1_000
+
+@dataclass(frozen=True)
+class WebhookOptions(SinkOptions):
+    """HTTP POST of every event."""
+
+    url: Annotated[
+        str | None, Option("--webhook", panel=OUTPUTS, metavar="URL", help="POST every event as JSON")
+    ] = field(default=None, repr=False)
+    secret: Secret | None = field(default=None, repr=False)
+    """Key of the HMAC-SHA256 signature."""
+    timeout_s: Annotated[float, Gt(0)] = 5.0
+    retries: Annotated[int, Ge(0)] = 8
+    """Tries after the first. With the waits between them, eight last about two minutes."""
+    buffer: Annotated[int, Ge(1)] = 1_000
     """Events that may wait; beyond it the oldest are dropped, counted and reported."""
-    lossless: bool = False
-    """Wait for room in the buffer instead (for recordings)."""
-    flush_s: float = 5.0
-    """How long the end waits for what is still queued."""
+
+    def build(self, about: About) -> Sink | None:
+        """A sink with a queue and a thread of its own."""
+        return WebhookSink(self, about) if self.url is not None else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +98,12 @@ def _without_login(url: str) -> tuple[str, str]:
     return parts._replace(netloc=host).geturl(), "Basic " + base64.b64encode(login.encode()).decode()
 
 
-class WebhookSink(RecordSink):
+class WebhookSink(JsonSink):
     """Posts events. `write` only queues (and where `lossless` waits for room); one thread delivers in order.
 
     Args:
-        settings: where and how.
-        report: told when the receiver fails, works again, or an event is given up.
-        clock: measures the waits.
-        now_s: the wall clock, Unix seconds.
+        options: where and how; `url` is set.
+        about: the stream. Told when the receiver fails, works again, or an event is given up.
 
     Raises:
         UsageError: not an http(s) address.
@@ -107,51 +112,44 @@ class WebhookSink(RecordSink):
 
     events_only = True
 
-    def __init__(
-        self,
-        settings: WebhookSettings,
-        report: Report,
-        clock: Clock | None = None,
-        now_s: Callable[[], float] = wall_clock_s,
-    ) -> None:
+    def __init__(self, options: WebhookOptions, about: About) -> None:
         super().__init__()
-        self._url, self._authorization = _without_login(settings.url)
+        self._url, self._authorization = _without_login(options.url or "")
         parts = urlsplit(self._url)
         self._where = f"{parts.scheme}://{parts.netloc}"
-        self._settings, self._report, self._now_s = settings, report, now_s
-        self._clock = clock or SystemClock()
+        self._options, self._about = options, about
         self._opener = urllib.request.build_opener(_NoRedirect)
         self._random = random.Random()
         self._failing = False
-        self._worker: Worker[_Delivery] = Worker(
+        self._queue: DeliveryQueue[_Delivery] = DeliveryQueue(
             "webhook",
             self._deliver,
-            capacity=settings.buffer,
+            capacity=options.buffer,
             on_drop=self._dropped,
-            lossless=settings.lossless,
-            clock=self._clock,
+            clock=about.clock,
+            lossless=about.lossless,
         )
 
     @property
-    def counts(self) -> WorkerCounts:
+    def counts(self) -> DeliveryCounts:
         """Taken, given up, dropped and waiting events."""
-        return self._worker.counts
+        return self._queue.counts
 
     def write(self, record: Record) -> None:
         """Queue an event for delivery; waits only where `lossless`."""
-        body = json.dumps({"stream": self._settings.name, **record}, ensure_ascii=False).encode()
-        self._worker.put(_Delivery(uuid.uuid4().hex, body))
+        body = json.dumps({"stream": self._about.name, **record}, ensure_ascii=False).encode()
+        self._queue.put(_Delivery(uuid.uuid4().hex, body))
 
     def close(self) -> None:
         """Deliver what waits, at most for `flush_s`."""
-        before = self._worker.counts
-        after = self._worker.close(self._settings.flush_s)
+        before = self._queue.counts
+        after = self._queue.close(self._about.flush_s(FLUSH_S))
         if after.dropped > before.dropped:
             self._say("failed", f"{after.dropped - before.dropped} events not delivered at the end")
 
     def _deliver(self, delivery: _Delivery) -> bool:
-        wait_s = self._settings.first_wait_s
-        for tries_left in range(self._settings.retries, -1, -1):
+        wait_s = FIRST_WAIT_S
+        for tries_left in range(self._options.retries, -1, -1):
             problem, final, asked_s = self._post(delivery)
             if not problem:
                 if self._failing:
@@ -166,28 +164,28 @@ class WebhookSink(RecordSink):
                 self._failing = True
                 self._say("failing", f"{self._where}: {problem}; trying again")
             pause_s = asked_s or wait_s * self._random.uniform(0.5, 1.0)
-            until_ns = self._clock.now_ns() + round(min(pause_s, self._settings.longest_wait_s) * NS_PER_S)
-            if self._clock.wait_until(until_ns, self._worker.stopping):
+            until_ns = self._about.clock.now_ns() + round(min(pause_s, LONGEST_WAIT_S) * NS_PER_S)
+            if self._about.clock.wait_until(until_ns, self._queue.stopping):
                 return False
-            wait_s = min(2 * wait_s, self._settings.longest_wait_s)
+            wait_s = min(2 * wait_s, LONGEST_WAIT_S)
         return False
 
     def _post(self, delivery: _Delivery) -> tuple[str, bool, float]:
         """One try → what went wrong (empty: nothing), whether for good, seconds the receiver asks for."""
-        timestamp = int(self._now_s())
+        timestamp = int(self._about.wall_s())
         headers = {
             "Content-Type": "application/json",
             "User-Agent": "avel-live",
             "X-Avel-Delivery": delivery.id,
             "X-Avel-Timestamp": str(timestamp),
         }
-        if self._settings.secret:
-            headers["X-Avel-Signature"] = signature(self._settings.secret, timestamp, delivery.body)
+        if self._options.secret:
+            headers["X-Avel-Signature"] = signature(self._options.secret, timestamp, delivery.body)
         if self._authorization:
             headers["Authorization"] = self._authorization
         request = urllib.request.Request(self._url, delivery.body, headers, method="POST")
         try:
-            with self._opener.open(request, timeout=self._settings.timeout_s) as response:
+            with self._opener.open(request, timeout=self._options.timeout_s) as response:
                 response.read(1024)
             return "", False, 0.0
         except urllib.error.HTTPError as error:
@@ -202,5 +200,5 @@ class WebhookSink(RecordSink):
     def _dropped(self, count: int) -> None:
         self._say("dropping", f"{self._where} too slow or gone: {count} events dropped so far")
 
-    def _say(self, state: str, reason: str) -> None:
-        self._report(Status("webhook", state, reason, self._clock.now_ns()))
+    def _say(self, state: State, reason: str) -> None:
+        self._about.report("webhook", state, reason)

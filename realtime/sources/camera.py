@@ -11,12 +11,12 @@ from typing import Any
 
 from ..clock import NS_PER_S, Clock
 from ..messages import Status, VideoFrame
-from .capture import CameraOptions, Granted, open_capture
+from .capture import CameraOptions, CaptureFormat, open_capture
 from .detectors import BacklogFilter, FrozenDetector
 from .device import WatchedDevice
 from .health import HealthOptions
 
-Opener = Callable[[CameraOptions], tuple[Any, Granted]]
+Opener = Callable[[CameraOptions], tuple[Any, CaptureFormat]]
 
 
 class Camera(WatchedDevice[Any]):
@@ -44,7 +44,7 @@ class Camera(WatchedDevice[Any]):
         super().__init__("camera", "picture", clock, on_status, health)
         self.options = options
         self.wanted_fps = options.wanted_fps
-        self.granted: Granted | None = None
+        self.granted: CaptureFormat | None = None
         self.grabbed = 0
         self.stale = 0
         """Pictures skipped because they had waited in a queue."""

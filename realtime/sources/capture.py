@@ -34,7 +34,7 @@ class CameraOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Granted:
+class CaptureFormat:
     """What a camera says it delivers: read back after opening. `fps` 0 when it does not say."""
 
     width: int
@@ -77,7 +77,7 @@ def camera_paths() -> list[str]:
     return sorted((str(p) for p in found), key=lambda p: int(re.sub(r"\D", "", p)))
 
 
-def open_capture(options: CameraOptions) -> tuple[Any, Granted]:
+def open_capture(options: CameraOptions) -> tuple[Any, CaptureFormat]:
     """Open a capture and ask for MJPG, then size, then fps (any other order is refused by many drivers).
 
     Raises:
@@ -107,13 +107,13 @@ def open_capture(options: CameraOptions) -> tuple[Any, Granted]:
     return capture, read_back(capture)
 
 
-def read_back(capture: Any) -> Granted:
+def read_back(capture: Any) -> CaptureFormat:
     """What an open capture says of itself."""
     import cv2
 
     code = int(capture.get(cv2.CAP_PROP_FOURCC))
     letters = "".join(chr(code >> shift & 0xFF) for shift in (0, 8, 16, 24)) if code > 0 else ""
-    return Granted(
+    return CaptureFormat(
         int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)),
         int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT)),
         float(capture.get(cv2.CAP_PROP_FPS)),

@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..clock import NS_PER_S
-from ..messages import SAMPLE_RATE
-from .slots import SlotChooser, Won
+from ..messages import SAMPLE_RATE, State, Status
+from .detectors import NumberGuard
+from .slots import SlotChooser, WonSlots
 
 if TYPE_CHECKING:
     import av
@@ -169,7 +170,7 @@ def shown(source: Iterator[Picture], damage: Damage, *, every: bool) -> Iterator
     sent: Picture | None = None
     bad = 0
 
-    def decided(won: list[Won[Picture]]) -> Iterator[Picture]:
+    def decided(won: list[WonSlots[Picture]]) -> Iterator[Picture]:
         nonlocal sent
         for one in won:
             if one.item is not sent:
@@ -241,13 +242,16 @@ def sounds(track: Track, zero_s: float, seek: bool) -> Iterator[Sound]:
             yield Sound(t_ns, frame.sample_rate, mono(frame))
 
 
-class To16k:
+class Resampler16k:
     """Sound at any rate to blocks at 16 kHz with their position on the timeline; keeps state between.
 
-    A gap in the presentation times becomes a jump in position; overlapping sound is cut off.
+    A gap in the presentation times becomes a jump in position; overlapping sound is cut off. Samples that
+    are no numbers become silence first: the filter would spread each of them over hundreds.
     """
 
     def __init__(self) -> None:
+        self.guard = NumberGuard()
+        self._told: list[Status] = []
         self._resampler: Any = None
         self._rate = 0
         self._expected_ns = 0
@@ -256,18 +260,27 @@ class To16k:
 
     def push(self, sound: Sound) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """Blocks (position, samples) that are complete now."""
+        samples, line = self.guard.clean(sound.samples)
+        if line is not None:
+            state: State = "damaged" if self.guard.damaged else "running"
+            self._told.append(Status("sound", state, line, max(0, sound.t_ns)))
         off_s = abs(sound.t_ns - self._expected_ns) / NS_PER_S
         if self._resampler is None or sound.rate != self._rate or off_s > MAX_GAP_S:
             yield from self.flush()
             self._begin(sound)
         self._expected_ns += len(sound.samples) * NS_PER_S // sound.rate
-        yield from self._emit(self._resample(sound.samples, last=False))
+        yield from self._emit(self._resample(samples, last=False))
 
     def flush(self) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """What the resampler still holds; afterwards a new run may begin."""
         if self._resampler is not None:
             yield from self._emit(self._resample(np.zeros(0, np.float32), last=True))
             self._resampler = None
+
+    def told(self) -> list[Status]:
+        """What was to be said about the sound since the last call; instants as in the sound."""
+        told, self._told = self._told, []
+        return told
 
     def _begin(self, sound: Sound) -> None:
         import soxr

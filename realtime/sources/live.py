@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from ..clock import NS_PER_S, Clock
 from ..errors import SourceError, UsageError
 from ..messages import AudioBlock, EndOfStream, SourceInfo, Status, VideoFrame
-from .base import Item
+from .base import Item, Source
 from .buffers import BufferOptions, LiveBuffer
 from .camera import Camera
 from .capture import CameraOptions
@@ -49,8 +49,8 @@ class LiveOptions:
     wait_s: float = 4.0
 
 
-class LiveSource:
-    """A camera, a microphone, or both, as one `Source`."""
+class LiveSource(Source):
+    """A camera, a microphone, or both, as one source."""
 
     def __init__(
         self,
@@ -106,7 +106,7 @@ class LiveSource:
         self.info = self._describe()
 
     def read(self, timeout_s: float) -> Item | None:
-        """The next item; see `Source.read`."""
+        """The next item, states with their instant on the stream."""
         item = self._buffer.get(timeout_s)
         if isinstance(item, Status):
             return replace(item, t_ns=max(0, item.t_ns - (self._start_ns or item.t_ns)))
@@ -137,7 +137,7 @@ class LiveSource:
         return None if report is None else report.drift_ppm
 
     @property
-    def dropped(self) -> int:
+    def dropped(self) -> int:  # type: ignore[override]
         """Frames and blocks dropped so far because the reader was late."""
         return self._buffer.meter.dropped
 
@@ -147,7 +147,7 @@ class LiveSource:
         return dict(self._buffer.meter.causes)
 
     def close(self) -> None:
-        """Release both devices; see `Source.close`."""
+        """Release both devices."""
         self._stop.set()
         self._first.set()
         for device in (self.camera, self.microphone):

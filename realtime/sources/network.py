@@ -15,13 +15,13 @@ from typing import Any
 
 from ..clock import NS_PER_S, Clock
 from ..errors import SourceError
-from ..messages import EndOfStream, SourceInfo, Status, TimedAudio
-from .base import Item
+from ..messages import EndOfStream, SourceInfo, State, Status, TimedAudio
+from .base import Item, Source
 from .buffers import BufferOptions, LiveBuffer
 from .clocks.sender import SenderClock
-from .decode import Sound, To16k, mono
+from .decode import Resampler16k, Sound, mono
 from .health import Backoff, DeviceHealth, HealthOptions
-from .picture import Squeezer
+from .picture import FrameConverter
 from .redact import redact
 
 
@@ -89,8 +89,8 @@ def _wanted(container: Any, options: NetworkOptions) -> list[Any]:
     return video + audio
 
 
-class NetworkSource:
-    """A network stream as one `Source`; reconnects by itself."""
+class NetworkSource(Source):
+    """A network stream as one source; reconnects by itself."""
 
     def __init__(self, options: NetworkOptions, clock: Clock, connector: Connector = connect) -> None:
         self.options = options
@@ -101,7 +101,7 @@ class NetworkSource:
         self.health = DeviceHealth("stream", clock, self._buffer.put, options.health)
         self._backoff = Backoff(options.health.backoff_s, options.health.backoff_max_s)
         self._sender = SenderClock()
-        self._sound = To16k()
+        self._sound = Resampler16k()
         self._last_frame_ns = -1
         self._next_wanted_ns = 0
         self._lock = threading.Lock()
@@ -137,17 +137,7 @@ class NetworkSource:
         return 0 if present is None else present
 
     @property
-    def skew_ms(self) -> float | None:
-        """None: one clock drives both."""
-        return None
-
-    @property
-    def drift_ppm(self) -> float | None:
-        """None: one clock drives both."""
-        return None
-
-    @property
-    def dropped(self) -> int:
+    def dropped(self) -> int:  # type: ignore[override]
         """Items dropped so far because the reader was late."""
         return self._buffer.meter.dropped
 
@@ -227,7 +217,7 @@ class NetworkSource:
         for stream in streams:
             if stream.type == "video":
                 stream.thread_type = "SLICE"  # frame threads hold pictures back
-        squeezer = Squeezer()
+        converter = FrameConverter()
         quiet = f"nothing came for {self.options.read_timeout_s:g} s"
         last_ns = self._clock.now_ns()
         try:
@@ -241,7 +231,7 @@ class NetworkSource:
                 last_ns = now_ns
                 with contextlib.suppress(av.error.InvalidDataError):
                     for frame in packet.decode():
-                        self._take(frame, packet.stream, squeezer)
+                        self._take(frame, packet.stream, converter)
         except (av.error.ExitError, TimeoutError):
             return quiet
         except (av.FFmpegError, OSError) as error:
@@ -251,7 +241,7 @@ class NetworkSource:
                 self._emit(self._sound.flush())
         return "the server ended the stream"
 
-    def _take(self, frame: Any, stream: Any, squeezer: Squeezer) -> None:
+    def _take(self, frame: Any, stream: Any, converter: FrameConverter) -> None:
         if frame.pts is None or frame.time_base is None:
             return
         now_ns = self._clock.now_ns()
@@ -273,7 +263,7 @@ class NetworkSource:
         if self._size is not None and size != self._size:
             self.health.say(f"picture is now {size[0]}x{size[1]}, was {self._size[0]}x{self._size[1]}")
         self._size = size
-        self._buffer.put(squeezer.timed(t_ns, frame, keep_original=self.options.keep_original))
+        self._buffer.put(converter.timed(t_ns, frame, keep_original=self.options.keep_original))
 
     def _keep_up(self, stream: Any, lag_ns: int) -> None:
         """When decoding falls behind, pictures that no other depends on are passed over."""
@@ -288,7 +278,7 @@ class NetworkSource:
             stream.codec_context.skip_frame = "DEFAULT"
             self._say_machine("running", "the stream keeps up again")
 
-    def _say_machine(self, state: str, reason: str) -> None:
+    def _say_machine(self, state: State, reason: str) -> None:
         self._buffer.put(Status("machine", state, reason, self._clock.now_ns()))
 
     def _emit(self, blocks: Iterator[tuple[int, Any]]) -> None:
@@ -296,6 +286,8 @@ class NetworkSource:
             begin = max(0, -position)
             if begin < len(samples):
                 self._buffer.put(TimedAudio(position + begin, samples[begin:]))
+        for status in self._sound.told():
+            self._buffer.put(replace(status, t_ns=self._clock.now_ns()))
 
     def _describe(self, container: Any) -> SourceInfo:
         video = audio = ""

@@ -38,7 +38,7 @@ def timed_frame(t_ns: int, image: NDArray[np.uint8], *, keep_original: bool = Fa
     return TimedFrame(t_ns, squeezed, _preview(squeezed, width, height), image if keep_original else None)
 
 
-class Squeezer:
+class FrameConverter:
     """Does the same to the frames of a decoder, in one pass from its own colours and size.
 
     Three times as quick as colours first and size second. One for a stream: making the scaler's tables takes

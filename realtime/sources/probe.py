@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ...model.level import dbfs
 from ..clock import NS_PER_S, Clock
 from ..errors import SourceError
 from ..messages import AudioBlock, Status, VideoFrame
@@ -164,11 +165,6 @@ def try_microphone(
 def safe(spec: str) -> str:
     """A camera's name without its credentials."""
     return redact(spec)
-
-
-def dbfs(amplitude: float) -> float:
-    """Decibels below full scale, -120 at the least."""
-    return max(-120.0, 20 * float(np.log10(max(amplitude, 1e-6))))
 
 
 def monitor_remark(device: InputDevice) -> str:

@@ -11,7 +11,7 @@ import heapq
 import os
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 from ..clock import NS_PER_S, Clock
 from ..errors import SourceError
 from ..messages import SAMPLE_RATE, EndOfStream, SourceInfo, Status, TimedAudio
-from .base import Item
-from .decode import Picture, To16k, Track, open_container, pictures, shown, sounds
-from .picture import Squeezer
+from .base import Item, Source
+from .decode import Picture, Resampler16k, Track, open_container, pictures, shown, sounds
+from .picture import FrameConverter
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -62,8 +62,8 @@ class ReplayOptions:
     originals: bool = False
 
 
-class Replay:
-    """A recording as a `Source`."""
+class Replay(Source):
+    """A recording as a source."""
 
     def __init__(self, path: Path, clock: Clock, options: ReplayOptions | None = None) -> None:
         self.path = path
@@ -78,25 +78,6 @@ class Replay:
         self._containers: list[InputContainer] = []
         self._end_ns = 0
         self._reading = threading.Lock()
-
-    @property
-    def skew_ms(self) -> float | None:
-        """A file has one clock."""
-        return None
-
-    @property
-    def drift_ppm(self) -> float | None:
-        """A file has one clock."""
-        return None
-
-    @property
-    def dropped(self) -> int:
-        """A file never drops."""
-        return 0
-
-    def stream_now_ns(self) -> int | None:
-        """A file waits."""
-        return None
 
     def open(self) -> None:
         """Open both tracks and decode up to the first item.
@@ -274,28 +255,30 @@ class Replay:
 
     def _video(self, track: Track, zero_s: float, offset: int, ends: list[int]) -> Iterator[_Timed]:
         keep = self._options.originals
-        squeezer = Squeezer()
+        converter = FrameConverter()
         last: Picture | None = None
         shifted = (p.later(offset) for p in pictures(track, zero_s, self._options.start_s > 0))
         for picture in shown(shifted, track.damage, every=keep):
             last = picture
-            frame = squeezer.timed(picture.t_ns, picture.frame, keep_original=keep)
+            frame = converter.timed(picture.t_ns, picture.frame, keep_original=keep)
             yield _Timed(frame.t_ns, frame.t_ns, frame)
         if last is not None:
             ends.append(last.end_ns)
 
     def _audio(self, track: Track, zero_s: float, offset: int, ends: list[int]) -> Iterator[_Timed]:
-        to_16k = To16k()
+        resampler = Resampler16k()
         shift = -(-offset * SAMPLE_RATE // NS_PER_S)
         end = 0
         blocks = chain.from_iterable(
-            to_16k.push(sound) for sound in sounds(track, zero_s, self._options.start_s > 0)
+            resampler.push(sound) for sound in sounds(track, zero_s, self._options.start_s > 0)
         )
-        for first, samples in chain(blocks, _later(to_16k.flush)):
+        for first, samples in chain(blocks, _later(resampler.flush)):
             for skip in range(max(0, -first), len(samples), _PIECE):
                 item = TimedAudio(first + skip + shift, samples[skip : skip + _PIECE])
                 end = -(-(item.position + len(item.samples)) * NS_PER_S // SAMPLE_RATE)
                 yield _Timed(item.position * NS_PER_S // SAMPLE_RATE, end, item)
+            for status in resampler.told():
+                yield _Timed(end, end, replace(status, t_ns=end))
         if end:
             ends.append(end)
 

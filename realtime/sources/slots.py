@@ -12,14 +12,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-SLOTS = 16
-"""Pictures per segment at full effort. Choosing 8, 4 or 2 among the chosen 16 is the same as among all."""
+from ...model.profiles import FRAMES_PER_SEGMENT
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Won(Generic[T]):
+class WonSlots(Generic[T]):
     """`item`, stamped `t_ns`, takes `count` more slots."""
 
     t_ns: int
@@ -28,35 +27,38 @@ class Won(Generic[T]):
 
 
 class SlotChooser(Generic[T]):
-    """Decides the slots of one segment [`start_ns`, `end_ns`) from its pictures in order of time."""
+    """Decides the slots of one segment [`start_ns`, `end_ns`) from its pictures in order of time.
 
-    def __init__(self, start_ns: int, end_ns: int, slots: int = SLOTS) -> None:
+    Choosing 8, 4 or 2 among the chosen 16 is the same as choosing among all.
+    """
+
+    def __init__(self, start_ns: int, end_ns: int, slots: int = FRAMES_PER_SEGMENT) -> None:
         self._start_ns, self._width_ns, self._slots = start_ns, end_ns - start_ns, slots
         self._next = 0
-        self._last: Won[T] | None = None
+        self._last: WonSlots[T] | None = None
 
     @property
     def decided(self) -> bool:
         """Whether every slot has its picture."""
         return self._next == self._slots
 
-    def push(self, t_ns: int, item: T) -> list[Won[T]]:
+    def push(self, t_ns: int, item: T) -> list[WonSlots[T]]:
         """Take the next picture; returns the slots that are now decided, in order."""
         slot = (t_ns - self._start_ns) * self._slots // self._width_ns
         won = []
         if self._last is not None and (empty := slot - self._next) > 0:
-            won.append(Won(self._last.t_ns, self._last.item, empty))
+            won.append(WonSlots(self._last.t_ns, self._last.item, empty))
             self._next = slot
         if slot >= self._next:
-            won.append(Won(t_ns, item, slot + 1 - self._next))
+            won.append(WonSlots(t_ns, item, slot + 1 - self._next))
             self._next = slot + 1
-        self._last = Won(t_ns, item, 0)
+        self._last = WonSlots(t_ns, item, 0)
         return won
 
-    def close(self) -> list[Won[T]]:
+    def close(self) -> list[WonSlots[T]]:
         """No more pictures: what is undecided goes to the last one (to nobody where there was none)."""
         rest = self._slots - self._next
         if self._last is None or not rest:
             return []
         self._next = self._slots
-        return [Won(self._last.t_ns, self._last.item, rest)]
+        return [WonSlots(self._last.t_ns, self._last.item, rest)]

@@ -1,7 +1,7 @@
 """Cuts the timeline into segments: one second each, on whole seconds (or on the grid of a finer hop).
 
-    TimedFrame, TimedAudio ──▶ Chosen (a picture is known to count: the networks may start on it)
-                           ──▶ Segment (its second is over and everything it waits for has come)
+    TimedFrame, TimedAudio ──▶ SelectedFrame (a picture is known to count: the networks may start on it)
+                           ──▶ ClosedSegment (its second is over and everything it waits for has come)
 
 When a segment closes:
     recording   as soon as anything that starts at or after its end was delivered (items come in order
@@ -20,9 +20,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from ...model.profiles import FRAMES_PER_SEGMENT
 from ..clock import NS_PER_S
-from ..messages import FRAME_SIZE, SAMPLE_RATE, Segment, TimedAudio, TimedFrame
-from ..sources.slots import SLOTS, SlotChooser, Won
+from ..messages import FRAME_SIZE, SAMPLE_RATE, ClosedSegment, Segment, SelectedFrame, TimedAudio, TimedFrame
+from ..sources.slots import SlotChooser, WonSlots
 
 GRACE_NS = 300_000_000
 """How long a live segment waits beyond its end for what is still under way."""
@@ -35,23 +36,7 @@ empty segments."""
 _ROUNDING_NS = 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class Chosen:
-    """A picture that is part of segment `key`; each is announced once, in order."""
-
-    key: int
-    image: NDArray[np.uint8]
-
-
-@dataclass(frozen=True, slots=True)
-class Closed:
-    """Segment number `key` on the grid is complete."""
-
-    key: int
-    segment: Segment
-
-
-Cut = Chosen | Closed
+Cut = SelectedFrame | ClosedSegment
 
 
 @dataclass
@@ -72,7 +57,7 @@ class _Open:
     seen_end: bool = False
     """A picture of a later second has come."""
 
-    def take(self, won: list[Won[TimedFrame]]) -> list[Chosen]:
+    def take(self, won: list[WonSlots[TimedFrame]]) -> list[SelectedFrame]:
         """Note decided slots; the pictures among them that are new."""
         new = []
         for one in won:
@@ -80,10 +65,10 @@ class _Open:
                 self.chosen[-1] = (one.item, self.chosen[-1][1] + one.count)
             else:
                 self.chosen.append((one.item, one.count))
-                new.append(Chosen(self.key, one.item.image))
+                new.append(SelectedFrame(self.key, one.item.image))
         return new
 
-    def close_video(self) -> list[Chosen]:
+    def close_video(self) -> list[SelectedFrame]:
         """Give what is undecided to the last picture."""
         return self.take(self.chooser.close())
 
@@ -107,7 +92,7 @@ class Cutter:
     """
 
     def __init__(self, *, live: bool, video: bool = True, audio: bool = True, hop_s: float = 1.0) -> None:
-        self.slots = SLOTS
+        self.frames_per_segment = FRAMES_PER_SEGMENT
         """Pictures per segment for segments opened from now on: 16, 8, 4 or 2."""
         self._live, self._expect_video, self._expect_audio = live, video, audio
         self._grid_ns = round(min(1.0, hop_s) * NS_PER_S)
@@ -214,8 +199,8 @@ class Cutter:
         while self._next_key * self._grid_ns <= t_ns:
             start = self._next_key * self._grid_ns
             end = start + NS_PER_S
-            chooser = SlotChooser[TimedFrame](start, end, self.slots)
-            self._open.append(_Open(self._next_key, start, end, chooser, self.slots))
+            chooser = SlotChooser[TimedFrame](start, end, self.frames_per_segment)
+            self._open.append(_Open(self._next_key, start, end, chooser, self.frames_per_segment))
             self._next_key += 1
 
     # Closing --------------------------------------------------------------------------------------
@@ -244,7 +229,7 @@ class Cutter:
         length = SAMPLE_RATE if end_ns is None else (end_ns - segment.start_ns) * SAMPLE_RATE // NS_PER_S
         shape = (0, FRAME_SIZE, FRAME_SIZE, 3)
         cuts.append(
-            Closed(
+            ClosedSegment(
                 segment.key,
                 Segment(
                     index=segment.start_ns // NS_PER_S,

@@ -1,48 +1,56 @@
-"""Wiring: a reader thread cuts the stream, the caller's thread runs the networks and calls the sinks.
+"""One stream, from an open source to answers: a reader thread cuts, whoever iterates runs the networks.
 
-    reader   source ──▶ cutter ──▶ mailbox                                (`reader`)
-    caller   mailbox ──▶ features ──▶ ring ──▶ head ──▶ decoder ──▶ sinks
+    reader thread   source ──▶ cutter ──▶ queue                                    (`reader`)
+    your thread     queue ──▶ features ──▶ window ──▶ head ──▶ decoder ──▶ Hop      (`judge`)
 
-`Pipeline.run` owns both: it starts the reader, closes it, and raises what went wrong in it. With a hop
-below one second the segments (still of one second) overlap, every phase of the grid has a ring of its
-own, and only the looks on whole seconds reach the decoder; the others refresh the provisional answer.
-With a hop of n seconds features are made every second and the head looks every n-th.
+Iterating a `Stream` gives its hops; `run` hands everything to sinks instead. The stream owns its reader and
+its source: it starts the one, closes both, and raises what went wrong in it.
 """
 
 from __future__ import annotations
 
+import asyncio
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from dataclasses import dataclass
+from types import TracebackType
 
-import numpy as np
-
+from ...model.level import level_dbfs
 from ...model.runtime.base import Engine
 from ..clock import NS_PER_S, Clock
-from ..errors import SourceError
+from ..errors import SourceError, UsageError
 from ..events import Decoder, DecoderStep
-from ..messages import EndOfStream, HopRecord, Segment, Status, StreamEnd, StreamStart
-from ..sinks.base import MediaSink, Sink
+from ..messages import (
+    ClosedSegment,
+    EndOfStream,
+    Event,
+    Hop,
+    Segment,
+    SelectedFrame,
+    Settled,
+    Status,
+    StreamEnd,
+    StreamStart,
+)
+from ..sinks.base import Sink, wants_media
 from ..sources.base import Source
-from ..sources.slots import SLOTS
-from .cutter import Chosen
-from .effort import Effort
-from .features import FeatureBuilder
+from .budget import FrameBudget
+from .judge import Judge, Judgement
 from .latency import Latencies
-from .queue import Mailbox, Reports, Stamped
+from .queue import SegmentQueue, StatusQueue
 from .reader import Reader
-from .window import Calibrate, Localizer, softmax
+from .window import Calibrate, softmax
 
 _TAKE_TIMEOUT_S = 0.2
 
 
 @dataclass(frozen=True)
-class PipelineOptions:
+class StreamOptions:
     """How hops are made.
 
     Attributes:
         hop_s: seconds between answers: 0.25, 0.5 or a whole number.
-        frames: pictures per segment; None = 16, fewer while a live stream is too much for the machine.
+        frames_per_segment: pictures; None = 16, fewer while a live stream is too much for the machine.
         duration_s: end a live stream after so long (recordings end themselves).
         paced: whether the source keeps to a speed; the real-time factor of one that does not is taken
             from the wall clock and so includes decoding.
@@ -50,161 +58,260 @@ class PipelineOptions:
     """
 
     hop_s: float = 1.0
-    frames: int | None = None
+    frames_per_segment: int | None = None
     duration_s: float | None = None
     paced: bool = True
 
 
-class Pipeline:
-    """One stream from an open source to the sinks."""
+class Stream:
+    """One stream. Iterate it for hops, or `run` it into sinks; once, and within its context.
+
+    Args:
+        source: open already; closed with the stream.
+        engine: the networks; whoever made them closes them.
+        decoder: of this stream.
+        start: what every answer is to be read with.
+        clock: the one clock.
+        options: see there.
+        calibrate: logits → probabilities.
+        reports: what outputs and networks have to say.
+        heartbeat: called several times a second, also while nothing happens.
+        on_close: called once by `close`, at the end of it.
+
+    """
 
     def __init__(
         self,
         source: Source,
         engine: Engine,
         decoder: Decoder,
-        sinks: Sequence[Sink],
+        start: StreamStart,
         clock: Clock,
-        options: PipelineOptions | None = None,
+        options: StreamOptions | None = None,
+        *,
         calibrate: Calibrate = softmax,
-        reports: Reports | None = None,
-        heartbeat: Callable[[], None] | None = None,
+        reports: StatusQueue | None = None,
+        heartbeat: Callable[[], None] = lambda: None,
+        on_close: Callable[[], None] = lambda: None,
     ) -> None:
-        self._heartbeat = heartbeat
-        self._options = o = options or PipelineOptions()
-        self._source, self._engine, self._decoder = source, engine, decoder
-        self._sinks, self._clock = sinks, clock
-        self._reports = reports or Reports()
-        info = source.info
-        self._mailbox = Mailbox(live=info.live)
-        media = [sink for sink in sinks if isinstance(sink, MediaSink)]
-        self.reader = Reader(source, self._mailbox, media, clock, hop_s=o.hop_s, duration_s=o.duration_s)
-        self._phases, self._stride = max(1, round(1 / o.hop_s)), max(1, round(o.hop_s))
-        self._localizers = [Localizer(engine, calibrate) for _ in range(self._phases)]
-        self._effort = Effort(o.frames or SLOTS, adaptive=info.live and o.frames is None)
-        self.reader.slots = self._effort.slots
-        self._builders: dict[int, FeatureBuilder] = {}
+        self.start = start
+        """What runs where, and the names of the labels."""
+        self.end: StreamEnd | None = None
+        """The totals, and what was settled only by the end; None before it."""
+        self.reports = reports or StatusQueue()
+        self._options = o = options or StreamOptions()
+        self._source, self._clock = source, clock
+        self._heartbeat, self._on_close = heartbeat, on_close
+        live = source.info.live
+        self._queue = SegmentQueue(live=live)
+        self._reader = Reader(source, self._queue, clock, hop_s=o.hop_s, duration_s=o.duration_s)
+        self._judge = Judge(engine, decoder, o.hop_s, calibrate)
+        frames = o.frames_per_segment
+        self._budget = FrameBudget(
+            frames or self._reader.frames_per_segment, adaptive=live and frames is None
+        )
+        self._reader.frames_per_segment = self._budget.frames_per_segment
         self._latencies = Latencies()
         self._stop = threading.Event()
         self._busy_ns = self._end_ns = 0
         self._hops = self._events = self._skips_told = 0
-        self._unlooked: Segment | None = None
+        self._begun = self._closed = False
+        self._lost = ""
+
+    # What people call -----------------------------------------------------------------------------
+
+    def __enter__(self) -> Stream:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __iter__(self) -> Iterator[Hop]:
+        """Every hop as it is answered; ends with the source.
+
+        Raises:
+            SourceError: the source was lost for good; every hop until then was given.
+            BackendError: the networks failed again and again.
+
+        """
+        for update in self.updates():
+            if isinstance(update, Hop):
+                yield update
+        self._raise_if_lost()
+
+    def events(self, *, final: bool = False) -> Generator[Event, None, None]:
+        """Every change in the life of an event: start, update, end, retract.
+
+        Args:
+            final: only what is over for good (`end`).
+
+        Raises:
+            SourceError: the source was lost for good; what was open was ended.
+
+        """
+        for update in self.updates():
+            if isinstance(update, Hop):
+                yield from (event for event in update.events if event.kind == "end" or not final)
+        assert self.end is not None
+        yield from (event for event in self.end.last_events if event.kind == "end" or not final)
+        self._raise_if_lost()
+
+    def seconds(self) -> Iterator[Settled]:
+        """The final answer for every second, in order.
+
+        Raises:
+            SourceError: the source was lost for good; every second until then was given.
+
+        """
+        for update in self.updates():
+            if isinstance(update, Hop):
+                yield from update.settled
+        assert self.end is not None
+        yield from self.end.last_settled
+        self._raise_if_lost()
+
+    async def aevents(self, *, final: bool = False) -> AsyncIterator[Event]:
+        """As `events`, for asyncio: the networks run in a thread, the event loop stays free."""
+        events = self.events(final=final)
+        waiting: asyncio.Task[Event | None] | None = None
+        try:
+            while True:
+                waiting = asyncio.ensure_future(asyncio.to_thread(next, events, None))
+                event = await asyncio.shield(waiting)
+                waiting = None
+                if event is None:
+                    return
+                yield event
+        finally:
+            self.stop()
+            if waiting is not None:  # cancelled: the thread may be inside the generator, let it come out
+                await asyncio.wait([waiting])
+            events.close()
+
+    def run(self, *sinks: Sink) -> StreamEnd:
+        """Hand everything to sinks until the stream ends, and close the stream; the sinks stay open.
+
+        Raises:
+            SourceError: the source was lost for good; the sinks were told the end.
+            Exception: whatever a sink raises.
+
+        """
+        try:
+            self._reader.media = [sink for sink in sinks if wants_media(sink)]
+            for sink in sinks:
+                sink.start(self.start)
+            for update in self.updates():
+                for sink in sinks:
+                    if isinstance(update, Hop):
+                        sink.hop(update)
+                    else:
+                        sink.status(update)
+            assert self.end is not None
+            for sink in sinks:
+                sink.end(self.end)
+        finally:
+            self.close()
+        self._raise_if_lost()
+        return self.end
+
+    def updates(self) -> Iterator[Hop | Status]:
+        """Hops, and between them every change of state; afterwards `end` is set."""
+        if self._begun:
+            raise UsageError("a stream can be read once; open it again")
+        self._begun = True
+        began_ns = self._clock.now_ns()
+        self._reader.start()
+        last: EndOfStream | None = None
+        try:
+            while last is None and not self._stop.is_set():
+                message = self._queue.take(_TAKE_TIMEOUT_S)
+                self._heartbeat()
+                yield from self.reports.take(self._end_ns)
+                if message is None:
+                    continue
+                if isinstance(message, SelectedFrame | ClosedSegment):
+                    yield from self._work(message)
+                elif isinstance(message, Status):
+                    yield message
+                elif isinstance(message, EndOfStream):
+                    last = message
+                    self._end_ns = last.t_ns
+                    if (judgement := self._judge.last_look()) is not None:
+                        yield self._hop(judgement, self._clock.now_ns())
+                else:
+                    raise message.error
+            self.end = self._summary(last.reason if last else "stopped", began_ns)
+            self._lost = last.reason if last is not None and last.lost else ""
+        finally:
+            self._reader.close()
+
+    @property
+    def closed_to_ns(self) -> int:
+        """Stream time up to which the stream is cut, answered or not."""
+        return self._reader.closed_to_ns
+
+    @property
+    def decoder(self) -> Decoder:
+        """What fuses and settles; a reload gives it other thresholds."""
+        return self._judge.decoder
 
     def stop(self) -> None:
         """End the stream soon; safe from a signal handler and from any thread."""
         self._stop.set()
-        self.reader.stop()
+        self._reader.stop()
 
-    def run(self, start: StreamStart) -> StreamEnd:
-        """Process the whole stream; the source is open already and is closed here.
-
-        Raises:
-            SourceError: the source was lost for good; the sinks were told the end.
-            OutputError: a sink can't go on.
-
-        """
-        began_ns = self._clock.now_ns()
-        try:
-            for sink in self._sinks:
-                sink.start(start)
-            self.reader.start()
-            last = self._work()
-            end = self._summary(last.reason, began_ns)
-            for sink in self._sinks:
-                sink.end(end)
-        finally:
-            self.reader.close()
-        if last.lost:
-            raise SourceError(f"{self._source.info.name}: {last.reason}")
-        return end
-
-    def _work(self) -> EndOfStream:
-        """Until the stream ends or is stopped."""
-        while not self._stop.is_set():
-            message = self._mailbox.take(_TAKE_TIMEOUT_S)
-            if self._heartbeat is not None:
-                self._heartbeat()
-            for status in self._reports.take():
-                self._tell(replace(status, t_ns=self._end_ns))
-            if message is None:
-                continue
-            before_ns = self._clock.now_ns()
-            if isinstance(message, Chosen):
-                self._builder(message.key).add(message.image)
-            elif isinstance(message, Stamped):
-                self._segment(message)
-            elif isinstance(message, Status):
-                self._tell(message)
-            elif isinstance(message, EndOfStream):
-                self._end_ns = message.t_ns
-                self._last_look()
-                return message
-            else:
-                raise message.error
-            self._busy_ns += self._clock.now_ns() - before_ns
-        return EndOfStream(self._end_ns, "stopped")
-
-    def _builder(self, key: int) -> FeatureBuilder:
-        if key not in self._builders:
-            self._builders[key] = FeatureBuilder(self._engine)
-        return self._builders[key]
-
-    def _segment(self, stamped: Stamped) -> None:
-        key, segment = stamped.closed.key, stamped.closed.segment
-        builder = self._builder(key)
-        if stamped.late and self._effort.adaptive:
-            segment = builder.thin(segment)
-        features = builder.finish(segment)
-        # Builders of skipped segments go, too.
-        self._builders = {k: builder for k, builder in self._builders.items() if k > key}
-        phase = key % self._phases
-        self._localizers[phase].push(features)
-        self._end_ns = max(self._end_ns, segment.end_ns)
-        if key % self._stride:
-            self._unlooked = segment
+    def close(self) -> None:
+        """Stop, and release the source and what was made for this stream; safe to call twice."""
+        if self._closed:
             return
-        self._unlooked = None
-        self._hop(phase, key // self._stride, segment, stamped.at_ns)
-        self._adapt()
+        self._closed = True
+        self.stop()
+        try:
+            self._reader.close()
+        finally:
+            self._on_close()
 
-    def _last_look(self) -> None:
-        """With a hop of several seconds the last ones would never be looked at."""
-        if self._unlooked is not None:
-            segment, self._unlooked = self._unlooked, None
-            self._hop(0, segment.index // self._stride + 1, segment, self._clock.now_ns())
+    # One answer after another ---------------------------------------------------------------------
 
-    def _hop(self, phase: int, hop: int, segment: Segment, closed_ns: int) -> None:
-        """Judge the window of a phase and tell everybody."""
-        scores = self._localizers[phase].look(hop)
-        if phase == 0:
-            step = self._decoder.push(scores, segment.end_ns / NS_PER_S if segment.partial else None)
-            label, confidence = self._decoder.provisional()
+    def _work(self, message: SelectedFrame | ClosedSegment) -> Iterator[Hop | Status]:
+        """What a picture or a segment brings. Only the work counts as busy, not whoever takes the result."""
+        before_ns = self._clock.now_ns()
+        hop = None
+        if isinstance(message, SelectedFrame):
+            self._judge.add(message)
         else:
-            step = DecoderStep()
-            label = int(scores.probabilities[-1].argmax())
-            confidence = float(scores.probabilities[-1][label])
-        self._count(step)
-        latency_ms = self._latency_ms(segment, closed_ns)
+            judgement = self._judge.close(message, thin=message.late and self._budget.adaptive)
+            self._end_ns = max(self._end_ns, message.segment.end_ns)
+            if judgement is not None:
+                hop = self._hop(judgement, message.at_ns)
+        self._busy_ns += self._clock.now_ns() - before_ns
+        if hop is not None:
+            yield hop
+            yield from self._adapted()
+
+    def _hop(self, judgement: Judgement, closed_ns: int) -> Hop:
+        self._count(judgement.step)
+        latency_ms = self._latency_ms(judgement.segment, closed_ns)
         self._latencies.add(latency_ms)
         self._hops += 1
-        record = HopRecord(
-            hop=hop,
-            segment=segment,
-            scores=scores,
-            label=label,
-            confidence=confidence,
+        return Hop(
+            hop=judgement.hop,
+            segment=judgement.segment,
+            scores=judgement.scores,
+            label=judgement.label,
+            confidence=judgement.confidence,
             latency_ms=latency_ms,
-            skipped=self._mailbox.skipped,
+            skipped=self._queue.skipped,
             dropped=self._source.dropped,
             skew_ms=self._source.skew_ms,
             drift_ppm=self._source.drift_ppm,
-            frames_per_segment=self._effort.slots,
-            settled=step.settled,
-            events=step.events,
-            audio_level_dbfs=level_dbfs(segment),
+            frames_per_segment=self._budget.frames_per_segment,
+            settled=judgement.step.settled,
+            events=judgement.step.events,
+            audio_level_dbfs=level_dbfs(judgement.segment.audio) if judgement.segment.sound else -120.0,
         )
-        for sink in self._sinks:
-            sink.hop(record)
 
     def _latency_ms(self, segment: Segment, closed_ns: int) -> float:
         """Segment end → now; a recording has no present, so there it counts from when its data was out."""
@@ -212,19 +319,17 @@ class Pipeline:
         latency_ns = self._clock.now_ns() - closed_ns if stream_ns is None else stream_ns - segment.end_ns
         return max(0.0, latency_ns / 1e6)
 
-    def _adapt(self) -> None:
+    def _adapted(self) -> Iterator[Status]:
         """Fewer pictures when a live stream is too much, more again when there is room; skips are told."""
-        if self._mailbox.skipped > self._skips_told:
-            count, self._skips_told = self._mailbox.skipped - self._skips_told, self._mailbox.skipped
+        if self._queue.skipped > self._skips_told:
+            count, self._skips_told = self._queue.skipped - self._skips_told, self._queue.skipped
             many = "1 answer" if count == 1 else f"{count} answers"
-            self._tell(Status("machine", "late", f"{many} skipped: the networks take too long", self._end_ns))
-        if (slots := self._effort.after_hop(self._busy_ns, self._clock.now_ns())) is not None:
-            self.reader.slots = slots
-            self._tell(Status("machine", "effort", f"{slots} pictures a second", self._end_ns))
-
-    def _tell(self, status: Status) -> None:
-        for sink in self._sinks:
-            sink.status(status)
+            yield Status("machine", "late", f"{many} skipped: the networks take too long", self._end_ns)
+        before = self._budget.frames_per_segment
+        if (frames := self._budget.after_hop(self._busy_ns, self._clock.now_ns())) is not None:
+            self._reader.frames_per_segment = frames
+            reason = f"{frames} pictures a second"
+            yield Status("machine", "effort", reason, self._end_ns, "info" if frames > before else "warning")
 
     def _count(self, step: DecoderStep) -> None:
         for event in step.events:
@@ -232,13 +337,13 @@ class Pipeline:
 
     def _summary(self, reason: str, began_ns: int) -> StreamEnd:
         end_s = self._end_ns / NS_PER_S
-        step = self._decoder.finish(end_s)
+        step = self._judge.decoder.finish(end_s)
         self._count(step)
         spent_ns = self._busy_ns if self._options.paced else self._clock.now_ns() - began_ns
         return StreamEnd(
             seconds=end_s,
             hops=self._hops,
-            skipped=self._mailbox.skipped,
+            skipped=self._queue.skipped,
             dropped=self._source.dropped,
             events=self._events,
             real_time_factor=spent_ns / self._end_ns if self._end_ns else 0.0,
@@ -249,10 +354,6 @@ class Pipeline:
             last_events=step.events,
         )
 
-
-def level_dbfs(segment: Segment) -> float:
-    """Root-mean-square level of a segment's sound, dB below full scale; -120 is silence."""
-    if not segment.sound:
-        return -120.0
-    rms = float(np.sqrt(np.mean(np.square(segment.audio, dtype=np.float64))))
-    return max(-120.0, 20 * float(np.log10(max(rms, 1e-6))))
+    def _raise_if_lost(self) -> None:
+        if self._lost:
+            raise SourceError(f"{self._source.info.name}: {self._lost}")

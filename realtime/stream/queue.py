@@ -13,21 +13,10 @@ import threading
 from collections import deque
 from dataclasses import dataclass, replace
 
-from ..messages import EndOfStream, Status
-from .cutter import Chosen, Closed
+from ..messages import ClosedSegment, EndOfStream, SelectedFrame, Severity, State, Status
 
 CAPACITY = 48
 """Messages a recording's reader may be ahead: about three seconds of pictures, 7 MB."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stamped:
-    """A closed segment and the instant (`Clock.now_ns`) at which it closed."""
-
-    closed: Closed
-    at_ns: int
-    late: bool = False
-    """Whether pictures chosen for it had not been taken yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +26,10 @@ class Failed:
     error: BaseException
 
 
-Message = Chosen | Stamped | Status | EndOfStream | Failed
+Message = SelectedFrame | ClosedSegment | Status | EndOfStream | Failed
 
 
-class Mailbox:
+class SegmentQueue:
     """One reader puts, one worker takes."""
 
     def __init__(self, *, live: bool, capacity: int = CAPACITY) -> None:
@@ -61,7 +50,7 @@ class Mailbox:
         """Append; a recording's reader waits for room, a live one makes room."""
         with self._changed:
             if self._live:
-                if isinstance(message, Stamped):
+                if isinstance(message, ClosedSegment):
                     self._make_room()
             else:
                 while len(self._queue) >= self._capacity and not self._closed:
@@ -78,7 +67,7 @@ class Mailbox:
             if not self._queue:
                 return None
             message = self._queue.popleft()
-            if self._live and isinstance(message, Chosen):
+            if self._live and isinstance(message, SelectedFrame):
                 message = self._closed_already(message)
             self._begun = max(self._begun, _key(message))
             self._changed.notify_all()
@@ -91,17 +80,17 @@ class Mailbox:
             self._queue.clear()
             self._changed.notify_all()
 
-    def _closed_already(self, chosen: Chosen) -> Message:
+    def _closed_already(self, chosen: SelectedFrame) -> Message:
         """The picture; or its segment, if that waits closed already, in place of all pictures left."""
         for waiting in self._queue:
-            if isinstance(waiting, Stamped) and waiting.closed.key == chosen.key:
+            if isinstance(waiting, ClosedSegment) and waiting.key == chosen.key:
                 self._queue = deque(m for m in self._queue if _key(m) != chosen.key)
                 return replace(waiting, late=True)
         return chosen
 
     def _make_room(self) -> None:
         """Take out what waits; what the worker has begun with is in flight and stays."""
-        waiting = [m.closed.key for m in self._queue if isinstance(m, Stamped)]
+        waiting = [m.key for m in self._queue if isinstance(m, ClosedSegment)]
         for key in waiting:
             if key > self._begun:
                 self._queue = deque(m for m in self._queue if _key(m) != key)
@@ -110,24 +99,28 @@ class Mailbox:
 
 def _key(message: Message) -> int:
     """The segment a message belongs to; -1 for none."""
-    if isinstance(message, Stamped):
-        return message.closed.key
-    return message.key if isinstance(message, Chosen) else -1
+    return message.key if isinstance(message, SelectedFrame | ClosedSegment) else -1
 
 
-class Reports:
-    """What sinks have to say, from any thread, on its way to all of them; keeps the newest 64."""
+class StatusQueue:
+    """What outputs and networks have to say, from any thread, on its way to everybody; keeps the newest 64.
+
+    It is the `Report` that they are built with. The instant is filled in by the loop that takes them out.
+    """
 
     def __init__(self) -> None:
         self._waiting: deque[Status] = deque(maxlen=64)
 
-    def __call__(self, status: Status) -> None:
+    def __call__(self, device: str, state: State, reason: str, severity: Severity | None = None) -> None:
         """Say something; never blocks."""
-        self._waiting.append(status)
+        if severity is None:
+            self._waiting.append(Status(device, state, reason, 0))
+        else:
+            self._waiting.append(Status(device, state, reason, 0, severity))
 
-    def take(self) -> list[Status]:
-        """What was said since the last call."""
+    def take(self, t_ns: int) -> list[Status]:
+        """What was said since the last call, as of stream time `t_ns`."""
         said = []
         while self._waiting:
-            said.append(self._waiting.popleft())
+            said.append(replace(self._waiting.popleft(), t_ns=t_ns))
         return said

@@ -1,7 +1,7 @@
 """The reader thread: what a source gives is cut into segments and put before the networks.
 
     source ──▶ number guard ──▶ sinks that want media
-                           └──▶ cutter ──▶ mailbox
+                           └──▶ cutter ──▶ queue
 
 It never runs a network and never waits for one: a slow machine must not look like a lost camera.
 """
@@ -13,12 +13,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ..clock import NS_PER_S, Clock
-from ..messages import EndOfStream, Status, TimedAudio
-from ..sinks.base import MediaSink
+from ..messages import ClosedSegment, EndOfStream, State, Status, TimedAudio
+from ..sinks.base import Sink
 from ..sources.base import Item, Source
 from ..sources.detectors import NumberGuard
-from .cutter import Chosen, Cut, Cutter
-from .queue import Failed, Mailbox, Stamped
+from .cutter import Cut, Cutter
+from .queue import Failed, SegmentQueue
 
 _READ_TIMEOUT_S = 0.05
 _JOIN_TIMEOUT_S = 5.0
@@ -29,8 +29,7 @@ class Reader:
 
     Args:
         source: open already; `close` closes it.
-        mailbox: where pictures, segments, states and the end go; what goes wrong goes there, too.
-        media: sinks that are given pictures and sound as they come.
+        queue: where pictures, segments, states and the end go; what goes wrong goes there, too.
         clock: what closed segments are stamped with.
         hop_s: grid of the segments.
         duration_s: end a live stream after so long.
@@ -40,17 +39,19 @@ class Reader:
     def __init__(
         self,
         source: Source,
-        mailbox: Mailbox,
-        media: Sequence[MediaSink],
+        queue: SegmentQueue,
         clock: Clock,
         *,
         hop_s: float,
         duration_s: float | None,
     ) -> None:
-        self._source, self._mailbox, self._media, self._clock = source, mailbox, media, clock
+        self._source, self._queue, self._clock = source, queue, clock
+        self.media: Sequence[Sink] = ()
+        """Sinks that are given pictures and sound as they come; set before `start`."""
         info = source.info
         self._cutter = Cutter(live=info.live, video=bool(info.video), audio=bool(info.audio), hop_s=hop_s)
         self._limit_ns = round(duration_s * NS_PER_S) if info.live and duration_s is not None else None
+        # Our own sources guard the sound before they resample it; one from outside may not.
         self._guard = NumberGuard()
         self._dropped_told = 0
         self._stop = threading.Event()
@@ -62,13 +63,13 @@ class Reader:
         return self._cutter.closed_to_ns
 
     @property
-    def slots(self) -> int:
+    def frames_per_segment(self) -> int:
         """Pictures per segment, from the next one on."""
-        return self._cutter.slots
+        return self._cutter.frames_per_segment
 
-    @slots.setter
-    def slots(self, count: int) -> None:
-        self._cutter.slots = count
+    @frames_per_segment.setter
+    def frames_per_segment(self, count: int) -> None:
+        self._cutter.frames_per_segment = count
 
     def start(self) -> None:
         """Begin to read."""
@@ -79,9 +80,9 @@ class Reader:
         self._stop.set()
 
     def close(self) -> None:
-        """Stop, close mailbox and source, and wait for the thread."""
+        """Stop, close queue and source, and wait for the thread."""
         self.stop()
-        self._mailbox.close()
+        self._queue.close()
         self._source.close()
         if self._thread.ident is not None:
             self._thread.join(_JOIN_TIMEOUT_S)
@@ -98,21 +99,21 @@ class Reader:
                 if now_ns is not None:
                     self._forward(self._cutter.advance(now_ns))
                     if self._limit_ns is not None and self._cutter.closed_to_ns >= self._limit_ns:
-                        self._mailbox.put(EndOfStream(self._limit_ns, "end of --duration"))
+                        self._queue.put(EndOfStream(self._limit_ns, "end of --duration"))
                         return
         except BaseException as error:
-            self._mailbox.put(Failed(error))
+            self._queue.put(Failed(error))
 
     def _take(self, item: Item) -> None:
         if isinstance(item, EndOfStream):
             self._forward(self._cutter.finish(item.t_ns))
-            self._mailbox.put(item)
+            self._queue.put(item)
         elif isinstance(item, Status):
-            self._mailbox.put(item)
+            self._queue.put(item)
         else:
             if isinstance(item, TimedAudio):
                 item = self._guarded(item)
-            for sink in self._media:
+            for sink in self.media:
                 sink.media(item)
             dropped = self._source.dropped
             self._cutter.note_dropped(dropped - self._dropped_told)
@@ -123,10 +124,12 @@ class Reader:
         """With silence for samples that are no numbers; when that begins and ends is told."""
         samples, damage = self._guard.clean(sound.samples)
         if damage is not None:
-            state = "damaged" if self._guard.damaged else "running"
-            self._mailbox.put(Status("sound", state, damage, self._cutter.closed_to_ns))
+            state: State = "damaged" if self._guard.damaged else "running"
+            self._queue.put(Status("sound", state, damage, self._cutter.closed_to_ns))
         return replace(sound, samples=samples)
 
     def _forward(self, cuts: Sequence[Cut]) -> None:
         for cut in cuts:
-            self._mailbox.put(cut if isinstance(cut, Chosen) else Stamped(cut, self._clock.now_ns()))
+            if isinstance(cut, ClosedSegment):
+                cut = replace(cut, at_ns=self._clock.now_ns())
+            self._queue.put(cut)

@@ -19,7 +19,7 @@ from ...model.errors import BackendError, first_line
 from ...model.profiles import Profile
 from ...model.runtime.base import Engine, EngineInfo, HeadOutput
 from ..clock import NS_PER_S, Clock
-from ..messages import Status
+from ..sinks.base import Report
 
 LIMIT = 3
 WITHIN_S = 3600.0
@@ -28,7 +28,7 @@ WITHIN_S = 3600.0
 Result = TypeVar("Result")
 
 
-class RevivedEngine:
+class RestartingEngine:
     """An `Engine` that reopens the runtime behind it when a call fails.
 
     Args:
@@ -39,9 +39,7 @@ class RevivedEngine:
 
     """
 
-    def __init__(
-        self, engine: Engine, reopen: Callable[[], Engine], report: Callable[[Status], None], clock: Clock
-    ) -> None:
+    def __init__(self, engine: Engine, reopen: Callable[[], Engine], report: Report, clock: Clock) -> None:
         self._engine: Engine | None = engine
         self._reopen, self._report, self._clock = reopen, report, clock
         self._failures: deque[int] = deque(maxlen=LIMIT + 1)
@@ -50,11 +48,11 @@ class RevivedEngine:
         """Of the runtime that is open, or was last."""
 
     def visual(self, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """See `Engine.visual`."""
+        """Features of pictures, as of the runtime behind it."""
         return self._call(lambda engine: _finite(engine.visual(frames)))
 
     def audio(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
-        """See `Engine.audio`."""
+        """Features of sound, as of the runtime behind it."""
         return self._call(lambda engine: _finite(engine.audio(samples)))
 
     def head(
@@ -64,7 +62,7 @@ class RevivedEngine:
         visual_mask: NDArray[np.bool_],
         audio_mask: NDArray[np.bool_],
     ) -> HeadOutput:
-        """See `Engine.head`."""
+        """The look at a window, as of the runtime behind it."""
 
         def judge(engine: Engine) -> HeadOutput:
             out = engine.head(visual, audio, visual_mask, audio_mask)
@@ -73,11 +71,11 @@ class RevivedEngine:
         return self._call(judge)
 
     def warm_up(self) -> None:
-        """See `Engine.warm_up`."""
+        """Run once, so that the first answer is not late."""
         self._call(lambda engine: engine.warm_up())
 
     def close(self) -> None:
-        """See `Engine.close`."""
+        """Close the runtime behind it."""
         engine, self._engine = self._engine, None
         if engine is not None:
             engine.close()
@@ -95,7 +93,7 @@ class RevivedEngine:
             self._engine = self._reopen()
             self.info = self._engine.info
             running = f"{self.info.backend} {self.info.precision} on {self.info.device}"
-            self._report(Status("networks", "running", f"opened again: {running}", 0))
+            self._report("networks", "running", f"opened again: {running}")
         return self._engine
 
     def _count(self, error: Exception) -> None:
@@ -114,15 +112,13 @@ class RevivedEngine:
                 f"{reason}; {LIMIT + 1} failures within {WITHIN_S / 60:.0f} minutes; "
                 "try another --backend, and see `avel doctor`"
             ) from error
-        self._report(Status("networks", "recovering", f"{reason}; opening them again", 0))
+        self._report("networks", "recovering", f"{reason}; opening them again")
         failed, self._engine = self._engine, None
         if failed is not None:
             try:
                 failed.close()
             except Exception as second:  # what is broken may not close, either
-                self._report(
-                    Status("networks", "recovering", f"closing failed, too: {first_line(second)}", 0)
-                )
+                self._report("networks", "recovering", f"closing failed, too: {first_line(second)}")
         if (again := len(self._failures) - 2) >= 0:  # the first time at once; a driver may need a moment
             self._clock.wait_until(now_ns + 2**again * NS_PER_S)
 

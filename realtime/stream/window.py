@@ -26,7 +26,7 @@ def softmax(logits: NDArray[np.float32], _length: int = 0) -> NDArray[np.float32
     return result
 
 
-class Localizer:
+class Window:
     """The window of up to ten segments and the head that looks at it."""
 
     def __init__(self, engine: Engine, calibrate: Calibrate = softmax) -> None:

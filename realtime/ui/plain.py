@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TextIO
 
 from ..errors import OutputError
-from ..messages import Event, HopRecord, Status, StreamEnd, StreamStart
+from ..messages import Event, Hop, Status, StreamEnd, StreamStart
+from ..sinks.base import Sink
 from .theme import clock_text
 
 
-class PlainLines:
-    """A `Sink` that writes one line when an event begins, changes or ends, or a device changes state.
+class PlainLines(Sink):
+    """A sink that writes one line when an event begins, changes or ends, or a device changes state.
 
     No colours, no control characters; every line is flushed, so that a pipe sees it at once.
     """
@@ -31,7 +32,7 @@ class PlainLines:
             f"{start.backend} {start.precision} on {start.device}{calibrated}"
         )
 
-    def hop(self, record: HopRecord) -> None:
+    def hop(self, record: Hop) -> None:
         """Say what changed; most hops change nothing."""
         for event in record.events:
             self._event(event)
@@ -65,7 +66,7 @@ class PlainLines:
                 return
 
     def _event(self, event: Event) -> None:
-        name = self._labels[event.label] if self._labels else str(event.label)
+        name = event.name or str(event.label)
         start, sure = clock_text(event.start_s), f"{event.confidence:.2f}"
         if event.kind == "start":
             self._line(f"{start} {name} begins ({sure})")

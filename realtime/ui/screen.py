@@ -6,19 +6,19 @@ never holds up the loop. It draws at most ten times a second, and only when some
 
 from __future__ import annotations
 
-import math
 import sys
 import threading
 
-import numpy as np
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.control import Control
 from rich.live import Live
 from rich.segment import Segment
 
+from ...model.level import level_dbfs
 from ..clock import NS_PER_S, Clock, SystemClock
 from ..errors import OutputError
-from ..messages import HopRecord, Status, StreamEnd, StreamStart, TimedAudio, TimedFrame
+from ..messages import Hop, Status, StreamEnd, StreamStart, TimedAudio, TimedFrame
+from ..sinks.base import Sink
 from .layout import compose, meter_line
 from .state import ScreenState
 from .stderr import HeldStderr
@@ -42,8 +42,8 @@ def theme_for(console: Console) -> Theme:
     )
 
 
-class Screen:
-    """A `Sink` that shows the stream on a terminal and a summary when it is over.
+class Screen(Sink):
+    """A sink that shows the stream on a terminal and a summary when it is over.
 
     `threaded=False` draws nothing by itself: tests call `refresh`.
     """
@@ -97,7 +97,7 @@ class Screen:
             self.state.take_start(start)
         self._changed()
 
-    def hop(self, record: HopRecord) -> None:
+    def hop(self, record: Hop) -> None:
         """Show one more answer."""
         with self._lock:
             self.state.take_hop(record)
@@ -119,8 +119,7 @@ class Screen:
     def media(self, item: TimedFrame | TimedAudio) -> None:
         """Listen along, so that the sound meter moves between hops."""
         if isinstance(item, TimedAudio) and item.samples.size:
-            power = float(np.mean(np.square(item.samples, dtype=np.float64)))
-            self.level(max(-120.0, 10 * math.log10(max(power, 1e-12))))
+            self.level(level_dbfs(item.samples))
 
     def end(self, end: StreamEnd) -> None:
         """Take the last events and the totals; they are printed by `close`."""

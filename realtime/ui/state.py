@@ -13,7 +13,7 @@ import numpy as np
 
 from ..clock import NS_PER_S
 from ..events.ledger import EventSpan, Ledger
-from ..messages import Event, HopRecord, Settled, Status, StreamEnd, StreamStart
+from ..messages import Event, Hop, Settled, Status, StreamEnd, StreamStart
 
 CELLS = 10
 """Segments on the timeline."""
@@ -44,7 +44,7 @@ class ScreenState:
     def __init__(self) -> None:
         self.start: StreamStart | None = None
         self.end: StreamEnd | None = None
-        self.record: HopRecord | None = None
+        self.record: Hop | None = None
         self.cells: OrderedDict[int, Cell] = OrderedDict()
         self.ledger = Ledger(RECENT)
         self.retracted: deque[EventSpan] = deque(maxlen=RECENT)
@@ -77,7 +77,7 @@ class ScreenState:
             name, _ = self.devices.popitem(last=False)
             self._told_s.pop(name, None)
 
-    def take_hop(self, record: HopRecord) -> None:
+    def take_hop(self, record: Hop) -> None:
         """One more answer."""
         self.record = record
         segment = record.segment
@@ -111,7 +111,7 @@ class ScreenState:
     def _segment_ns(self) -> int:
         return round((self.start.segment_s if self.start is not None else 1.0) * NS_PER_S)
 
-    def _provisional(self, record: HopRecord) -> None:
+    def _provisional(self, record: Hop) -> None:
         scores, segment = record.scores, record.segment
         for row in range(len(scores.probabilities)):
             index = scores.first_index + row

@@ -36,9 +36,9 @@ from avel_live.model.training.lite.recipe import PLAIN
 from avel_live.model.training.metrics import event_scores
 from avel_live.realtime.clock import SystemClock
 from avel_live.realtime.events import Decoder, DecoderConfig, Ledger
-from avel_live.realtime.messages import HopRecord, Scores, Status, StreamEnd, StreamStart
+from avel_live.realtime.messages import Scores
+from avel_live.realtime.recordings.labelled import hops
 from avel_live.realtime.sources.replay import Replay, ReplayOptions
-from avel_live.realtime.stream.loop import Pipeline
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
@@ -57,29 +57,6 @@ class Clip:
     looks: tuple[Scores, ...]
 
 
-class Looks:
-    """A sink that keeps the scores."""
-
-    def __init__(self) -> None:
-        self.scores: list[Scores] = []
-
-    def start(self, start: StreamStart) -> None:
-        pass
-
-    def hop(self, record: HopRecord) -> None:
-        if not record.segment.partial:
-            self.scores.append(record.scores)
-
-    def status(self, status: Status) -> None:
-        pass
-
-    def end(self, end: StreamEnd) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
-
-
 def read_clips(folder: Path, profile: str) -> list[Clip]:
     """Every labelled clip of the folder through the live loop."""
     engine = load_engine(EngineOptions(profile=profile))
@@ -91,15 +68,12 @@ def read_clips(folder: Path, profile: str) -> list[Clip]:
         clock = SystemClock()
         source = Replay(folder / row["file"], clock, ReplayOptions(speed=None))
         source.open()
-        sink = Looks()
-        info = engine.info
-        start = StreamStart("", info.profile, info.backend, info.precision, source.info, info.labels, 1.0)
-        Pipeline(source, engine, Decoder(), [sink], clock).run(start)
-        truth = np.full(len(sink.scores), BACKGROUND)
+        scores = [hop.scores for hop in hops(source, engine, clock) if not hop.segment.partial]
+        truth = np.full(len(scores), BACKGROUND)
         marked = [int(k) for k in row["segments_audible_and_visible"].split(",") if k.strip().isdigit()]
         if marked:
             truth[[k for k in marked if k < len(truth)]] = label_index(row["class"])
-        clips.append(Clip(row["file"], truth, tuple(sink.scores)))
+        clips.append(Clip(row["file"], truth, tuple(scores)))
     engine.close()
     return clips
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from avel_live.model.backbones.audio_concepts import CONCEPTS as HEARD
 from avel_live.model.backbones.visual_concepts import CONCEPTS as SEEN
-from avel_live.model.labels import BACKGROUND
+from avel_live.model.labels import BACKGROUND, LABELS
 from avel_live.model.runtime.base import EngineOptions
 from avel_live.model.runtime.select import load_engine
 from avel_live.realtime.clock import SystemClock
@@ -120,8 +120,8 @@ def main(folder: Path, yamnet: Path) -> None:
         tuned, held = peer(lite, scores)
         row(name, "these clips", tuned)
         row("", "leave one out", held)
-    row("lite", "none", [decode(c, 2, BACKGROUND) for c in lite], spans=True)
-    row("lite-yamnet", "none", [decode(c, 2, BACKGROUND) for c in yam], spans=True)
+    row("lite", "none", [decode(c, 2, LABELS) for c in lite], spans=True)
+    row("lite-yamnet", "none", [decode(c, 2, LABELS) for c in yam], spans=True)
     Console(width=150).print(table)
 
 

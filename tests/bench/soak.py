@@ -30,13 +30,12 @@ from pathlib import Path
 
 from avel_live.model.runtime.base import Engine, EngineOptions
 from avel_live.model.runtime.select import load_engine
-from avel_live.realtime.config.schema import LogOptions
 from avel_live.realtime.events import Decoder, DecoderConfig
 from avel_live.realtime.messages import StreamStart
-from avel_live.realtime.session.outputs import log_sinks
-from avel_live.realtime.sinks.base import Sink
-from avel_live.realtime.stream.loop import Pipeline, PipelineOptions
-from avel_live.realtime.stream.queue import Reports
+from avel_live.realtime.sinks.base import About
+from avel_live.realtime.sinks.log import LogOptions
+from avel_live.realtime.stream.loop import Stream, StreamOptions
+from avel_live.realtime.stream.queue import StatusQueue
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
@@ -50,31 +49,30 @@ def run(
     """Stream for so long; what was measured on the way."""
     source = Simulated(clock, material, frames, seen)
     watch = Watch(source.answer)
-    reports = Reports()
+    reports = StatusQueue()
     with tempfile.TemporaryDirectory() as folder:
         logs = LogOptions(
             jsonl=Path(folder) / "log.jsonl", csv=Path(folder) / "events.csv", rotate_mb=1, keep_files=3
         )
-        sinks: list[Sink] = [*log_sinks(logs, reports, live=True), watch]
+        log = logs.build(About("soak", True, reports, clock))
+        assert log is not None
         source.open()
-        pipeline = Pipeline(
+        info = engine.info
+        start = StreamStart("soak", info.profile, info.backend, info.precision, source.info, info.labels, 1.0)
+        stream = Stream(
             source,
             engine,
-            Decoder(DecoderConfig(num_classes=len(engine.info.labels))),
-            sinks,
+            Decoder(DecoderConfig(labels=info.labels)),
+            start,
             clock,
-            PipelineOptions(frames=frames, duration_s=seconds),
+            StreamOptions(frames_per_segment=frames, duration_s=seconds),
             reports=reports,
         )
-        source.pipeline = pipeline
-        info = engine.info
+        source.stream = stream
         try:
-            pipeline.run(
-                StreamStart("soak", info.profile, info.backend, info.precision, source.info, info.labels, 1.0)
-            )
+            stream.run(log, watch)
         finally:
-            for sink in sinks:
-                sink.close()
+            log.close()
     return watch.found
 
 

@@ -8,7 +8,7 @@ import pytest
 from avel_live.realtime.clock import SystemClock
 from avel_live.realtime.events import Decoder
 from avel_live.realtime.messages import EndOfStream
-from avel_live.realtime.stream.loop import Pipeline
+from avel_live.realtime.stream.loop import Stream
 from support.loop import NS, Collector, ScriptedSource, ToyEngine, a_start, steady
 
 YEAR_S = 365 * 86_400.0
@@ -20,7 +20,7 @@ def test_a_wall_clock_that_is_set_changes_no_instant(monkeypatch: pytest.MonkeyP
 
     def play() -> Collector:
         source, sink = ScriptedSource(steady(6), live=False, end=EndOfStream(6 * NS)), Collector()
-        Pipeline(source, ToyEngine(), Decoder(), [sink], SystemClock()).run(a_start(source))  # type: ignore[arg-type]
+        Stream(source, ToyEngine(), Decoder(), a_start(source), SystemClock()).run(sink)  # type: ignore[arg-type]
         return sink
 
     before = play()

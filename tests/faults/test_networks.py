@@ -14,9 +14,9 @@ from avel_live.model.errors import BackendError
 from avel_live.realtime.clock import ManualClock
 from avel_live.realtime.events import Decoder
 from avel_live.realtime.messages import EndOfStream
-from avel_live.realtime.stream.loop import Pipeline
-from avel_live.realtime.stream.queue import Reports
-from avel_live.realtime.stream.restarting import LIMIT, WITHIN_S, RevivedEngine
+from avel_live.realtime.stream.loop import Stream
+from avel_live.realtime.stream.queue import StatusQueue
+from avel_live.realtime.stream.restarting import LIMIT, WITHIN_S, RestartingEngine
 from support.loop import NS, Collector, ScriptedSource, ToyEngine, a_start, steady
 
 SECONDS = 8
@@ -42,9 +42,9 @@ class Failing(ToyEngine):
         self.closed = True
 
 
-def play(engine: object, reports: Reports) -> Collector:
+def play(engine: object, reports: StatusQueue) -> Collector:
     source, sink = ScriptedSource(steady(SECONDS), live=False, end=EndOfStream(SECONDS * NS)), Collector()
-    Pipeline(source, engine, Decoder(), [sink], ManualClock(), reports=reports).run(a_start(source))  # type: ignore[arg-type]
+    Stream(source, engine, Decoder(), a_start(source), ManualClock(), reports=reports).run(sink)  # type: ignore[arg-type]
     return sink
 
 
@@ -65,9 +65,9 @@ def test_a_failing_runtime_is_opened_again_and_no_second_is_lost(network: str, f
         opened.append(Failing(network, FAILURES[failure], {3}, calls))
         return opened[-1]
 
-    reports = Reports()
-    got = play(RevivedEngine(another(), another, reports, ManualClock()), reports)  # type: ignore[arg-type]
-    undisturbed = play(ToyEngine(), Reports())
+    reports = StatusQueue()
+    got = play(RestartingEngine(another(), another, reports, ManualClock()), reports)  # type: ignore[arg-type]
+    undisturbed = play(ToyEngine(), StatusQueue())
     assert [hop.segment.index for hop in got.hops] == list(range(SECONDS))
     for one, other in zip(got.hops, undisturbed.hops, strict=True):
         np.testing.assert_array_equal(one.scores.logits, other.scores.logits)
@@ -84,8 +84,8 @@ def test_an_answer_that_is_no_number_is_a_failure() -> None:
             out.logits[-1, 0] = np.nan
             return out
 
-    reports = Reports()
-    got = play(RevivedEngine(Overflowing(), ToyEngine, reports, ManualClock()), reports)
+    reports = StatusQueue()
+    got = play(RestartingEngine(Overflowing(), ToyEngine, reports, ManualClock()), reports)
     assert all(np.isfinite(hop.scores.logits).all() for hop in got.hops)
     assert "no number" in got.statuses[0].reason
 
@@ -96,7 +96,7 @@ def test_a_runtime_that_keeps_failing_is_an_error_after_growing_pauses() -> None
     def another() -> Failing:
         return Failing("audio", FAILURES["GPU lost"], set(range(1000)), calls)
 
-    engine = RevivedEngine(another(), another, lambda _: None, clock)  # type: ignore[arg-type]
+    engine = RestartingEngine(another(), another, lambda *_: None, clock)  # type: ignore[arg-type]
     with pytest.raises(BackendError, match=r"CUDA error.*4 failures within 60 minutes.*--backend"):
         engine.audio(np.zeros(16_000, np.float32))
     assert len(calls) == LIMIT + 1
@@ -109,7 +109,7 @@ def test_a_failure_now_and_then_is_no_reason_to_stop() -> None:
     def another() -> Failing:
         return Failing("audio", FAILURES["backend raises"], set(range(0, 40, 2)), calls)
 
-    engine = RevivedEngine(another(), another, lambda _: None, clock)  # type: ignore[arg-type]
+    engine = RestartingEngine(another(), another, lambda *_: None, clock)  # type: ignore[arg-type]
     for _ in range(20):
         engine.audio(np.zeros(16_000, np.float32))
         clock.advance(WITHIN_S / LIMIT)
@@ -123,7 +123,7 @@ def test_a_runtime_that_can_not_be_opened_again_is_tried_as_often() -> None:
         tries.append(1)
         raise BackendError("no CUDA device")
 
-    engine = RevivedEngine(Failing("audio", FAILURES["GPU lost"], {0}, []), gone, lambda _: None, clock)  # type: ignore[arg-type]
+    engine = RestartingEngine(Failing("audio", FAILURES["GPU lost"], {0}, []), gone, lambda *_: None, clock)  # type: ignore[arg-type]
     with pytest.raises(BackendError, match="no CUDA device"):
         engine.audio(np.zeros(16_000, np.float32))
     assert len(tries) == LIMIT

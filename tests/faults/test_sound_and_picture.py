@@ -10,7 +10,7 @@ from avel_live.realtime.clock import ManualClock
 from avel_live.realtime.events import Decoder
 from avel_live.realtime.messages import EndOfStream, TimedAudio, TimedFrame
 from avel_live.realtime.sources.detectors import ClippingDetector, NumberGuard
-from avel_live.realtime.stream.loop import Pipeline
+from avel_live.realtime.stream.loop import Stream
 from support.loop import NS, Collector, ScriptedSource, ToyEngine, a_start, steady
 
 RATE = 16_000
@@ -18,7 +18,7 @@ RATE = 16_000
 
 def play(items: list[TimedFrame | TimedAudio], seconds: int) -> Collector:
     source, sink = ScriptedSource(items, live=False, end=EndOfStream(seconds * NS)), Collector()
-    Pipeline(source, ToyEngine(), Decoder(), [sink], ManualClock()).run(a_start(source))  # type: ignore[arg-type]
+    Stream(source, ToyEngine(), Decoder(), a_start(source), ManualClock()).run(sink)  # type: ignore[arg-type]
     return sink
 
 

@@ -47,7 +47,7 @@ def told(path: Path, backend: str, precision: str) -> Told:
     """What one runtime says; engines are kept, since loading them is slow."""
     engine = _engine(backend, precision)
     scores = recording(path, engine, SystemClock())
-    posteriors = settled(scores, softmax, DecoderConfig(num_classes=len(engine.info.labels)))
+    posteriors = settled(scores, softmax, DecoderConfig(labels=engine.info.labels))
     return Told(np.concatenate([softmax(s.logits) for s in scores]), posteriors.argmax(axis=1))
 
 

@@ -26,7 +26,7 @@ from avel_live.calibration.thresholds import Rules
 from avel_live.model.checkpoint import save_checkpoint
 from avel_live.model.labels import LABELS
 from avel_live.model.runtime.base import EngineInfo
-from avel_live.realtime.commands import live, main
+from avel_live.realtime.commands import main
 from avel_live.realtime.commands.calibrate import features as collect_features
 from avel_live.realtime.commands.calibrate import sync
 from avel_live.realtime.commands.calibrate.features import window_scores
@@ -37,6 +37,7 @@ from avel_live.realtime.errors import ModelFileError, UsageError
 from avel_live.realtime.events.config import DecoderConfig
 from avel_live.realtime.messages import SourceInfo, TimedAudio
 from avel_live.realtime.recordings.labelled import read_manifest, settled
+from avel_live.realtime.session import open as open_
 from avel_live.realtime.session.calibration import apply_calibration, camera_delay_ms, devices_of, under_flags
 from avel_live.realtime.sources.picture import timed_frame
 from avel_live.realtime.stream.window import softmax as raw_softmax
@@ -67,7 +68,7 @@ class Toy(ToyEngine):
 @pytest.fixture
 def toy(monkeypatch):
     """The real pipeline on networks that cost nothing: loud is Bark, bright is an aircraft."""
-    monkeypatch.setattr(live, "make_engine", lambda *_: Toy())
+    monkeypatch.setattr(open_, "make_engine", lambda *_: Toy())
 
 
 def avel(*words: object) -> int:
@@ -403,7 +404,7 @@ def test_flags_stand_above_calibrated_thresholds():
 
 def test_measured_offset_reaches_the_timeline(monkeypatch):
     from avel_live.calibration.files import device_path
-    from avel_live.realtime.session.open import live_options
+    from avel_live.realtime.session.sources import live_options
     from avel_live.realtime.sources import portaudio
 
     pair = Devices(camera="0", microphone="USB Audio")

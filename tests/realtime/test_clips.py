@@ -12,16 +12,19 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from avel_live.model.labels import LABELS
 from avel_live.realtime.clock import NS_PER_S, SystemClock
 from avel_live.realtime.errors import OutputError, UsageError
-from avel_live.realtime.messages import EndOfStream, Event, Status, TimedAudio, TimedFrame
-from avel_live.realtime.sinks.base import MediaSink
+from avel_live.realtime.messages import EndOfStream, Event, TimedAudio, TimedFrame
+from avel_live.realtime.sinks.base import wants_media
+from avel_live.realtime.sinks.clips import ClipOptions
 from avel_live.realtime.sinks.clips.codec import AudioEncoder, Packet
 from avel_live.realtime.sinks.clips.ring import ClipRing
-from avel_live.realtime.sinks.clips.sink import ClipSettings, ClipSink
+from avel_live.realtime.sinks.clips.sink import ClipSink
 from avel_live.realtime.sinks.clips.store import Budget, ClipStore
 from avel_live.realtime.sinks.overlay import with_attention
 from avel_live.realtime.sources.replay import Replay, ReplayOptions
+from support.about import Said, about
 from support.media import make_clip
 from support.peers import eventually, program
 from support.stream import make_start, make_stream
@@ -33,13 +36,14 @@ def record_file(
     path: Path,
     folder: Path,
     events: dict[int, tuple[Event, ...]],
-    said: list[Status],
+    said: Said,
     wall_clock: float | None = None,
     **settings: object,
 ) -> ClipSink:
     """Replay a file through the recorder; `events[k]` are decided at the end of second k."""
-    sink = ClipSink(ClipSettings(folder, **settings), said.append)  # type: ignore[arg-type]
-    assert isinstance(sink, MediaSink)
+    name = str(settings.pop("name", "avel"))
+    sink = ClipSink(ClipOptions(folder, **settings), about(said, name=name))  # type: ignore[arg-type]
+    assert wants_media(sink)
     source = Replay(path, SystemClock(), ReplayOptions(speed=None, originals=True))
     source.open()
     sink.start(make_start(source=source.info, wall_clock=wall_clock))
@@ -62,11 +66,11 @@ def record_file(
 
 
 def started(start_s: float, id_: int = 0, label: int = BARK) -> Event:
-    return Event("start", id_, label, start_s, None, 0.8)
+    return Event("start", id_, label, start_s, None, 0.8, LABELS[label])
 
 
 def ended(start_s: float, end_s: float, id_: int = 0, label: int = BARK) -> Event:
-    return Event("end", id_, label, start_s, end_s, 0.9)
+    return Event("end", id_, label, start_s, end_s, 0.9, LABELS[label])
 
 
 def flashes_and_beeps(path: Path) -> tuple[list[float], list[float]]:
@@ -95,7 +99,7 @@ def flashes_and_beeps(path: Path) -> tuple[list[float], list[float]]:
 def test_a_clip_is_in_step_and_where_it_belongs(tmp_path: Path, fps: float, size: tuple[int, int]) -> None:
     ffprobe = program("ffprobe", "ffmpeg")
     source = make_clip(tmp_path / "long.mp4", seconds=14.0, fps=fps, size=size)
-    said: list[Status] = []
+    said = Said()
     out = tmp_path / "clips"
     events = {8: (started(6.0),), 11: (ended(6.0, 8.0),)}
     sink = record_file(source, out, events, said, max_fps=30.0)
@@ -143,7 +147,7 @@ def test_events_that_touch_share_a_clip_and_retracted_ones_leave_none(tmp_path: 
     source = make_clip(tmp_path / "long.mp4", seconds=30.0, fps=10.0)
     events = {
         3: (started(2.0, 0),),
-        4: (Event("retract", 0, BARK, 2.0, None, 0.3),),
+        4: (Event("retract", 0, BARK, 2.0, None, 0.3, LABELS[BARK]),),
         8: (started(8.0, 1),),
         9: (started(9.0, 2, label=5),),
         11: (ended(8.0, 10.0, 1),),
@@ -152,7 +156,7 @@ def test_events_that_touch_share_a_clip_and_retracted_ones_leave_none(tmp_path: 
         16: (ended(14.0, 15.0, 3),),
         28: (started(27.0, 4),),
     }
-    said: list[Status] = []
+    said = Said()
     sink = record_file(source, tmp_path / "clips", events, said, pre_s=1.0, post_s=2.0)
     assert said == []
     assert sink.written == 3
@@ -166,7 +170,7 @@ def test_events_that_touch_share_a_clip_and_retracted_ones_leave_none(tmp_path: 
 
 def test_an_event_without_end_is_cut_off_and_the_ring_stays_bounded(tmp_path: Path) -> None:
     source = make_clip(tmp_path / "long.mp4", seconds=30.0, fps=10.0)
-    said: list[Status] = []
+    said = Said()
     sink = record_file(source, tmp_path / "clips", {4: (started(4.0),)}, said, max_s=8.0)
     (note,) = [json.loads(p.read_text()) for p in (tmp_path / "clips").glob("*.json")]
     assert note["truncated"]
@@ -179,7 +183,7 @@ def test_an_event_without_end_is_cut_off_and_the_ring_stays_bounded(tmp_path: Pa
 def test_a_clip_of_one_sense_only(tmp_path: Path, missing: str) -> None:
     suffix = ".wav" if missing == "video" else ".mp4"
     source = make_clip(tmp_path / f"one{suffix}", seconds=10.0, **{missing: False})
-    sink = ClipSink(ClipSettings(tmp_path / "clips"), [].append)
+    sink = ClipSink(ClipOptions(tmp_path / "clips"), about())
     replay = Replay(source, SystemClock(), ReplayOptions(speed=None, originals=True))
     replay.open()
     sink.start(make_start(source=replay.info))
@@ -199,8 +203,8 @@ def test_a_clip_of_one_sense_only(tmp_path: Path, missing: str) -> None:
 
 
 def test_a_live_stream_is_named_by_the_wall_clock_and_never_waits(tmp_path: Path) -> None:
-    said: list[Status] = []
-    sink = ClipSink(ClipSettings(tmp_path, name="Front door"), said.append)
+    said = Said()
+    sink = ClipSink(ClipOptions(tmp_path), about(said, name="Front door"))
     start = make_start(wall_clock=1_800_000_000.0)
     sink.start(replace(start, source=replace(start.source, live=True)))
     rng = np.random.default_rng(0)
@@ -218,7 +222,7 @@ def test_a_live_stream_is_named_by_the_wall_clock_and_never_waits(tmp_path: Path
 
 
 def test_a_picture_of_another_shape_is_fitted_in(tmp_path: Path) -> None:
-    sink = ClipSink(ClipSettings(tmp_path), [].append)
+    sink = ClipSink(ClipOptions(tmp_path), about())
     sink.start(make_start())
     for number in range(50):
         shape = (240, 320, 3) if number < 25 else (320, 240, 3)
@@ -312,8 +316,8 @@ def test_nothing_half_written_stays(tmp_path: Path) -> None:
 def test_a_disk_that_refuses_is_told_and_recording_goes_on(tmp_path: Path) -> None:
     source = make_clip(tmp_path / "long.mp4", seconds=20.0, fps=10.0)
     folder = tmp_path / "clips"
-    said: list[Status] = []
-    sink = ClipSink(ClipSettings(folder, pre_s=0.5, post_s=0.5), said.append)
+    said = Said()
+    sink = ClipSink(ClipOptions(folder, pre_s=0.5, post_s=0.5), about(said))
     replay = Replay(source, SystemClock(), ReplayOptions(speed=None, originals=True))
     replay.open()
     sink.start(make_start(source=replay.info))

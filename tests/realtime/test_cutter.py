@@ -7,9 +7,16 @@ from collections.abc import Iterable
 import numpy as np
 import pytest
 from avel_live.realtime.clock import NS_PER_S
-from avel_live.realtime.messages import SAMPLE_RATE, Segment, TimedAudio, TimedFrame
+from avel_live.realtime.messages import (
+    SAMPLE_RATE,
+    ClosedSegment,
+    Segment,
+    SelectedFrame,
+    TimedAudio,
+    TimedFrame,
+)
 from avel_live.realtime.sources.slots import SlotChooser
-from avel_live.realtime.stream.cutter import GRACE_NS, MAX_HOLE_S, Chosen, Closed, Cut, Cutter
+from avel_live.realtime.stream.cutter import GRACE_NS, MAX_HOLE_S, Cut, Cutter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -45,7 +52,7 @@ def play(cutter: Cutter, items: Iterable[Item], end_ns: int) -> list[Cut]:
 
 
 def segments(cuts: Iterable[Cut]) -> list[Segment]:
-    return [cut.segment for cut in cuts if isinstance(cut, Closed)]
+    return [cut.segment for cut in cuts if isinstance(cut, ClosedSegment)]
 
 
 def steady(seconds: float, fps: float = 25.0, block_ms: int = 20) -> list[Item]:
@@ -78,7 +85,7 @@ def sounds(draw: st.DrawFn) -> list[TimedAudio]:
 def test_nothing_is_lost_or_doubled(stamps: list[int], blocks: list[TimedAudio], slots: int) -> None:
     end_ns = max([*stamps, *(start_ns(b) + len(b.samples) * 62_500 for b in blocks), 0]) + 1
     cutter = Cutter(live=False)
-    cutter.slots = slots
+    cutter.frames_per_segment = slots
     cuts = play(cutter, [*(frame(t) for t in stamps), *blocks], end_ns)
     out = segments(cuts)
     assert [s.index for s in out] == list(range(len(out)))
@@ -102,7 +109,7 @@ def test_nothing_is_lost_or_doubled(stamps: list[int], blocks: list[TimedAudio],
     # What was announced is what the segments hold, once each, before the segment closes.
     open_for: dict[int, list[int]] = {}
     for cut in cuts:
-        if isinstance(cut, Chosen):
+        if isinstance(cut, SelectedFrame):
             open_for.setdefault(cut.key, []).append(stamp(cut.image))
         else:
             assert open_for.pop(cut.key, []) == [stamp(image) for image in cut.segment.frames]
@@ -170,7 +177,7 @@ def test_effort_changes_from_segment_to_segment() -> None:
     cutter = Cutter(live=False)
     cuts: list[Cut] = []
     for item in sorted(steady(3.0, fps=30), key=start_ns):
-        cutter.slots = 16 if start_ns(item) < NS_PER_S else 4
+        cutter.frames_per_segment = 16 if start_ns(item) < NS_PER_S else 4
         cuts += cutter.push(item)
     assert [len(s.frames) for s in segments(cuts + cutter.finish(3 * NS_PER_S))] == [16, 4, 4]
 
@@ -178,7 +185,7 @@ def test_effort_changes_from_segment_to_segment() -> None:
 def test_pictures_are_announced_before_the_second_is_over() -> None:
     cutter = Cutter(live=False)
     seen = [
-        sum(isinstance(cut, Chosen) for cut in cutter.push(item))
+        sum(isinstance(cut, SelectedFrame) for cut in cutter.push(item))
         for item in steady(1.0, fps=16)
         if isinstance(item, TimedFrame)
     ]
@@ -188,7 +195,7 @@ def test_pictures_are_announced_before_the_second_is_over() -> None:
 def test_a_segment_closes_without_waiting_for_the_next_second() -> None:
     cutter = Cutter(live=True)
     items = sorted(steady(1.0, fps=30), key=start_ns)
-    closed = [cut for item in items for cut in cutter.push(item) if isinstance(cut, Closed)]
+    closed = [cut for item in items for cut in cutter.push(item) if isinstance(cut, ClosedSegment)]
     assert [c.key for c in closed] == [0]
 
 

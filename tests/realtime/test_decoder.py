@@ -11,7 +11,7 @@ import pytest
 from avel_live.model.labels import BACKGROUND, NUM_CLASSES, label_index
 from avel_live.realtime.errors import UsageError
 from avel_live.realtime.events import Decoder, DecoderConfig, DecoderStep, EventSpan, Ledger, class_set
-from avel_live.realtime.events.fusion import Looks, context_weight
+from avel_live.realtime.events.fusion import LookAccumulator, context_weight
 from avel_live.realtime.messages import Event, Scores, Settled
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -247,7 +247,7 @@ def test_looks_with_more_context_weigh_more() -> None:
     assert weights == sorted(weights)
     assert weights[0] == pytest.approx(config.context_floor**2)
     assert weights[-1] == pytest.approx(1.0)
-    looks = Looks(config)
+    looks = LookAccumulator(config)
     looks.add(0, posterior(BARK, 0.9), 1.0)
     looks.add(0, posterior(CAT, 0.9), 0.5)
     fused = looks.fused(0)
@@ -275,6 +275,7 @@ def test_nonsense_is_refused(wrong: dict[str, float], words: str) -> None:
 # Properties ---------------------------------------------------------------------------------------
 
 CLASSES = 4  # three event classes and background: small, so that collisions are frequent
+NAMES = tuple(f"class {k}" for k in range(CLASSES))
 
 
 @st.composite
@@ -319,7 +320,7 @@ def configs(draw: st.DrawFn) -> DecoderConfig:
         hold_s=draw(st.sampled_from([0.0, 1.0, 3.0])),
         cool_down_s=draw(st.sampled_from([0.0, 3.0])),
         early=draw(st.booleans()),
-        num_classes=CLASSES,
+        labels=NAMES,
     )
 
 
@@ -384,7 +385,7 @@ def test_without_settling_labels_are_the_argmax_with_hysteresis(
         margin=margin,
         min_duration_s=0.0,
         hold_s=0.0,
-        num_classes=CLASSES,
+        labels=NAMES,
     )
     # One look each: only windows that follow one another, each adding exactly one second.
     looks = [
@@ -410,7 +411,7 @@ def test_without_settling_labels_are_the_argmax_with_hysteresis(
 
 def test_memory_is_bounded_over_a_long_stream() -> None:
     rng = np.random.default_rng(3)
-    decoder = Decoder(DecoderConfig(settle=9, num_classes=CLASSES, cool_down_s=30.0))
+    decoder = Decoder(DecoderConfig(settle=9, labels=NAMES, cool_down_s=30.0))
     for newest in range(1_000):
         p = rng.dirichlet(np.ones(CLASSES), size=10)
         if newest >= 9:

@@ -11,17 +11,18 @@ from pathlib import Path
 import pytest
 from avel_live.realtime.clock import ManualClock
 from avel_live.realtime.errors import OutputError, UsageError
-from avel_live.realtime.messages import Status
-from avel_live.realtime.sinks.desktop import DesktopSettings, DesktopSink
-from avel_live.realtime.sinks.exec import ExecSettings, ExecSink
+from avel_live.realtime.sinks.desktop import DesktopSink, NotifyOptions
+from avel_live.realtime.sinks.exec import ExecOptions, ExecSink
+from support.about import Said, about
 from support.event_flood import flood
 from support.peers import eventually
 from support.stream import make_start
 
 
-def sink_for(command: str, said: list[Status], **options: object) -> ExecSink:
-    options = {"flush_s": 60.0, **options}
-    sink = ExecSink(ExecSettings(command, **options), said.append)  # type: ignore[arg-type]
+def sink_for(
+    command: str, said: Said, *, name: str = "avel", flush_s: float = 60.0, **options: object
+) -> ExecSink:
+    sink = ExecSink(ExecOptions(command, **options), about(said, name=name, flush_s=flush_s))  # type: ignore[arg-type]
     sink.start(make_start())
     return sink
 
@@ -32,7 +33,7 @@ def send(sink: ExecSink | DesktopSink, events: int) -> None:
 
 
 def test_the_event_is_json_on_standard_input(tmp_path: Path) -> None:
-    said: list[Status] = []
+    said = Said()
     target = tmp_path / "got; rm -rf $HOME `x`.jsonl"  # a shell would have its own ideas
     sink = sink_for(f"tee -a '{target}'", said, name="door")
     send(sink, 20)
@@ -49,7 +50,7 @@ def test_the_event_is_json_on_standard_input(tmp_path: Path) -> None:
 
 
 def test_a_failure_is_told_once_with_its_reason(tmp_path: Path) -> None:
-    said: list[Status] = []
+    said = Said()
     marker = tmp_path / "works"
     script = tmp_path / "hook"
     script.write_text(f"#!/bin/sh\n[ -e '{marker}' ] || {{ echo 'no such room' >&2; exit 3; }}\n")
@@ -66,7 +67,7 @@ def test_a_failure_is_told_once_with_its_reason(tmp_path: Path) -> None:
 
 
 def test_a_program_that_does_not_end_is_ended_with_its_children(tmp_path: Path) -> None:
-    said: list[Status] = []
+    said = Said()
     pid_file = tmp_path / "pid"
     script = tmp_path / "hook"
     script.write_text(f"#!/bin/sh\nsleep 600 &\necho $! > '{pid_file}'\nwait\n")
@@ -87,7 +88,7 @@ def test_a_program_that_does_not_end_is_ended_with_its_children(tmp_path: Path) 
 
 
 def test_not_more_than_so_many_at_once_and_a_bounded_queue(tmp_path: Path) -> None:
-    said: list[Status] = []
+    said = Said()
     script = tmp_path / "hook"
     lines = ["#!/bin/sh", f"cd {tmp_path}", "touch running.$$", "sleep 0.5"]
     lines += ["ls | grep -c running >> most", "rm running.$$", ""]
@@ -108,7 +109,7 @@ def test_not_more_than_so_many_at_once_and_a_bounded_queue(tmp_path: Path) -> No
 
 
 def test_a_program_that_does_not_read_or_floods_its_output(tmp_path: Path) -> None:
-    said: list[Status] = []
+    said = Said()
     flood_ = (
         f"{sys.executable} -c \"import sys; sys.stdout.write('x' * 10**7); sys.stderr.write('y' * 10**7)\""
     )
@@ -124,15 +125,15 @@ def test_a_program_that_does_not_read_or_floods_its_output(tmp_path: Path) -> No
 
 def test_commands_are_checked_before_the_stream_starts() -> None:
     with pytest.raises(OutputError, match="no such program"):
-        ExecSink(ExecSettings("no-such-program-here --x"), lambda _s: None)
+        ExecSink(ExecOptions("no-such-program-here --x"), about())
     for wrong in ("", "echo 'half"):
         with pytest.raises(UsageError, match="--exec") as caught:
-            ExecSink(ExecSettings(wrong), lambda _s: None)
+            ExecSink(ExecOptions(wrong), about())
         assert "half" not in str(caught.value)
 
 
 def test_nothing_in_an_event_or_a_command_reaches_a_shell(tmp_path: Path) -> None:
-    said: list[Status] = []
+    said = Said()
     evil, target = f"$(touch {tmp_path}/made); touch {tmp_path}/made", tmp_path / "got"
     script = tmp_path / "hook"
     script.write_text(f"#!/bin/sh\nprintf '%s\\n' \"$1\" >> '{target}'\ncat >> '{target}'\n")
@@ -160,9 +161,9 @@ def desktop(tmp_path: Path) -> dict[str, str]:
 def test_a_notification_when_an_event_begins_but_not_too_often(
     tmp_path: Path, desktop: dict[str, str]
 ) -> None:
-    said: list[Status] = []
+    said = Said()
     clock = ManualClock()
-    sink = DesktopSink(DesktopSettings(name="--door"), said.append, clock, desktop)
+    sink = DesktopSink(NotifyOptions(), about(said, clock, name="--door"), desktop)
     sink.start(make_start())
     send(sink, 4)  # two events of two classes
     send(sink, 4)  # again, at the same moment
@@ -178,8 +179,8 @@ def test_a_notification_when_an_event_begins_but_not_too_often(
 
 def test_no_desktop_is_said_once(tmp_path: Path, desktop: dict[str, str]) -> None:
     for environ, why in (({"PATH": str(tmp_path)}, "notify-send"), ({**desktop, "DISPLAY": ""}, "session")):
-        said: list[Status] = []
-        sink = DesktopSink(DesktopSettings(), said.append, ManualClock(), environ)
+        said = Said()
+        sink = DesktopSink(NotifyOptions(), about(said, ManualClock()), environ)
         sink.start(make_start())
         send(sink, 4)
         sink.close()

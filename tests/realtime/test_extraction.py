@@ -80,9 +80,9 @@ def test_features_are_those_of_the_live_path(videos, extracted):
     from avel_live.model.runtime.base import EngineOptions
     from avel_live.model.runtime.select import load_engine
     from avel_live.realtime.clock import ManualClock
-    from avel_live.realtime.messages import EndOfStream
+    from avel_live.realtime.messages import ClosedSegment, EndOfStream
     from avel_live.realtime.sources.replay import Replay, ReplayOptions
-    from avel_live.realtime.stream.cutter import Closed, Cutter
+    from avel_live.realtime.stream.cutter import Cutter
     from avel_live.realtime.stream.features import FeatureBuilder
 
     engine = load_engine(EngineOptions("lite", backend="torch", precision="fp32"))
@@ -92,7 +92,7 @@ def test_features_are_those_of_the_live_path(videos, extracted):
     while True:
         item = source.read(1.0)
         cuts = cutter.finish(item.t_ns) if isinstance(item, EndOfStream) else cutter.push(item)
-        closed += [c.segment for c in cuts if isinstance(c, Closed)]
+        closed += [c.segment for c in cuts if isinstance(c, ClosedSegment)]
         if isinstance(item, EndOfStream):
             break
     source.close()

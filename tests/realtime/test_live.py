@@ -10,7 +10,7 @@ import pytest
 from avel_live.realtime.clock import SystemClock
 from avel_live.realtime.config.schema import Config
 from avel_live.realtime.errors import SourceError, UsageError
-from avel_live.realtime.session.open import live_options, open_live
+from avel_live.realtime.session.sources import live_options, make_source
 from avel_live.realtime.sources.camera import Camera
 from avel_live.realtime.sources.capture import CameraOptions
 from avel_live.realtime.sources.health import HealthOptions
@@ -143,7 +143,7 @@ def test_configuration_becomes_options() -> None:
 
 
 def test_an_address_for_both_becomes_a_network_source() -> None:
-    source = open_live(Config(url="rtsp://a:secret@c/d", mic="none"), SystemClock())
+    source = make_source(Config(url="rtsp://a:secret@c/d", mic="none"), SystemClock())
     assert isinstance(source, NetworkSource)
     assert not source.options.audio
     assert "secret" not in source.info.name

@@ -14,22 +14,26 @@ from pathlib import Path
 import pytest
 from avel_live.model.labels import LABELS
 from avel_live.realtime.clock import ManualClock
-from avel_live.realtime.config.schema import LogOptions
 from avel_live.realtime.errors import OutputError
 from avel_live.realtime.messages import Status
-from avel_live.realtime.session.outputs import log_sinks
 from avel_live.realtime.sinks.base import Sink
 from avel_live.realtime.sinks.csv import COLUMNS, HEADER, CsvFile
 from avel_live.realtime.sinks.jsonl import JsonlFile
+from avel_live.realtime.sinks.log import LogOptions
 from avel_live.realtime.sinks.rotating import RETRY_S, RotatingFile, Rotation
 from avel_live.realtime.sinks.stdout import JsonLines
+from support.about import Said, about
 from support.stream import make_start, make_stream
 
 GOLDEN = Path(__file__).resolve().parents[1] / "data" / "stream.jsonl"
 
 
-def quiet(status: Status) -> None:
-    raise AssertionError(f"nothing to report, but: {status}")
+class Quiet(Said):
+    def __call__(self, *status: object) -> None:  # type: ignore[override]
+        raise AssertionError(f"nothing to report, but: {status}")
+
+
+QUIET = about(Quiet())
 
 
 def tell(sink: Sink, hops: int = 12, **start_changes: object) -> None:
@@ -57,7 +61,7 @@ def test_stdout_jsonl_is_golden() -> None:
 
 def test_records_follow_schema_1(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
-    tell(JsonlFile(RotatingFile(path, "log", quiet)), hops=25)
+    tell(JsonlFile(RotatingFile(path, "log", QUIET)), hops=25)
     records = read(path)
     fields = {
         "start": "schema version profile backend precision source labels window segment_s hop_s",
@@ -82,7 +86,7 @@ def test_records_follow_schema_1(tmp_path: Path) -> None:
 
 def test_csv_has_one_row_per_event(tmp_path: Path) -> None:
     path = tmp_path / "events.csv"
-    tell(CsvFile(RotatingFile(path, "csv", quiet, header=HEADER)), hops=25, wall_clock=1_700_000_000.0)
+    tell(CsvFile(RotatingFile(path, "csv", QUIET, header=HEADER)), hops=25, wall_clock=1_700_000_000.0)
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert tuple(rows[0]) == COLUMNS
@@ -94,7 +98,7 @@ def test_csv_has_one_row_per_event(tmp_path: Path) -> None:
     ]
     assert rows[0]["started_at"] == "2023-11-14T22:13:24.000+00:00"
     # Going on later appends rows, not a second header.
-    tell(CsvFile(RotatingFile(path, "csv", quiet, header=HEADER)), hops=8)
+    tell(CsvFile(RotatingFile(path, "csv", QUIET, header=HEADER)), hops=8)
     lines = path.read_text(encoding="utf-8").splitlines()
     assert lines.count(HEADER) == 1
     assert len(lines) == 1 + 4 + 1
@@ -104,7 +108,11 @@ def test_rotation_by_size_loses_no_line_and_keeps_the_newest(tmp_path: Path) -> 
     path = tmp_path / "log.jsonl"
     wall = [1_700_000_000.0]
     file = RotatingFile(
-        path, "log", quiet, rotation=Rotation(megabytes=0.001, keep=3), fsync="never", wall_s=lambda: wall[0]
+        path,
+        "log",
+        about(Quiet(), wall_s=lambda: wall[0]),
+        rotation=Rotation(megabytes=0.001, keep=3),
+        fsync="never",
     )
     file.begin('{"type": "start"}')
     for number in range(400):
@@ -124,7 +132,9 @@ def test_rotation_by_size_loses_no_line_and_keeps_the_newest(tmp_path: Path) -> 
 def test_rotation_at_midnight(tmp_path: Path) -> None:
     path = tmp_path / "events.csv"
     wall = [86_400.0 * 20_000 - 30]
-    file = RotatingFile(path, "csv", quiet, rotation=Rotation(days=1), header="head", wall_s=lambda: wall[0])
+    file = RotatingFile(
+        path, "csv", about(Quiet(), wall_s=lambda: wall[0]), rotation=Rotation(days=1), header="head"
+    )
     for text in ("before", "after"):
         file.write(text)
         wall[0] += 60
@@ -157,8 +167,8 @@ class FullDisk:
 
 def test_a_full_disk_is_said_once_and_survived(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
-    clock, said = ManualClock(), list[Status]()
-    file = RotatingFile(path, "log", said.append, clock=clock)
+    clock, said = ManualClock(), Said()
+    file = RotatingFile(path, "log", about(said, clock))
     file.write("one")
     assert file._file is not None
     file._file = FullDisk(file._file)  # type: ignore[arg-type, assignment]
@@ -177,8 +187,8 @@ def test_a_full_disk_is_said_once_and_survived(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_a_disk_that_is_full_from_the_start_of_writing() -> None:
-    said: list[Status] = []
-    file = RotatingFile(Path("/dev/full"), "log", said.append, fsync="never")
+    said = Said()
+    file = RotatingFile(Path("/dev/full"), "log", about(said), fsync="never")
     file.write("one")
     file.close()
     assert file.lost == 1
@@ -188,7 +198,7 @@ def test_a_disk_that_is_full_from_the_start_of_writing() -> None:
 def test_a_line_cut_by_a_crash_is_ended(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
     path.write_text('{"a": 1}\n{"b": ', encoding="utf-8")
-    file = RotatingFile(path, "log", quiet)
+    file = RotatingFile(path, "log", QUIET)
     file.write('{"c": 3}')
     file.close()
     assert path.read_text(encoding="utf-8").splitlines() == ['{"a": 1}', '{"b": ', '{"c": 3}']
@@ -199,8 +209,10 @@ def test_what_was_written_survives_a_kill(tmp_path: Path) -> None:
     code = (
         "import os, sys\n"
         "from pathlib import Path\n"
+        "from avel_live.realtime.clock import SystemClock\n"
+        "from avel_live.realtime.sinks.base import About\n"
         "from avel_live.realtime.sinks.rotating import RotatingFile\n"
-        "f = RotatingFile(Path(sys.argv[1]), 'log', print)\n"
+        "f = RotatingFile(Path(sys.argv[1]), 'log', About('x', True, print, SystemClock()))\n"
         "for n in range(50): f.write(f'{n}', important=True)\n"
         "os.kill(os.getpid(), 9)\n"
     )
@@ -214,14 +226,15 @@ def test_an_unwritable_path_is_one_clear_error(tmp_path: Path, where: str) -> No
     (tmp_path / "file").write_text("in the way")
     (tmp_path / "folder").mkdir()
     with pytest.raises(OutputError, match="can't be written") as caught:
-        RotatingFile(tmp_path / where, "log", quiet)
+        RotatingFile(tmp_path / where, "log", QUIET)
     assert "\n" not in str(caught.value)
 
 
 def test_the_configuration_makes_the_files(tmp_path: Path) -> None:
     options = LogOptions(jsonl=tmp_path / "a" / "log.jsonl", csv=tmp_path / "events.csv", rotate_mb=0.01)
-    for sink in log_sinks(options, quiet, live=False):
-        tell(sink, hops=60)
+    sink = options.build(about(Quiet(), live=False))
+    assert sink is not None
+    tell(sink, hops=60)
     closed = sorted((tmp_path / "a").glob("log-*.jsonl"), key=lambda path: path.stem)
     assert closed
     records = [r for path in [*closed, tmp_path / "a" / "log.jsonl"] for r in read(path)]
@@ -229,4 +242,4 @@ def test_the_configuration_makes_the_files(tmp_path: Path) -> None:
     rows = (tmp_path / "events.csv").read_text(encoding="utf-8").splitlines()
     ended = [r for r in records if r["type"] == "event" and r["event"] == "end"]
     assert len(rows) == 1 + len(ended)
-    assert log_sinks(LogOptions(), quiet, live=True) == []
+    assert LogOptions().build(QUIET) is None

@@ -8,12 +8,11 @@ import threading
 import numpy as np
 import pytest
 from avel_live.model.profiles import LITE
-from avel_live.realtime.messages import Segment, SegmentFeatures
-from avel_live.realtime.stream.cutter import Chosen, Closed
-from avel_live.realtime.stream.effort import PATIENCE, Effort
+from avel_live.realtime.messages import ClosedSegment, Segment, SegmentFeatures, SelectedFrame
+from avel_live.realtime.stream.budget import PATIENCE, FrameBudget
 from avel_live.realtime.stream.features import GROUP, FeatureBuilder, missing, segment_features
 from avel_live.realtime.stream.latency import Latencies
-from avel_live.realtime.stream.queue import Mailbox, Stamped
+from avel_live.realtime.stream.queue import SegmentQueue
 from avel_live.realtime.stream.window import FeatureRing
 from hypothesis import given
 from hypothesis import strategies as st
@@ -101,66 +100,66 @@ def test_the_ring_refuses_the_past() -> None:
         ring.push(features(5))
 
 
-# Mailbox ------------------------------------------------------------------------------------------
+# Queue ------------------------------------------------------------------------------------------
 
 
-def closed(key: int) -> Stamped:
-    return Stamped(Closed(key, a_segment(key)), 0)
+def closed(key: int) -> ClosedSegment:
+    return ClosedSegment(key, a_segment(key))
 
 
 def test_a_live_mailbox_keeps_what_is_in_flight_and_the_newest() -> None:
-    box = Mailbox(live=True)
+    box = SegmentQueue(live=True)
     for key in range(5):
         for _ in range(16):
-            box.put(Chosen(key, PICTURE))
+            box.put(SelectedFrame(key, PICTURE))
         if key == 0:
             taken = box.take(0)  # the worker begins with 0
-            assert isinstance(taken, Chosen)
+            assert isinstance(taken, SelectedFrame)
         box.put(closed(key))
     keys = []
     while (message := box.take(0)) is not None:
-        if isinstance(message, Stamped):
-            keys.append(message.closed.key)
+        if isinstance(message, ClosedSegment):
+            keys.append(message.key)
     assert keys == [0, 4]
     assert box.skipped == 3
 
 
 @given(st.lists(st.sampled_from(["put", "take", "close"]), max_size=200))
 def test_a_live_mailbox_is_bounded_and_never_blocks(moves: list[str]) -> None:
-    box = Mailbox(live=True)
+    box = SegmentQueue(live=True)
     key = 0
     closed_keys: list[int] = []
     for move in moves:
         if move == "put":
-            box.put(Chosen(key, PICTURE))
+            box.put(SelectedFrame(key, PICTURE))
         elif move == "close":
             box.put(closed(key))
             key += 1
-        elif isinstance(message := box.take(0), Stamped):
-            closed_keys.append(message.closed.key)
-        stamped = [m for m in box._queue if isinstance(m, Stamped)]
+        elif isinstance(message := box.take(0), ClosedSegment):
+            closed_keys.append(message.key)
+        stamped = [m for m in box._queue if isinstance(m, ClosedSegment)]
         assert len(stamped) <= 2
     while (message := box.take(0)) is not None:
-        if isinstance(message, Stamped):
-            closed_keys.append(message.closed.key)
+        if isinstance(message, ClosedSegment):
+            closed_keys.append(message.key)
     assert closed_keys == sorted(set(closed_keys))
     assert len(closed_keys) + box.skipped == key
 
 
 def test_a_segment_that_closed_before_its_pictures_were_taken_comes_at_once_and_late() -> None:
-    box = Mailbox(live=True)
+    box = SegmentQueue(live=True)
     for _ in range(3):
-        box.put(Chosen(0, PICTURE))
-    assert isinstance(box.take(0), Chosen)
+        box.put(SelectedFrame(0, PICTURE))
+    assert isinstance(box.take(0), SelectedFrame)
     box.put(closed(0))
-    box.put(Chosen(1, PICTURE))
+    box.put(SelectedFrame(1, PICTURE))
     message = box.take(0)
-    assert isinstance(message, Stamped)
+    assert isinstance(message, ClosedSegment)
     assert message.late
-    assert isinstance(box.take(0), Chosen)
+    assert isinstance(box.take(0), SelectedFrame)
     box.put(closed(1))
     message = box.take(0)
-    assert isinstance(message, Stamped)
+    assert isinstance(message, ClosedSegment)
     assert not message.late
 
 
@@ -180,7 +179,7 @@ def test_a_late_segment_keeps_what_was_added_and_a_few_more(added: int) -> None:
 
 
 def test_a_recording_waits_for_room() -> None:
-    box = Mailbox(live=False, capacity=2)
+    box = SegmentQueue(live=False, capacity=2)
     done = threading.Event()
 
     def fill() -> None:
@@ -193,14 +192,14 @@ def test_a_recording_waits_for_room() -> None:
     assert not done.wait(0.1)
     assert len(box) == 2
     got = [box.take(10) for _ in range(6)]
-    assert [m.closed.key for m in got if isinstance(m, Stamped)] == list(range(6))
+    assert [m.key for m in got if isinstance(m, ClosedSegment)] == list(range(6))
     assert done.wait(10)
     assert box.skipped == 0
     thread.join(10)
 
 
 def test_closing_releases_a_waiting_reader() -> None:
-    box = Mailbox(live=False, capacity=1)
+    box = SegmentQueue(live=False, capacity=1)
     box.put(closed(0))
     thread = threading.Thread(target=lambda: box.put(closed(1)), daemon=True)
     thread.start()
@@ -210,16 +209,16 @@ def test_closing_releases_a_waiting_reader() -> None:
     assert box.take(0) is None
 
 
-# Effort and latency -------------------------------------------------------------------------------
+# FrameBudget and latency -------------------------------------------------------------------------------
 
 
 def test_effort_falls_when_the_machine_is_late_and_rises_again() -> None:
-    effort, busy, now = Effort(16, adaptive=True), 0, 0
+    effort, busy, now = FrameBudget(16, adaptive=True), 0, 0
     levels = []
     for load in [0.5] * 5 + [1.5] * 12 + [0.1] * (PATIENCE * 5):
         busy, now = busy + round(load * NS), now + NS
         effort.after_hop(busy, now)
-        levels.append(effort.slots)
+        levels.append(effort.frames_per_segment)
     assert levels[4] == 16
     assert min(levels) == 2
     assert levels[-1] == 16
@@ -227,9 +226,9 @@ def test_effort_falls_when_the_machine_is_late_and_rises_again() -> None:
 
 
 def test_effort_stays_where_it_was_set() -> None:
-    effort = Effort(8, adaptive=False)
+    effort = FrameBudget(8, adaptive=False)
     assert all(effort.after_hop(k * 2 * NS, k * NS) is None for k in range(20))
-    assert effort.slots == 8
+    assert effort.frames_per_segment == 8
 
 
 @given(st.lists(st.floats(0.02, 100_000), min_size=1, max_size=300), st.sampled_from([50, 95, 99]))

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 from avel_live.realtime.clock import SystemClock
-from avel_live.realtime.config.schema import Config
-from avel_live.realtime.messages import Status
+from avel_live.realtime.config.load import config_from
 from avel_live.realtime.session.outputs import make_outputs
-from avel_live.realtime.sinks.exec import ExecSettings, ExecSink
-from avel_live.realtime.sinks.mqtt.sink import MqttSettings, MqttSink
-from avel_live.realtime.sinks.webhook import WebhookSettings, WebhookSink
-from avel_live.realtime.sinks.worker import Worker
+from avel_live.realtime.sinks.delivery import DeliveryQueue
+from avel_live.realtime.sinks.exec import ExecOptions, ExecSink
+from avel_live.realtime.sinks.mqtt import MqttOptions
+from avel_live.realtime.sinks.mqtt.sink import MqttSink
+from avel_live.realtime.sinks.webhook import WebhookOptions, WebhookSink
+from support.about import Said, about
 from support.event_flood import flood
 from support.peers import Mosquitto, Receiver, Subscriber, eventually
 from support.server_process import free_port
@@ -34,7 +35,9 @@ def test_a_full_queue_waits_only_where_told_to() -> None:
             done.append(number)
             return True
 
-        worker: Worker[int] = Worker("w", job, capacity=2, on_drop=drops.append, lossless=lossless)
+        worker: DeliveryQueue[int] = DeliveryQueue(
+            "w", job, capacity=2, on_drop=drops.append, clock=SystemClock(), lossless=lossless
+        )
         putting = threading.Thread(target=lambda w=worker: [w.put(n) for n in range(10)])
         putting.start()
         if lossless:
@@ -53,8 +56,8 @@ def test_a_full_queue_waits_only_where_told_to() -> None:
 def test_webhook_with_a_small_buffer_and_a_slow_receiver() -> None:
     receiver = Receiver()
     receiver.delay_s = 0.01
-    said: list[Status] = []
-    sink = WebhookSink(WebhookSettings(receiver.url, buffer=3, lossless=True, flush_s=60), said.append)
+    said = Said()
+    sink = WebhookSink(WebhookOptions(receiver.url, buffer=3), about(said, live=False, flush_s=60))
     sink.start(make_start())
     for record in flood(EVENTS):
         sink.hop(record)
@@ -66,8 +69,8 @@ def test_webhook_with_a_small_buffer_and_a_slow_receiver() -> None:
 
 
 def test_exec_with_a_small_buffer(tmp_path: Path) -> None:
-    said: list[Status] = []
-    sink = ExecSink(ExecSettings(f"tee -a {tmp_path}/out", buffer=2, lossless=True, flush_s=60), said.append)
+    said = Said()
+    sink = ExecSink(ExecOptions(f"tee -a {tmp_path}/out", buffer=2), about(said, live=False, flush_s=60))
     sink.start(make_start())
     for record in flood(EVENTS):
         sink.hop(record)
@@ -79,9 +82,9 @@ def test_exec_with_a_small_buffer(tmp_path: Path) -> None:
 
 def test_mqtt_with_a_small_buffer_and_a_broker_that_comes_late(tmp_path: Path) -> None:
     broker = Mosquitto(tmp_path)
-    said: list[Status] = []
+    said = Said()
     url = f"mqtt://127.0.0.1:{broker.port}"
-    sink = MqttSink(MqttSettings(url, name="door", buffer=5, lossless=True, flush_s=60), said.append)
+    sink = MqttSink(MqttOptions(url, buffer=5), about(said, name="door", live=False, flush_s=60))
 
     def stream() -> None:
         sink.start(make_start())
@@ -107,14 +110,14 @@ def test_mqtt_with_a_small_buffer_and_a_broker_that_comes_late(tmp_path: Path) -
 
 @pytest.mark.parametrize("live", [False, True])
 def test_recordings_get_outputs_that_wait_and_live_streams_do_not(live: bool) -> None:
-    config = Config.model_validate(
+    config = config_from(
         {
             ("camera" if live else "file"): "0" if live else "a.mp4",
             "webhook": {"url": f"http://127.0.0.1:{free_port()}/", "buffer": 1},
         }
     )
-    outputs = make_outputs(config, lambda _s: None, SystemClock())
-    (runner,) = outputs.values()
-    runner.close()
-    assert runner._lossless is not live  # type: ignore[attr-defined]
-    assert runner._sink._settings.lossless is not live  # type: ignore[attr-defined]
+    outputs = make_outputs(config, Said(), SystemClock())
+    (webhook,) = outputs.values()
+    webhook.close()
+    assert webhook._queue._lossless is not live  # type: ignore[attr-defined]
+    assert webhook._about.lossless is not live  # type: ignore[attr-defined]

@@ -13,7 +13,8 @@ from avel_live.model.labels import LABELS
 from avel_live.realtime.clock import ManualClock
 from avel_live.realtime.errors import OutputError, UsageError
 from avel_live.realtime.messages import Status
-from avel_live.realtime.sinks.metrics import MetricsSettings, MetricsSink
+from avel_live.realtime.sinks.metrics import MetricsOptions, MetricsSink
+from support.about import about
 from support.stream import make_start, make_stream
 
 prometheus_parser = pytest.importorskip("prometheus_client.parser")
@@ -26,7 +27,7 @@ def clock() -> ManualClock:
 
 @pytest.fixture
 def sink(clock: ManualClock) -> Iterator[MetricsSink]:
-    sink = MetricsSink(MetricsSettings(0), clock)
+    sink = MetricsSink(MetricsOptions(0), about(clock=clock))
     yield sink
     sink.close()
 
@@ -113,9 +114,9 @@ def test_long_hops_are_not_mistaken_for_silence(sink: MetricsSink, clock: Manual
 
 def test_another_address_wants_a_token(clock: ManualClock) -> None:
     with pytest.raises(UsageError, match=r"metrics\.token"):
-        MetricsSink(MetricsSettings(0, host="0.0.0.0"), clock)
-    assert "s3cret" not in repr(MetricsSettings(0, token="s3cret"))
-    sink = MetricsSink(MetricsSettings(0, host="0.0.0.0", token="s3cret"), clock)
+        MetricsSink(MetricsOptions(0, host="0.0.0.0"), about(clock=clock))
+    assert "s3cret" not in repr(MetricsOptions(0, token="s3cret"))
+    sink = MetricsSink(MetricsOptions(0, host="0.0.0.0", token="s3cret"), about(clock=clock))
     try:
         for path in ("/metrics", "/healthz", "/"):
             assert get(sink, path)[0] == 401
@@ -123,6 +124,6 @@ def test_another_address_wants_a_token(clock: ManualClock) -> None:
         assert get(sink, "/metrics", "s3cret")[0] == 200
         assert get(sink, "/nothing", "s3cret")[0] == 404
         with pytest.raises(OutputError, match="another port"):
-            MetricsSink(MetricsSettings(sink.port, host="0.0.0.0", token="x"), clock)
+            MetricsSink(MetricsOptions(sink.port, host="0.0.0.0", token="x"), about(clock=clock))
     finally:
         sink.close()

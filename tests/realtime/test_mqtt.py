@@ -15,10 +15,12 @@ import pytest
 from avel_live.model.labels import EVENT_NAMES, LABELS
 from avel_live.realtime.errors import OutputError, UsageError
 from avel_live.realtime.messages import Status
+from avel_live.realtime.sinks.mqtt import MqttOptions
 from avel_live.realtime.sinks.mqtt.discovery import discovery_payload
 from avel_live.realtime.sinks.mqtt.link import Broker
-from avel_live.realtime.sinks.mqtt.sink import MqttSettings, MqttSink
+from avel_live.realtime.sinks.mqtt.sink import MqttSink
 from avel_live.realtime.sinks.records import slug
+from support.about import Said, about
 from support.event_flood import flood
 from support.peers import Mosquitto, Subscriber, eventually, program
 from support.server_process import free_port
@@ -34,8 +36,9 @@ def broker(tmp_path: Path) -> Iterator[Mosquitto]:
 
 
 def sink_for(port: int, said: list[Status], **options: object) -> MqttSink:
-    settings = MqttSettings(f"mqtt://127.0.0.1:{port}", name="Front door", **options)  # type: ignore[arg-type]
-    return MqttSink(settings, said.append)
+    flush_s: float | None = options.pop("flush_s", None)  # type: ignore[assignment]
+    settings = MqttOptions(f"mqtt://127.0.0.1:{port}", **options)  # type: ignore[arg-type]
+    return MqttSink(settings, about(said, name="Front door", flush_s=flush_s))
 
 
 def states(said: list[Status]) -> list[str]:
@@ -44,7 +47,7 @@ def states(said: list[Status]) -> list[str]:
 
 def test_a_stream_arrives_whole_and_home_assistant_finds_it(broker: Mosquitto) -> None:
     subscriber = Subscriber(broker.port)
-    said: list[Status] = []
+    said = Said()
     sink = sink_for(broker.port, said)
     start, hops, end = make_stream(25)
     sink.start(start)
@@ -89,7 +92,7 @@ def test_the_announcement_is_what_home_assistant_reads() -> None:
 
 def test_a_broker_killed_and_restarted_mid_stream_loses_no_event(broker: Mosquitto) -> None:
     subscriber = Subscriber(broker.port, "avel/#")
-    said: list[Status] = []
+    said = Said()
     sink = sink_for(broker.port, said, flush_s=120.0)
     sink.start(make_start())
     eventually(lambda: "running" in states(said), "the first connection")
@@ -120,7 +123,7 @@ def test_a_broker_killed_and_restarted_mid_stream_loses_no_event(broker: Mosquit
 
 def test_a_full_buffer_drops_the_oldest_and_says_so(tmp_path: Path) -> None:
     late = Mosquitto(tmp_path)
-    said: list[Status] = []
+    said = Said()
     sink = sink_for(late.port, said, buffer=50, discovery=False)
     sink.start(make_start())
     for record in flood(400, per_hop=1):
@@ -142,8 +145,12 @@ def test_the_last_will_says_offline(broker: Mosquitto, tmp_path: Path) -> None:
     subscriber = Subscriber(broker.port, "avel/#")
     script = (
         "import sys, time\n"
-        "from avel_live.realtime.sinks.mqtt.sink import MqttSettings, MqttSink\n"
-        f"MqttSink(MqttSettings('mqtt://127.0.0.1:{broker.port}', name='door'), print)\n"
+        "from avel_live.realtime.clock import SystemClock\n"
+        "from avel_live.realtime.sinks.base import About\n"
+        "from avel_live.realtime.sinks.mqtt import MqttOptions\n"
+        "from avel_live.realtime.sinks.mqtt.sink import MqttSink\n"
+        "about = About('door', True, print, SystemClock())\n"
+        f"MqttSink(MqttOptions('mqtt://127.0.0.1:{broker.port}'), about)\n"
         "time.sleep(600)\n"
     )
     process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.DEVNULL)
@@ -155,7 +162,7 @@ def test_the_last_will_says_offline(broker: Mosquitto, tmp_path: Path) -> None:
 
 
 def test_home_assistant_restarting_is_told_again(broker: Mosquitto) -> None:
-    said: list[Status] = []
+    said = Said()
     sink = sink_for(broker.port, said)
     eventually(lambda: sink.counts.acknowledged > 30, "the first announcement")
     subscriber = Subscriber(broker.port, "homeassistant/device/#")
@@ -189,15 +196,15 @@ def tls(tmp_path: Path) -> Iterator[tuple[Mosquitto, Path]]:
 
 def test_tls_and_password(tls: tuple[Mosquitto, Path]) -> None:
     broker, cert = tls
-    said: list[Status] = []
+    said = Said()
     url = f"mqtts://ann@127.0.0.1:{broker.port}/house"
-    wrong = MqttSink(MqttSettings(url, password="wr0ng", ca_file=cert, flush_s=0.1), said.append)
+    wrong = MqttSink(MqttOptions(url, password="wr0ng", ca_file=cert), about(said, flush_s=0.1))
     eventually(lambda: bool(said), "the refusal is told")
     wrong.close()
     assert said[0].state == "lost"
     assert "refused" in said[0].reason
     subscriber = Subscriber(broker.port, "house/#", username="ann", password="s3cret", ca=str(cert))
-    good = MqttSink(MqttSettings(url, name="door", password="s3cret", ca_file=cert), said.append)
+    good = MqttSink(MqttOptions(url, password="s3cret", ca_file=cert), about(said, name="door"))
     eventually(lambda: subscriber.last("house/door/availability") == b"online", "online over TLS")
     good.close()
     subscriber.close()
@@ -209,9 +216,9 @@ def test_tls_and_password(tls: tuple[Mosquitto, Path]) -> None:
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 def test_an_unknown_certificate_is_refused(tls: tuple[Mosquitto, Path]) -> None:
     broker, _ = tls
-    said: list[Status] = []
+    said = Said()
     url = f"mqtts://ann@127.0.0.1:{broker.port}"
-    sink = MqttSink(MqttSettings(url, password="s3cret", flush_s=0.1), said.append)
+    sink = MqttSink(MqttOptions(url, password="s3cret"), about(said, flush_s=0.1))
     eventually(lambda: bool(said), "the refusal is told")
     sink.close()
     assert "certificate" in said[0].reason.lower()
@@ -221,7 +228,7 @@ def test_an_unknown_certificate_is_refused(tls: tuple[Mosquitto, Path]) -> None:
 
 
 def test_a_broker_that_is_never_there_ends_soon() -> None:
-    said: list[Status] = []
+    said = Said()
     sink = sink_for(free_port(), said, flush_s=0.2)
     sink.start(make_start())
     for record in flood(10):
@@ -240,13 +247,13 @@ def test_addresses() -> None:
     assert (broker.username, broker.password) == ("ann", "p@ss")
     assert "p@ss" not in repr(broker) + str(broker)
     assert Broker.parse("hub.local").port == 1883
-    assert "pw" not in repr(MqttSettings("mqtt://u:pw@h", password="pw"))
+    assert "pw" not in repr(MqttOptions("mqtt://u:pw@h", password="pw"))
     for wrong in ("http://hub", "mqtt://", "mqtt://hub:notaport"):
         with pytest.raises(UsageError, match="mqtt"):
             Broker.parse(wrong)
     with pytest.raises(OutputError, match=r"ca\.pem"):
         Broker.parse("mqtts://hub", ca_file=Path("/nowhere/ca.pem"))
     with pytest.raises(UsageError, match="topic"):
-        MqttSink(MqttSettings("mqtt://hub", topic="a/#"), lambda _s: None)
+        MqttSink(MqttOptions("mqtt://hub", topic="a/#"), about())
     assert slug("Baby cry, infant cry") == "baby_cry_infant_cry"
     assert json.loads(json.dumps(discovery_payload("b", "n", LABELS, "1")))

@@ -7,7 +7,7 @@ from avel_live.model.runtime.base import EngineOptions
 from avel_live.model.runtime.select import load_engine
 from avel_live.realtime.clock import ManualClock
 from avel_live.realtime.events import Decoder
-from avel_live.realtime.stream.loop import Pipeline, PipelineOptions
+from avel_live.realtime.stream.loop import Stream, StreamOptions
 from support.loop import Collector, a_start
 from support.nothing import Nothing, NothingSource
 from support.shared import DATA, needs_data
@@ -22,8 +22,8 @@ def test_twenty_minutes_of_nothing_hold_at_most_one_event(profile: str) -> None:
     weights = YAMNET if profile == "lite-yamnet" else None
     engine = load_engine(EngineOptions(profile=profile, audio_weights=weights, threads=1))
     source, sink = NothingSource(Nothing(DATA)), Collector()
-    options = PipelineOptions()
-    Pipeline(source, engine, Decoder(), [sink], ManualClock(), options).run(a_start(source))  # type: ignore[arg-type]
+    options = StreamOptions()
+    Stream(source, engine, Decoder(), a_start(source), ManualClock(), options).run(sink)  # type: ignore[arg-type]
     assert sink.ends[0].seconds == 1200
     events = [event for hop in sink.hops for event in hop.events if event.kind == "start"]
     said = [

@@ -16,7 +16,7 @@ from avel_live.model.runtime.probe import Machine
 from avel_live.realtime.clock import ManualClock, SystemClock
 from avel_live.realtime.commands.doctor.throughput import Pace, can_not_load, helps, measure, rate
 from avel_live.realtime.config.schema import Config
-from avel_live.realtime.stream.effort import TOO_MUCH, Effort
+from avel_live.realtime.stream.budget import TOO_MUCH, FrameBudget
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from support.loop import NS, ToyEngine
@@ -41,22 +41,22 @@ class Costly(ToyEngine):
 
 
 def settled(picture_s: float, fixed_s: float) -> int:
-    """Where `Effort` itself ends up after five minutes of a stream that costs so much."""
-    effort, busy_ns = Effort(16, adaptive=True), 0
+    """Where `FrameBudget` itself ends up after five minutes of a stream that costs so much."""
+    effort, busy_ns = FrameBudget(16, adaptive=True), 0
     for second in range(300):
-        busy_ns += round((fixed_s + picture_s * effort.slots) * NS)
+        busy_ns += round((fixed_s + picture_s * effort.frames_per_segment) * NS)
         effort.after_hop(busy_ns, second * NS)
-    return effort.slots
+    return effort.frames_per_segment
 
 
 @given(st.floats(0.01, 0.6), st.floats(0.0, 0.3))
 def test_what_is_found_is_where_a_live_stream_settles(picture_s: float, fixed_s: float) -> None:
-    costs = {slots: fixed_s + picture_s * slots for slots in (16, 8, 4, 2)}
+    costs = {frames: fixed_s + picture_s * frames for frames in (16, 8, 4, 2)}
     assume(all(abs(cost - TOO_MUCH) > 1e-3 for cost in costs.values()))
     clock = ManualClock()
     pace = measure(Costly(clock, picture_s, fixed_s), clock)
-    assert pace.slots == settled(picture_s, fixed_s)
-    assert pace.load == pytest.approx(costs[pace.slots], abs=1e-6)
+    assert pace.frames_per_segment == settled(picture_s, fixed_s)
+    assert pace.load == pytest.approx(costs[pace.frames_per_segment], abs=1e-6)
     assert pace.holds == (costs[2] <= TOO_MUCH)
 
 

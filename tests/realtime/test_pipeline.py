@@ -14,14 +14,14 @@ from avel_live.model.runtime.select import load_engine
 from avel_live.realtime.clock import NS_PER_S, ManualClock
 from avel_live.realtime.errors import SourceError
 from avel_live.realtime.events import Decoder
-from avel_live.realtime.messages import EndOfStream, Segment, Status, TimedAudio, TimedFrame
+from avel_live.realtime.messages import ClosedSegment, EndOfStream, Segment, Status, TimedAudio, TimedFrame
 from avel_live.realtime.sinks.stdout import JsonLines
 from avel_live.realtime.sources.replay import Replay, ReplayOptions
-from avel_live.realtime.stream.cutter import Closed, Cutter
+from avel_live.realtime.stream.cutter import Cutter
 from avel_live.realtime.stream.features import segment_features
-from avel_live.realtime.stream.loop import Pipeline, PipelineOptions
-from avel_live.realtime.stream.queue import Reports
-from avel_live.realtime.stream.window import Localizer, softmax
+from avel_live.realtime.stream.loop import Stream, StreamOptions
+from avel_live.realtime.stream.queue import StatusQueue
+from avel_live.realtime.stream.window import Window, softmax
 from support.loop import Collector, ScriptedSource, ToyEngine, a_start, steady
 from support.media import make_clip
 
@@ -53,9 +53,8 @@ def play(source: object, engine: object, **options: object) -> Collector:
 
 
 def run(source: object, engine: object, sinks: list[object], **options: object) -> None:
-    o = PipelineOptions(**options)  # type: ignore[arg-type]
-    pipeline = Pipeline(source, engine, Decoder(), sinks, ManualClock(), o)  # type: ignore[arg-type]
-    pipeline.run(a_start(source, o.hop_s))
+    o = StreamOptions(**options)  # type: ignore[arg-type]
+    Stream(source, engine, Decoder(), a_start(source, o.hop_s), ManualClock(), o).run(*sinks)  # type: ignore[arg-type]
 
 
 def segments_of(path: Path) -> list[Segment]:
@@ -68,7 +67,7 @@ def segments_of(path: Path) -> list[Segment]:
         if isinstance(item, EndOfStream):
             out += cutter.finish(item.t_ns)
             source.close()
-            return [cut.segment for cut in out if isinstance(cut, Closed)]
+            return [cut.segment for cut in out if isinstance(cut, ClosedSegment)]
         if isinstance(item, TimedFrame | TimedAudio):
             out += cutter.push(item)
 
@@ -117,7 +116,7 @@ def test_streaming_equals_offline(clip: Path, engine: Engine) -> None:
 
 def test_a_masked_window_equals_the_shorter_one(clip: Path, engine: Engine) -> None:
     features = [segment_features(engine, segment) for segment in segments_of(clip)[:3]]
-    whole, short = Localizer(engine), Localizer(engine)
+    whole, short = Window(engine), Window(engine)
     from avel_live.realtime.stream.features import missing
 
     for index in range(7):
@@ -176,7 +175,7 @@ def test_a_late_machine_skips_and_says_so() -> None:
     engine = ToyEngine(gate)
     source = ScriptedSource(steady(8.0), live=True, end=EndOfStream(8 * NS_PER_S), hold=(0.5, engine.begun))
     threading.Thread(target=lambda: (source.exhausted.wait(60), gate.set()), daemon=True).start()
-    sink = play(source, engine, frames=16)
+    sink = play(source, engine, frames_per_segment=16)
     # The other seconds came while the networks were busy with the first: it and the newest are answered.
     assert [r.segment.index for r in sink.hops] == [0, 7]
     assert sink.ends[0].skipped == 6
@@ -219,9 +218,9 @@ def test_what_the_reader_raises_is_raised_by_its_owner() -> None:
 def test_stop_ends_at_once_and_flushes() -> None:
     source = ScriptedSource(steady(2.0), live=False)
     sink = Collector()
-    pipeline = Pipeline(source, ToyEngine(), Decoder(), [sink], ManualClock())  # type: ignore[arg-type]
-    threading.Thread(target=lambda: (source.exhausted.wait(60), pipeline.stop()), daemon=True).start()
-    end = pipeline.run(a_start(source))
+    stream = Stream(source, ToyEngine(), Decoder(), a_start(source), ManualClock())  # type: ignore[arg-type]
+    threading.Thread(target=lambda: (source.exhausted.wait(60), stream.stop()), daemon=True).start()
+    end = stream.run(sink)
     assert end.reason == "stopped"
     assert sink.calls[0] == "start"
     assert sink.calls[-1] == "end"
@@ -229,13 +228,13 @@ def test_stop_ends_at_once_and_flushes() -> None:
 
 
 def test_sinks_hear_the_source_and_each_other() -> None:
-    reports = Reports()
-    reports(Status("mqtt", "lost", "no route", 5))
+    reports = StatusQueue()
+    reports("mqtt", "lost", "no route")
     source = ScriptedSource(
         [Status("camera", "stalled", "no picture", 0), *steady(1.0)], live=False, end=EndOfStream(NS_PER_S)
     )
     sink = Collector()
-    Pipeline(source, ToyEngine(), Decoder(), [sink], ManualClock(), reports=reports).run(a_start(source))  # type: ignore[arg-type]
+    Stream(source, ToyEngine(), Decoder(), a_start(source), ManualClock(), reports=reports).run(sink)  # type: ignore[arg-type]
     assert {s.device for s in sink.statuses} == {"camera", "mqtt"}
 
 

@@ -54,7 +54,7 @@ def workers() -> list[psutil.Process]:
         process
         for process in psutil.process_iter(["cmdline"])
         if "ray::" in "".join(process.info["cmdline"] or [])
-        and "Localizer" in "".join(process.info["cmdline"])
+        and "RayWorker" in "".join(process.info["cmdline"])
     ]
 
 

@@ -9,7 +9,7 @@ import pytest
 from avel_live.realtime.clock import NS_PER_S, ManualClock
 from avel_live.realtime.events import Decoder
 from avel_live.realtime.sources.replay import Replay, ReplayOptions
-from avel_live.realtime.stream.loop import Pipeline, PipelineOptions
+from avel_live.realtime.stream.loop import Stream, StreamOptions
 from support.loop import Collector, ToyEngine, a_start
 from support.shared import needs_data
 from support.shared_clips import clips
@@ -19,7 +19,7 @@ def play(path: Path, speed: float | None) -> Collector:
     source = Replay(path, ManualClock(), ReplayOptions(speed=speed))
     source.open()
     sink = Collector()
-    Pipeline(source, ToyEngine(), Decoder(), [sink], ManualClock(), PipelineOptions()).run(a_start(source))  # type: ignore[arg-type]
+    Stream(source, ToyEngine(), Decoder(), a_start(source), ManualClock(), StreamOptions()).run(sink)  # type: ignore[arg-type]
     return sink
 
 

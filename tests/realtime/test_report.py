@@ -1,4 +1,4 @@
-"""Reports: tracks that other programs read, and a page that works in a real browser without a network."""
+"""StatusQueue: tracks that other programs read, and a page that works in a real browser without a network."""
 
 from __future__ import annotations
 

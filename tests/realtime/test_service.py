@@ -16,14 +16,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from avel_live.realtime.clock import ManualClock, SystemClock
-from avel_live.realtime.commands.live.reload import Reloader
-from avel_live.realtime.commands.live.service import Notifier, Service, plan_reload
+from avel_live.realtime.commands.live.reload import Reloader, plan_reload
+from avel_live.realtime.commands.live.service import Notifier, Service
 from avel_live.realtime.config.load import Loaded, load_config
 from avel_live.realtime.config.schema import Config
 from avel_live.realtime.events import Decoder, DecoderConfig
-from avel_live.realtime.messages import Status, TimedAudio
+from avel_live.realtime.messages import TimedAudio
 from avel_live.realtime.session.outputs import make_outputs
 from avel_live.realtime.sinks.switchboard import Switchboard
+from support.about import Said
 from support.event_flood import flood
 from support.media import make_clip
 from support.peers import Receiver, eventually
@@ -57,8 +58,8 @@ def manager(tmp_path: Path) -> Iterator[Manager]:
 def test_ready_watchdog_and_stopping(manager: Manager) -> None:
     clock = ManualClock()
     environ = {"NOTIFY_SOCKET": str(manager.path), "WATCHDOG_USEC": "3000000"}
-    said: list[Status] = []
-    service = Service(clock, lambda: "reloaded: thresholds", said.append, Notifier(environ))
+    said = Said()
+    service = Service(clock, lambda: "reloaded: thresholds", said, Notifier(environ))
     service.stopping()
     assert manager.read() == []  # nothing was ready yet
     for _ in range(40):
@@ -80,10 +81,10 @@ def test_silent_where_there_is_no_manager() -> None:
 
 
 def test_a_hang_up_reloads_on_the_next_turn_and_an_error_is_only_told(manager: Manager) -> None:
-    said: list[Status] = []
+    said = Said()
     answers = iter(["reloaded: mqtt"])
     service = Service(
-        ManualClock(), lambda: next(answers), said.append, Notifier({"NOTIFY_SOCKET": str(manager.path)})
+        ManualClock(), lambda: next(answers), said, Notifier({"NOTIFY_SOCKET": str(manager.path)})
     )
     before = signal.getsignal(signal.SIGHUP)
     try:
@@ -113,8 +114,8 @@ def test_what_a_reload_can_change() -> None:
     assert plan(enter=0.6, ignore=("Cat",)) == "reloaded: thresholds"
     assert plan(mqtt__url="mqtt://hub", notify=True) == "reloaded: mqtt, notify"
     assert plan(profile="paper", enter=0.6) == "reloaded: thresholds; only a restart changes profile"
-    assert "restart changes record.dir" in plan(record__dir="clips")
-    assert plan(name="door") == "reloaded: mqtt, webhook, exec, record, notify"
+    assert "restart changes clips.dir" in plan(record__dir="clips")
+    assert plan(name="door") == "reloaded: mqtt, webhook, exec, clips, notify"
 
 
 def test_thresholds_change_under_a_running_decoder() -> None:
@@ -139,16 +140,16 @@ def test_a_reload_exchanges_outputs_without_losing_an_event(tmp_path: Path) -> N
 
     write(first.url, 0.5, port)
     loaded = load_config({}, path=file, environ={})
-    said: list[Status] = []
+    said = Said()
     clock = SystemClock()
-    outputs = make_outputs(loaded.config, said.append, clock)
+    outputs = make_outputs(loaded.config, said, clock)
     switchboard = Switchboard(list(outputs.values()))
     decoder = Decoder(DecoderConfig())
 
     def decoding(config: Config) -> DecoderConfig:
         return replace(DecoderConfig(), enter=config.enter or 0.4)
 
-    reloader = Reloader(loaded, outputs, switchboard, decoder, decoding, said.append, clock)
+    reloader = Reloader(loaded, outputs, switchboard, decoder, decoding, said, clock)
     switchboard.start(make_start())
     records = list(flood(40))
     for record in records[:10]:

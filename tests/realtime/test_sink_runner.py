@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import threading
 
-from avel_live.realtime.clock import ManualClock
-from avel_live.realtime.messages import HopRecord, Status, StreamEnd, StreamStart
+from avel_live.realtime.clock import ManualClock, SystemClock
+from avel_live.realtime.messages import Hop, Status, StreamEnd, StreamStart
 from avel_live.realtime.sinks.base import Sink
-from avel_live.realtime.sinks.runner import SinkRunner
+from avel_live.realtime.sinks.thread import SinkThread
+from support.about import Said
 from support.stream import make_stream
 
 WAIT_S = 30.0  # generous: only a failing test waits this long
 
 
-class Recorder:
+class Recorder(Sink):
     """Keeps what it was given; `gate` holds it up, `broken` makes it raise."""
 
     def __init__(self) -> None:
@@ -33,7 +34,7 @@ class Recorder:
     def start(self, start: StreamStart) -> None:
         self._take("start", start)
 
-    def hop(self, record: HopRecord) -> None:
+    def hop(self, record: Hop) -> None:
         self._take("hop", record)
 
     def status(self, status: Status) -> None:
@@ -55,13 +56,13 @@ def feed(sink: Sink, hops: int = 12) -> None:
 
 
 def test_everything_arrives_in_order_and_without_media() -> None:
-    inner, told = Recorder(), list[Status]()
-    runner = SinkRunner("log", inner, told.append, deadline_s=WAIT_S)
+    inner, told = Recorder(), Said()
+    runner = SinkThread("log", inner, told, SystemClock(), deadline_s=WAIT_S)
     feed(runner)
     runner.close()
     runner.close()
     assert [kind for kind, _ in inner.calls] == ["start", *["hop"] * 12, "end", "close"]
-    records = [item for _, item in inner.calls if isinstance(item, HopRecord)]
+    records = [item for _, item in inner.calls if isinstance(item, Hop)]
     assert [record.hop for record in records] == list(range(12))
     assert all(len(record.segment.frames) == 16 for record in records)  # still counted
     assert all(record.segment.frames.strides == (0, 0, 0, 0) for record in records)  # but not kept
@@ -71,10 +72,10 @@ def test_everything_arrives_in_order_and_without_media() -> None:
 
 
 def test_a_slow_sink_drops_hops_without_news_first_and_says_so() -> None:
-    inner, told = Recorder(), list[Status]()
+    inner, told = Recorder(), Said()
     inner.gate.clear()
     clock = ManualClock()
-    runner = SinkRunner("mqtt", inner, told.append, capacity=16, deadline_s=WAIT_S, clock=clock)
+    runner = SinkThread("mqtt", inner, told, clock, capacity=16, deadline_s=WAIT_S)
     start, records, end = make_stream(25)
     quiet = [r for r in records if not r.events]
     news = [r for r in records if r.events]
@@ -90,7 +91,7 @@ def test_a_slow_sink_drops_hops_without_news_first_and_says_so() -> None:
     assert runner.waiting == 16
     inner.gate.set()
     runner.close()
-    kept = [item for _, item in inner.calls if isinstance(item, HopRecord)]
+    kept = [item for _, item in inner.calls if isinstance(item, Hop)]
     dropped = 26 - len(kept)
     assert dropped == runner.counts.dropped == 11
     assert [kind for kind, _ in inner.calls][-2:] == ["end", "close"]
@@ -101,7 +102,7 @@ def test_a_slow_sink_drops_hops_without_news_first_and_says_so() -> None:
 def test_hops_with_events_outlive_hops_without() -> None:
     inner = Recorder()
     inner.gate.clear()
-    runner = SinkRunner("mqtt", inner, lambda status: None, capacity=10, deadline_s=WAIT_S)
+    runner = SinkThread("mqtt", inner, Said(), SystemClock(), capacity=10, deadline_s=WAIT_S)
     _, records, _ = make_stream(25)
     # Only what carries neither an event nor a settled second is without news: the first two seconds.
     runner.status(Status("machine", "busy", "", 0))
@@ -110,14 +111,14 @@ def test_hops_with_events_outlive_hops_without() -> None:
         runner.hop(record)
     inner.gate.set()
     runner.close()
-    kept = [item.hop for _, item in inner.calls if isinstance(item, HopRecord)]
+    kept = [item.hop for _, item in inner.calls if isinstance(item, Hop)]
     assert kept == list(range(1, 11))
 
 
 def test_a_broken_sink_is_reported_once_and_again_when_it_recovers() -> None:
-    inner, told = Recorder(), list[Status]()
+    inner, told = Recorder(), Said()
     inner.broken = True
-    runner = SinkRunner("webhook", inner, told.append, deadline_s=WAIT_S)
+    runner = SinkThread("webhook", inner, told, SystemClock(), deadline_s=WAIT_S)
     _, records, _ = make_stream(6)
     for record in records[:4]:
         runner.hop(record)
@@ -133,9 +134,9 @@ def test_a_broken_sink_is_reported_once_and_again_when_it_recovers() -> None:
 
 
 def test_a_hanging_sink_cannot_hold_up_the_end() -> None:
-    inner, told = Recorder(), list[Status]()
+    inner, told = Recorder(), Said()
     inner.gate.clear()
-    runner = SinkRunner("exec", inner, told.append, deadline_s=0.05)
+    runner = SinkThread("exec", inner, told, SystemClock(), deadline_s=0.05)
     feed(runner, 5)
     assert inner.entered.wait(WAIT_S)
     runner.close()
@@ -146,11 +147,11 @@ def test_a_hanging_sink_cannot_hold_up_the_end() -> None:
 
 
 def test_a_recording_waits_for_a_slow_sink() -> None:
-    inner, told = Recorder(), list[Status]()
-    runner = SinkRunner("log", inner, told.append, capacity=2, deadline_s=WAIT_S, lossless=True)
+    inner, told = Recorder(), Said()
+    runner = SinkThread("log", inner, told, SystemClock(), capacity=2, deadline_s=WAIT_S, lossless=True)
     feed(runner, 200)
     runner.close()
-    records = [item for _, item in inner.calls if isinstance(item, HopRecord)]
+    records = [item for _, item in inner.calls if isinstance(item, Hop)]
     assert [record.hop for record in records] == list(range(200))
     assert told == []
     assert runner.counts.dropped == 0

@@ -13,14 +13,18 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from avel_live.realtime.messages import Event, Status, TimedAudio, TimedFrame
+from avel_live.model.labels import LABELS
+from avel_live.realtime.messages import Event, TimedAudio, TimedFrame
 from avel_live.realtime.sinks.base import Sink
-from avel_live.realtime.sinks.clips.sink import ClipSettings, ClipSink
-from avel_live.realtime.sinks.desktop import DesktopSettings, DesktopSink
-from avel_live.realtime.sinks.exec import ExecSettings, ExecSink
-from avel_live.realtime.sinks.metrics import MetricsSettings, MetricsSink
-from avel_live.realtime.sinks.mqtt.sink import MqttSettings, MqttSink
-from avel_live.realtime.sinks.webhook import WebhookSettings, WebhookSink
+from avel_live.realtime.sinks.clips import ClipOptions
+from avel_live.realtime.sinks.clips.sink import ClipSink
+from avel_live.realtime.sinks.desktop import DesktopSink, NotifyOptions
+from avel_live.realtime.sinks.exec import ExecOptions, ExecSink
+from avel_live.realtime.sinks.metrics import MetricsOptions, MetricsSink
+from avel_live.realtime.sinks.mqtt import MqttOptions
+from avel_live.realtime.sinks.mqtt.sink import MqttSink
+from avel_live.realtime.sinks.webhook import WebhookOptions, WebhookSink
+from support.about import Said, about
 from support.event_flood import flood
 from support.peers import Mosquitto, Receiver, Subscriber, eventually
 from support.stream import make_start, make_stream
@@ -71,8 +75,8 @@ def test_mqtt(tmp_path: Path, count: int) -> None:
     broker = Mosquitto(tmp_path, "autosave_interval 3600")
     broker.start()
     subscriber = Subscriber(broker.port, "avel/door/event/#")
-    said: list[Status] = []
-    sink = MqttSink(MqttSettings(f"mqtt://127.0.0.1:{broker.port}", name="door", flush_s=60), said.append)
+    said = Said()
+    sink = MqttSink(MqttOptions(f"mqtt://127.0.0.1:{broker.port}"), about(said, name="door", flush_s=60))
     send(sink, count, lambda: sink.counts.pending)
     sink.close()
     eventually(lambda: len(subscriber.messages) == count, "every event arrived")
@@ -87,8 +91,8 @@ def test_mqtt(tmp_path: Path, count: int) -> None:
 @pytest.mark.parametrize("count", COUNTS)
 def test_webhook(count: int) -> None:
     receiver = Receiver()
-    said: list[Status] = []
-    sink = WebhookSink(WebhookSettings(receiver.url, flush_s=60), said.append)
+    said = Said()
+    sink = WebhookSink(WebhookOptions(receiver.url), about(said, flush_s=60))
     send(sink, count, lambda: sink.counts.waiting)
     sink.close()
     receiver.close()
@@ -99,8 +103,8 @@ def test_webhook(count: int) -> None:
 
 @pytest.mark.parametrize("count", COUNTS)
 def test_exec(tmp_path: Path, count: int) -> None:
-    said: list[Status] = []
-    sink = ExecSink(ExecSettings(f"tee -a {tmp_path}/out", flush_s=60), said.append)
+    said = Said()
+    sink = ExecSink(ExecOptions(f"tee -a {tmp_path}/out"), about(said, flush_s=60))
     send(sink, count, lambda: sink.counts.waiting)
     sink.close()
     got = [json.loads(line) for line in (tmp_path / "out").read_text().splitlines()]
@@ -110,7 +114,7 @@ def test_exec(tmp_path: Path, count: int) -> None:
 
 @pytest.mark.parametrize("count", COUNTS)
 def test_metrics(count: int) -> None:
-    sink = MetricsSink(MetricsSettings(0))
+    sink = MetricsSink(MetricsOptions(0), about())
     send(sink, count, lambda: 0)
     with urllib.request.urlopen(f"http://127.0.0.1:{sink.port}/metrics", timeout=30) as response:
         lines = response.read().decode().splitlines()
@@ -128,7 +132,7 @@ def test_notify(tmp_path: Path, count: int) -> None:
     program.write_text(f"#!/bin/sh\necho \"$3\" >> '{tmp_path}/shown'\n")
     program.chmod(0o700)
     environ = {"PATH": f"{tmp_path}:/usr/bin:/bin", "DISPLAY": ":0"}
-    sink = DesktopSink(DesktopSettings(pause_s=0.0), lambda _s: None, environ=environ)
+    sink = DesktopSink(NotifyOptions(pause_s=0.0), about(), environ)
     sink.start(make_start())
     sent = 0
     with flat_memory(lambda: sent / count) as look:
@@ -145,9 +149,9 @@ def test_notify(tmp_path: Path, count: int) -> None:
 @pytest.mark.parametrize("count", COUNTS)
 def test_clips(tmp_path: Path, count: int) -> None:
     """One event every four seconds of a stream of a small picture a second; the oldest clips are pruned."""
-    settings = ClipSettings(tmp_path, pre_s=0.5, post_s=0.5, keep="3MB")
-    said: list[Status] = []
-    sink = ClipSink(settings, said.append)
+    settings = ClipOptions(tmp_path, pre_s=0.5, post_s=0.5, keep="3MB")
+    said = Said()
+    sink = ClipSink(settings, about(said))
     sink.start(make_start())
     _, hops, end = make_stream(12)
     hop = replace(hops[-1], settled=())
@@ -161,7 +165,7 @@ def test_clips(tmp_path: Path, count: int) -> None:
             sink.media(TimedFrame(second * 10**9, image, None, image))
             sink.media(TimedAudio(second * 16_000, sound))
             id_, phase = divmod(second, 4)
-            start = Event("start", id_, id_ % 28, float(second - phase), None, 0.5)
+            start = Event("start", id_, id_ % 28, float(second - phase), None, 0.5, LABELS[id_ % 28])
             events = {1: (start,), 2: (replace(start, kind="end", end_s=second - phase + 1.0),)}.get(
                 phase, ()
             )

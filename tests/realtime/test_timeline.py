@@ -7,9 +7,9 @@ from itertools import pairwise
 import numpy as np
 import psutil
 import pytest
-from avel_live.realtime.messages import SAMPLE_RATE, AudioBlock, TimedAudio
+from avel_live.realtime.messages import SAMPLE_RATE, AudioBlock, ClosedSegment, TimedAudio
 from avel_live.realtime.sources.clocks import AudioTimeline, ClockFit, DriftResampler, FrameTimeline
-from avel_live.realtime.stream.cutter import Closed, Cutter
+from avel_live.realtime.stream.cutter import Cutter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.clocks import START_NS, SimulatedMicrophone
@@ -61,7 +61,7 @@ class Run:
         self._cut(self.cutter.push(audio))
 
     def _cut(self, cuts: list[object]) -> None:
-        self.segments += [c.segment.index for c in cuts if isinstance(c, Closed)]
+        self.segments += [c.segment.index for c in cuts if isinstance(c, ClosedSegment)]
 
     @property
     def p99_ms(self) -> float:

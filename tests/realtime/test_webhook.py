@@ -10,8 +10,8 @@ import threading
 import pytest
 from avel_live.realtime.clock import Clock, SystemClock
 from avel_live.realtime.errors import UsageError
-from avel_live.realtime.messages import Status
-from avel_live.realtime.sinks.webhook import WebhookSettings, WebhookSink
+from avel_live.realtime.sinks.webhook import WebhookOptions, WebhookSink
+from support.about import Said, about
 from support.event_flood import flood
 from support.peers import Receiver, eventually
 from support.server_process import free_port
@@ -29,9 +29,10 @@ class ShortWaits(SystemClock):
         return super().wait_until(self.now_ns() + 1_000_000, wake)
 
 
-def sink_for(url: str, said: list[Status], clock: Clock | None = None, **options: object) -> WebhookSink:
-    options = {"name": "door", "flush_s": 60.0, **options}
-    sink = WebhookSink(WebhookSettings(url, **options), said.append, clock, lambda: 1_800_000_000.5)  # type: ignore[arg-type]
+def sink_for(url: str, said: Said, clock: Clock | None = None, **options: object) -> WebhookSink:
+    name, flush_s = str(options.pop("name", "door")), float(options.pop("flush_s", 60.0))  # type: ignore[arg-type]
+    stream = about(said, clock, name=name, flush_s=flush_s, wall_s=lambda: 1_800_000_000.5)
+    sink = WebhookSink(WebhookOptions(url, **options), stream)  # type: ignore[arg-type]
     sink.start(make_start())
     return sink
 
@@ -50,7 +51,7 @@ EXPECTED = [(n // 2, "end" if n % 2 else "start") for n in range(1000)]
 
 
 def test_events_arrive_in_order_and_signed() -> None:
-    receiver, said = Receiver(), []
+    receiver, said = Receiver(), Said()
     sink = sink_for(receiver.url, said, secret="k3y")
     send(sink, 40)
     sink.close()
@@ -67,7 +68,7 @@ def test_events_arrive_in_order_and_signed() -> None:
 
 
 def test_a_stream_name_can_not_add_a_header() -> None:
-    receiver, said = Receiver(), []
+    receiver, said = Receiver(), Said()
     name = 'door"}\r\nX-Evil: 1\r\n\r\nPOST /other HTTP/1.1'
     sink = sink_for(receiver.url, said, name=name)
     send(sink, 2)
@@ -78,7 +79,7 @@ def test_a_stream_name_can_not_add_a_header() -> None:
 
 
 def test_a_failing_receiver_is_tried_again_with_growing_waits() -> None:
-    receiver, said, clock = Receiver(), [], ShortWaits()
+    receiver, said, clock = Receiver(), Said(), ShortWaits()
     receiver.answers = [500, 503, (429, {"Retry-After": "7"}), 502, 204]
     sink = sink_for(receiver.url, said, clock)
     send(sink, 2)
@@ -97,7 +98,7 @@ def test_a_failing_receiver_is_tried_again_with_growing_waits() -> None:
 
 
 def test_a_refusal_is_final_and_the_next_event_is_tried() -> None:
-    receiver, said = Receiver(), []
+    receiver, said = Receiver(), Said()
     receiver.answers = [400, (302, {"Location": "http://127.0.0.1:1/elsewhere"}), 204]
     sink = sink_for(receiver.url, said)
     send(sink, 3)
@@ -111,7 +112,7 @@ def test_a_refusal_is_final_and_the_next_event_is_tried() -> None:
 
 
 def test_a_slow_receiver_does_not_delay_the_loop() -> None:
-    receiver, said = Receiver(), []
+    receiver, said = Receiver(), Said()
     receiver.delay_s = 0.05
     sink = sink_for(receiver.url, said)
     clock = SystemClock()
@@ -124,7 +125,7 @@ def test_a_slow_receiver_does_not_delay_the_loop() -> None:
 
 
 def test_a_receiver_that_is_gone_and_comes_back_gets_everything() -> None:
-    port, said = free_port(), []
+    port, said = free_port(), Said()
     sink = sink_for(f"http://127.0.0.1:{port}/hook", said, ShortWaits(), retries=100_000)
     send(sink, 30)
     eventually(lambda: bool(said), "the trouble is told")
@@ -137,7 +138,7 @@ def test_a_receiver_that_is_gone_and_comes_back_gets_everything() -> None:
 
 
 def test_a_receiver_that_stays_away_costs_a_bounded_queue() -> None:
-    said: list[Status] = []
+    said = Said()
     sink = sink_for(f"http://127.0.0.1:{free_port()}/hook", said, buffer=10, flush_s=0.2)
     send(sink, 100)
     sink.close()
@@ -153,11 +154,11 @@ def test_addresses_and_secrets() -> None:
     injected = ("http://host/T0K3N\r\nX-Evil: 1", "http://host/a b", "http://host\n/x", "http://host/\x7f")
     for wrong in ("ftp://host", "host/path", "http://", "http://host:port", *injected):
         with pytest.raises(UsageError, match="webhook"):
-            WebhookSink(WebhookSettings(wrong), lambda _s: None)
-    settings = WebhookSettings("https://user:hunter2@host/T0K3N", "s3cret")
+            WebhookSink(WebhookOptions(wrong), about())
+    settings = WebhookOptions("https://user:hunter2@host/T0K3N", "s3cret")
     assert "hunter2" not in repr(settings)
     assert "s3cret" not in repr(settings)
-    receiver, said = Receiver(), []
+    receiver, said = Receiver(), Said()
     receiver.answers = [500, 401]
     sink = sink_for(f"http://ann:pw@127.0.0.1:{receiver.port}/T0K3N", said, ShortWaits())
     send(sink, 1)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from avel_live.realtime.errors import SourceError
 from avel_live.realtime.messages import Status
-from avel_live.realtime.sources.capture import CameraOptions, Granted
+from avel_live.realtime.sources.capture import CameraOptions, CaptureFormat
 from avel_live.realtime.sources.microphone import MicOptions, Opened
 from avel_live.realtime.sources.portaudio import InputDevice
 
@@ -89,12 +89,12 @@ class FakeCameras:
         self.next: Callable[[], FakeCapture] | None = FakeCapture
         self.opened: list[FakeCapture] = []
 
-    def __call__(self, options: CameraOptions) -> tuple[Any, Granted]:
+    def __call__(self, options: CameraOptions) -> tuple[Any, CaptureFormat]:
         if self.next is None:
             raise SourceError("camera fake: unplugged")
         capture = self.next()
         self.opened.append(capture)
-        return capture, Granted(capture.shape[1], capture.shape[0], capture.fps, "MJPG", "FAKE")
+        return capture, CaptureFormat(capture.shape[1], capture.shape[0], capture.fps, "MJPG", "FAKE")
 
 
 class FakeStream:

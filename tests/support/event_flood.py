@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from avel_live.model.labels import EVENT_NAMES
-from avel_live.realtime.messages import Event, HopRecord
+from avel_live.realtime.messages import Event, Hop
 
 from .stream import make_stream
 
 
-def flood(events: int, per_hop: int = 2) -> Iterator[HopRecord]:
+def flood(events: int, per_hop: int = 2) -> Iterator[Hop]:
     """Hops that carry `events` event records together: ids 0, 1, …, each a start followed by its end."""
     from dataclasses import replace
 
@@ -23,7 +23,15 @@ def flood(events: int, per_hop: int = 2) -> Iterator[HopRecord]:
         done = number % 2 == 1
         start_s = float(number)
         pending.append(
-            Event("end" if done else "start", id_, label, start_s - done, start_s if done else None, 0.5)
+            Event(
+                "end" if done else "start",
+                id_,
+                label,
+                start_s - done,
+                start_s if done else None,
+                0.5,
+                EVENT_NAMES[label],
+            )
         )
         if len(pending) == per_hop or number == events - 1:
             yield replace(template, hop=hop, events=tuple(pending))

@@ -12,7 +12,7 @@ from avel_live.model.runtime.base import EngineInfo, HeadOutput
 from avel_live.realtime.messages import (
     SAMPLE_RATE,
     EndOfStream,
-    HopRecord,
+    Hop,
     SourceInfo,
     Status,
     StreamEnd,
@@ -20,6 +20,8 @@ from avel_live.realtime.messages import (
     TimedAudio,
     TimedFrame,
 )
+from avel_live.realtime.sinks.base import Sink
+from avel_live.realtime.sources.base import Source
 
 NS = 1_000_000_000
 
@@ -37,7 +39,7 @@ def steady(seconds: float, fps: int = 16, block: int = 1600) -> list[TimedFrame 
     )
 
 
-class ScriptedSource:
+class ScriptedSource(Source):
     """Delivers a script as fast as it is read. Live ones say that the present is their newest item.
 
     `hold`: from this second on, only after this event.
@@ -56,9 +58,6 @@ class ScriptedSource:
         self.info = SourceInfo("script", "live" if live else "file", "scripted", "scripted", live=live)
         self.exhausted = threading.Event()
         self.closed = threading.Event()
-        self.dropped = 0
-        self.skew_ms = None
-        self.drift_ppm = None
         self._items = list(items)
         self._end = end
         self._fail = fail
@@ -128,13 +127,13 @@ class ToyEngine:
     def close(self) -> None: ...
 
 
-class Collector:
+class Collector(Sink):
     """A sink that remembers what it was told, and in which order."""
 
     def __init__(self) -> None:
         self.calls: list[str] = []
         self.starts: list[StreamStart] = []
-        self.hops: list[HopRecord] = []
+        self.hops: list[Hop] = []
         self.statuses: list[Status] = []
         self.ends: list[StreamEnd] = []
 
@@ -142,7 +141,7 @@ class Collector:
         self.calls.append("start")
         self.starts.append(start)
 
-    def hop(self, record: HopRecord) -> None:
+    def hop(self, record: Hop) -> None:
         self.calls.append("hop")
         self.hops.append(record)
 

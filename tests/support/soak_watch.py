@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 from avel_live.realtime.clock import NS_PER_S
-from avel_live.realtime.messages import HopRecord, Status, StreamEnd, StreamStart
+from avel_live.realtime.messages import Hop, StreamEnd
+from avel_live.realtime.sinks.base import Sink
 
 _HOUR_S = 3600.0
 _SETTLED_S = 600.0
@@ -83,7 +84,7 @@ def verdict(found: Measured) -> list[tuple[str, str, bool]]:
     ]
 
 
-class Watch:
+class Watch(Sink):
     """A sink that measures this process at every answer, and says so once an hour.
 
     Args:
@@ -95,15 +96,11 @@ class Watch:
         self.found = Measured()
         self._answered = answered
 
-    def start(self, start: StreamStart) -> None: ...
-    def status(self, status: Status) -> None: ...
-    def close(self) -> None: ...
-
     def end(self, end: StreamEnd) -> None:
         self.found.seconds, self.found.hops = end.seconds, end.hops
         self.found.dropped = end.dropped
 
-    def hop(self, record: HopRecord) -> None:
+    def hop(self, record: Hop) -> None:
         segment, end_s = record.segment, record.segment.end_ns / NS_PER_S
         deaf = not segment.sound or segment.audio_dropped > 0
         self.found.second(end_s, record.latency_ms, record.skew_ms, seen=segment.video, deaf=deaf)

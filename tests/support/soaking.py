@@ -20,12 +20,12 @@ from avel_live.realtime.messages import (
     TimedFrame,
     VideoFrame,
 )
-from avel_live.realtime.sources.base import Item
+from avel_live.realtime.sources.base import Item, Source
 from avel_live.realtime.sources.capture import CameraOptions
 from avel_live.realtime.sources.live import LiveOptions, LiveSource
 from avel_live.realtime.sources.microphone import MicOptions
 from avel_live.realtime.sources.replay import Replay, ReplayOptions
-from avel_live.realtime.stream.loop import Pipeline
+from avel_live.realtime.stream.loop import Stream
 
 PPM = 80.0
 """By how much the microphone's crystal is slow."""
@@ -102,8 +102,8 @@ class _Device:
     def close(self) -> None: ...
 
 
-class Simulated:
-    """A live source whose devices are played from memory; a `Source`, and a sink that hears of answers."""
+class Simulated(Source):
+    """A live source whose devices are played from memory, and that hears of answers."""
 
     def __init__(self, clock: WorkClock, material: list[Material], fps: int, seen: float) -> None:
         self._clock, self._fps, self._seen = clock, fps, seen
@@ -112,7 +112,7 @@ class Simulated:
         self._material = material
         self._answered = threading.Semaphore(0)
         self._closed = 0
-        self.pipeline: Pipeline | None = None
+        self.stream: Stream | None = None
 
     def open(self) -> None:
         self._inner.open()
@@ -129,8 +129,8 @@ class Simulated:
         item = self._inner.read(0.0)
         if item is not None:
             return item
-        assert self.pipeline is not None
-        closed = self.pipeline.reader.closed_to_ns // NS_PER_S
+        assert self.stream is not None
+        closed = self.stream.closed_to_ns // NS_PER_S
         while self._closed < closed and not self._clock.real:
             if not self._answered.acquire(timeout=300):
                 raise TimeoutError(f"no answer to second {self._closed} within 300 s")
@@ -172,7 +172,7 @@ class Simulated:
         return self._inner.drift_ppm
 
     @property
-    def dropped(self) -> int:
+    def dropped(self) -> int:  # type: ignore[override]
         return self._inner.dropped
 
     def close(self) -> None:

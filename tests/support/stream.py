@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from avel_live.model.labels import BACKGROUND, LABELS, label_index
 from avel_live.realtime.events import Decoder, DecoderConfig
-from avel_live.realtime.messages import HopRecord, Scores, Segment, SourceInfo, StreamEnd, StreamStart
+from avel_live.realtime.messages import Hop, Scores, Segment, SourceInfo, StreamEnd, StreamStart
 
 STORY = "....BBBB..CCCCC.BBB....BB"
 NAMES = {"B": "Bark", "C": "Baby cry, infant cry", "M": "Male speech, man speaking", "F": "Frying (food)"}
@@ -86,7 +86,7 @@ def make_scores(index: int, story: str = STORY, *, seed: int = 0) -> Scores:
 
 def make_stream(
     hops: int, story: str = STORY, config: DecoderConfig | None = None
-) -> tuple[StreamStart, list[HopRecord], StreamEnd]:
+) -> tuple[StreamStart, list[Hop], StreamEnd]:
     """`hops` seconds of the story, through the real decoder."""
     decoder = Decoder(config or DecoderConfig())
     records = []
@@ -95,7 +95,7 @@ def make_stream(
         step = decoder.push(scores)
         label, confidence = decoder.provisional()
         records.append(
-            HopRecord(
+            Hop(
                 hop=index,
                 segment=make_segment(index),
                 scores=scores,
@@ -128,5 +128,5 @@ def make_stream(
     return make_start(), records, end
 
 
-def only_events(records: Sequence[HopRecord], end: StreamEnd) -> list[object]:
+def only_events(records: Sequence[Hop], end: StreamEnd) -> list[object]:
     return [event for record in records for event in record.events] + list(end.last_events)

@@ -7,9 +7,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
-from avel_live.realtime.messages import SAMPLE_RATE, EndOfStream, Segment, Status, TimedAudio, TimedFrame
+from avel_live.realtime.messages import (
+    SAMPLE_RATE,
+    ClosedSegment,
+    EndOfStream,
+    Segment,
+    Status,
+    TimedAudio,
+    TimedFrame,
+)
 from avel_live.realtime.sources.base import Source
-from avel_live.realtime.stream.cutter import Closed, Cutter
+from avel_live.realtime.stream.cutter import Cutter
 
 
 @dataclass
@@ -54,7 +62,7 @@ class Viewer:
         return self
 
     def _cut(self, cuts: list[object]) -> None:
-        self.segments += [c.segment for c in cuts if isinstance(c, Closed)]
+        self.segments += [c.segment for c in cuts if isinstance(c, ClosedSegment)]
 
     @property
     def lines(self) -> list[str]:

@@ -45,7 +45,7 @@ def bench(
 
     older = _read(compare) if compare else None
     if not clips:
-        from ...session.open import demo_path
+        from ...session.sources import demo_path
 
         clips = [demo_path()]
     if missing := [str(clip) for clip in clips if not clip.is_file()]:

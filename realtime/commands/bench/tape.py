@@ -7,21 +7,18 @@ from pathlib import Path
 from ...clock import Clock
 from ...messages import EndOfStream, SourceInfo
 from ...sources import replay
-from ...sources.base import Item
-from ...sources.picture import Squeezer
+from ...sources.base import Item, Source
+from ...sources.picture import FrameConverter
 from .meters import Stopwatch
 
 
-class Tape:
-    """A `Source` that plays items from memory as fast as they are taken."""
+class Tape(Source):
+    """A source that plays items from memory as fast as they are taken."""
 
     def __init__(self, info: SourceInfo, items: list[Item]) -> None:
         self.info = info
         self._items = items
         self._at = 0
-        self.skew_ms: float | None = None
-        self.drift_ppm: float | None = None
-        self.dropped = 0
 
     def open(self) -> None:
         """Nothing to open."""
@@ -31,10 +28,6 @@ class Tape:
         item = self._items[self._at]
         self._at = min(self._at + 1, len(self._items) - 1)
         return item
-
-    def stream_now_ns(self) -> int | None:
-        """It waits for its reader."""
-        return None
 
     def close(self) -> None:
         """Nothing to close."""
@@ -49,8 +42,8 @@ def record(path: Path, clock: Clock, watch: Stopwatch, duration_s: float | None)
     """
     source = replay.Replay(path, clock, replay.ReplayOptions(speed=None, duration_s=duration_s))
     # The method itself is replaced: the resizing happens deep inside the decoding.
-    original = Squeezer.timed
-    Squeezer.timed = watch.timed("resize", original)  # type: ignore[method-assign]
+    original = FrameConverter.timed
+    FrameConverter.timed = watch.timed("resize", original)  # type: ignore[method-assign]
     items: list[Item] = []
     try:
         read = watch.timed("decode", source.read)
@@ -60,6 +53,6 @@ def record(path: Path, clock: Clock, watch: Stopwatch, duration_s: float | None)
             if item is not None:
                 items.append(item)
     finally:
-        Squeezer.timed = original  # type: ignore[method-assign]
+        FrameConverter.timed = original  # type: ignore[method-assign]
         source.close()
     return Tape(source.info, items)

@@ -12,7 +12,7 @@ import json
 import statistics
 import sys
 import time
-from importlib.metadata import version
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,70 +22,60 @@ from ....model.profiles import FRAMES_PER_SEGMENT, WINDOW
 from ....model.runtime.base import Engine, EngineOptions
 from ....model.runtime.select import load_engine
 from ...clock import Clock, SystemClock, cpu_s
+from ...config.schema import NONE, Config
 from ...errors import AvelError
-from ...events import Decoder, DecoderConfig
-from ...messages import HopRecord, Status, StreamEnd, StreamStart
-from ...sinks.base import Sink
+from ...messages import Hop, StreamEnd
+from ...session.calibration import ActiveCalibration
+from ...session.open import open_stream
 from ...sources.base import Source
 from ...sources.replay import Replay, ReplayOptions
-from ...stream.loop import Pipeline, PipelineOptions
 from .meters import Stopwatch, TimedEngine, energy_j, peak_memory_mb, percentiles
 from .tape import record
 
 
-class Notes:
-    """A sink that keeps the latency of every hop and when the first one came."""
+@dataclass
+class Latencies:
+    """The latency of every hop, and when the first one came."""
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self.latency_ms: list[float] = []
-        self.first_ns: int | None = None
-        self.late = 0
+    ms: list[float] = field(default_factory=list)
+    first_ns: int | None = None
+
+    @property
+    def late(self) -> int:
         """Hops whose answer came only after the next second was over: a live stream would skip."""
-
-    def start(self, start: StreamStart) -> None:
-        """See `Sink.start`."""
-
-    def hop(self, record: HopRecord) -> None:
-        """See `Sink.hop`."""
-        self.first_ns = self.first_ns or self._clock.now_ns()
-        self.latency_ms.append(record.latency_ms)
-        self.late += record.latency_ms > 1000
-
-    def status(self, status: Status) -> None:
-        """See `Sink.status`."""
-
-    def end(self, end: StreamEnd) -> None:
-        """See `Sink.end`."""
-
-    def close(self) -> None:
-        """See `Sink.close`."""
+        return sum(ms > 1000 for ms in self.ms)
 
 
-def play(source: Source, engine: Engine, clock: Clock, watch: Stopwatch | None, notes: Notes) -> StreamEnd:
-    """Run the pipeline itself, with its screen drawing into memory."""
+def play(
+    source: Source, engine: Engine, clock: Clock, watch: Stopwatch | None, notes: Latencies, *, paced: bool
+) -> StreamEnd:
+    """Run the stream itself, with its screen drawing into memory."""
     from rich.console import Console
 
     from ...ui.screen import Screen
 
     screen: Any = Screen(Console(file=io.StringIO(), force_terminal=True, width=100, height=30), clock)
-    decoder: Any = Decoder(DecoderConfig(num_classes=len(engine.info.labels)))
     if watch is not None:
         engine = TimedEngine(engine, watch)
-        decoder.push = watch.timed("decoder", decoder.push)
         screen.hop = watch.timed("UI", screen.hop)
-    info = engine.info
-    start = StreamStart(
-        version("avel-live"), info.profile, info.backend, info.precision, source.info, info.labels, 1.0
-    )
-    sinks: list[Sink] = [notes, screen]
-    try:
-        return Pipeline(
-            source, engine, decoder, sinks, clock, PipelineOptions(frames=FRAMES_PER_SEGMENT)
-        ).run(start)
-    finally:
-        for sink in sinks:
-            sink.close()
+    config = Config(calibration=NONE, frames=str(FRAMES_PER_SEGMENT), fast=not paced)  # type: ignore[arg-type]
+    stream = open_stream(config, source, engine, clock, active=ActiveCalibration())
+    if watch is not None:
+        decoder: Any = stream.decoder
+        decoder.push = watch.timed("decoder", decoder.push)
+    with stream:
+        screen.start(stream.start)
+        for update in stream.updates():
+            if isinstance(update, Hop):
+                notes.first_ns = notes.first_ns or clock.now_ns()
+                notes.ms.append(update.latency_ms)
+                screen.hop(update)
+            else:
+                screen.status(update)
+    assert stream.end is not None
+    screen.end(stream.end)
+    screen.close()
+    return stream.end
 
 
 def stages(engine: Engine, clips: list[Path], clock: Clock, duration_s: float | None) -> dict[str, Any]:
@@ -98,7 +88,7 @@ def stages(engine: Engine, clips: list[Path], clock: Clock, duration_s: float | 
         tape = record(clip, clock, watch, duration_s)
         decode_cpu += cpu_s() - before
         before, before_j = cpu_s(), energy_j()
-        end = play(tape, engine, clock, watch, Notes(clock))
+        end = play(tape, engine, clock, watch, Latencies(), paced=True)
         run_cpu += cpu_s() - before
         if joules is not None:
             joules += (energy_j() or 0.0) - (before_j or 0.0)
@@ -120,17 +110,17 @@ def stages(engine: Engine, clips: list[Path], clock: Clock, duration_s: float | 
 
 def live(engine: Engine, clip: Path, clock: Clock, duration_s: float, spawned_ns: int) -> dict[str, Any]:
     """One clip in real time, again and again, for `duration_s`."""
-    notes = Notes(clock)
+    notes = Latencies()
     source = Replay(clip, clock, ReplayOptions(speed=1.0, loop=True, duration_s=duration_s))
     source.open()
     opened_ns, before = clock.now_ns(), cpu_s()
-    end = play(source, engine, clock, None, notes)
+    end = play(source, engine, clock, None, notes, paced=True)
     wall_s = (clock.now_ns() - opened_ns) / 1e9
     first_s = ((notes.first_ns or 0) - spawned_ns) / 1e9
     return {
         "seconds": round(end.seconds, 2),
         "wall_s": round(wall_s, 2),
-        "latency_ms": percentiles(notes.latency_ms),
+        "latency_ms": percentiles(notes.ms),
         "late_hops": notes.late,
         "skipped": end.skipped,
         "cpu_s_per_s": round((cpu_s() - before) / max(end.seconds, 1e-9), 4),

@@ -34,7 +34,7 @@ def calibrate_confidence(config: Config, fit: Fit, method: Method, judge: Path |
         report = assess(looks, method, given=given)
     except ValueError as error:
         raise UsageError(f"{fit.data}: {error}") from error
-    decoder = DecoderConfig(settle=config.settle, num_classes=len(info.labels))
+    decoder = DecoderConfig(settle=config.settle, labels=info.labels)
     line = _settled_line(clips, report, decoder)
     from .views import confidence_view
 

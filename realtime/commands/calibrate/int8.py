@@ -23,14 +23,11 @@ from ....model.runtime.base import EngineOptions
 from ....model.runtime.int8_graphs import shipped_folder
 from ...clock import NS_PER_S, Clock, SystemClock
 from ...config.schema import Config
-from ...errors import SourceError, UsageError
-from ...messages import EndOfStream, Segment, Status
+from ...errors import UsageError
 from ...recordings.labelled import is_manifest, media_files, read_manifest
-from ...sources.base import Source
-from ...stream.cutter import Closed, Cutter
+from ...stream.segments import segments
 from .store import write
 
-_READ_TIMEOUT_S = 0.2
 _WORST_SHOWN = 8
 
 
@@ -128,9 +125,9 @@ def _labelled(clip: Path, targets: Any, clock: Clock) -> Iterator[Second]:
 
 def from_devices(config: Config, job: Int8Job, clock: Clock) -> Iterator[Second]:
     """What the configured camera and microphone deliver for some minutes."""
-    from ...session.open import open_source
+    from ...session.sources import make_source
 
-    source = open_source(config, clock)
+    source = make_source(config, clock)
     source.open()
     for segment in segments(source):
         if segment.video:
@@ -138,33 +135,6 @@ def from_devices(config: Config, job: Int8Job, clock: Clock) -> Iterator[Second]
         if segment.end_ns >= job.minutes * 60 * NS_PER_S:
             source.close()
             return
-
-
-def segments(source: Source) -> Iterator[Segment]:
-    """An open source, cut into seconds; closes it."""
-    info = source.info
-    cutter = Cutter(live=info.live, video=bool(info.video), audio=bool(info.audio))
-    try:
-        while True:
-            item = source.read(_READ_TIMEOUT_S)
-            if isinstance(item, EndOfStream):
-                cuts = cutter.finish(item.t_ns)
-            elif item is None or isinstance(item, Status):
-                if isinstance(item, Status) and item.state == "failed":
-                    raise SourceError(f"{info.name}: {item.reason}")
-                now_ns = source.stream_now_ns()
-                cuts = [] if now_ns is None else cutter.advance(now_ns)
-            else:
-                cuts = cutter.push(item)
-                now_ns = source.stream_now_ns()
-                cuts = cuts if now_ns is None else [*cuts, *cutter.advance(now_ns)]
-            for cut in cuts:
-                if isinstance(cut, Closed):
-                    yield cut.segment
-            if isinstance(item, EndOfStream):
-                return
-    finally:
-        source.close()
 
 
 def account(result: Int8Result) -> Table:

@@ -14,8 +14,8 @@ from ...clock import SystemClock
 from ...config.schema import Config
 from ...errors import UsageError
 from ...events.config import DecoderConfig
-from ...messages import HopRecord, Scores
-from ...recordings.labelled import listen, settled
+from ...messages import Hop, Scores
+from ...recordings.labelled import hops, settled
 from ...session.calibration import apply_calibration, devices_of, under_flags
 from .decoding import decode_with
 from .material import engine_of
@@ -26,7 +26,7 @@ def calibrate_background(
     config: Config, minutes: float, budget: str, output: Path | None, *, apply: bool
 ) -> None:
     """`avel calibrate background`."""
-    from ...session.open import open_source
+    from ...session.sources import make_source
 
     per_hour = per_hour_of(budget)
     console = Console(stderr=True)
@@ -34,20 +34,18 @@ def calibrate_background(
     heard: list[QuietSecond] = []
     with engine_of(config, console) as engine, console.status("") as status:
         info = engine.info
-        decoder = DecoderConfig(settle=config.settle, num_classes=len(info.labels))
-        source = open_source(config, clock)
+        decoder = DecoderConfig(settle=config.settle, labels=info.labels)
+        source = make_source(config, clock)
         source.open()
         devices = devices_of(source.info)
         applied = apply_calibration(config, info, source.info)
         scores: list[Scores] = []
 
-        def take(record: HopRecord) -> None:
-            scores.append(record.scores)
-            heard.append(_quiet_second(record))
+        for hop in hops(source, engine, clock, duration_s=minutes * 60):
+            scores.append(hop.scores)
+            heard.append(_quiet_second(hop))
             left = minutes * 60 - len(heard)
             status.update(f"keep things as they are while nothing happens: {max(0, left):.0f} s left")
-
-        listen(source, engine, clock, take, duration_s=minutes * 60)
     posteriors = settled(scores, applied.calibrate, decoder)
     seconds = [
         QuietSecond(s.level_dbfs, s.brightness, s.motion, p) for s, p in zip(heard, posteriors, strict=False)
@@ -86,7 +84,7 @@ def calibrate_background(
     store(info, output, console, dry_run=False, thresholds=made, room=stored)
 
 
-def _quiet_second(record: HopRecord) -> QuietSecond:
+def _quiet_second(record: Hop) -> QuietSecond:
     frames = record.segment.frames
     grey = frames.mean(axis=(1, 2, 3), dtype=np.float64) / 255 if len(frames) else np.zeros(1)
     moved = 0.0

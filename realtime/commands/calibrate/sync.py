@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -90,14 +91,17 @@ def _sync(
 def _uncorrected(config: Config, clock: Clock) -> tuple[Source, bool]:
     """The source as it is, with no offset taken off, and every picture of it."""
     if not config.is_live:
-        from ...session.open import demo_path
+        from ...session.sources import demo_path
         from ...sources.replay import Replay, ReplayOptions
 
         path = demo_path() if config.demo else Path(config.file or "")
         return Replay(path, clock, ReplayOptions(speed=None, originals=True)), False
-    from ...session.open import open_live
+    from ...session.sources import live_options, network
+    from ...sources.live import LiveSource
 
-    return open_live(config.model_copy(update={"sync_offset_ms": None}), clock), True
+    if config.url is not None:
+        return network(config, clock), True
+    return LiveSource(live_options(replace(config, sync_offset_ms=None)), clock), True
 
 
 def _watch(source: Source, seconds: float | None) -> tuple[NDArray[np.float32], float, FrameActivity]:

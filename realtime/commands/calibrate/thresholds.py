@@ -29,7 +29,7 @@ def calibrate_thresholds(config: Config, fit: Fit, background: list[Path], budge
     console = Console(stderr=True)
     info, clips = labelled(config, fit, console)
     calibrate = apply_calibration(config, info, SourceInfo("", "file")).calibrate
-    decoder = DecoderConfig(settle=config.settle, num_classes=len(info.labels))
+    decoder = DecoderConfig(settle=config.settle, labels=info.labels)
     streams = [stream_of(clip, calibrate, decoder) for clip in clips]
     # Labelled clips without an event serve twice: against false events, and as background footage.
     empty = [s for s in streams if not s.truth]

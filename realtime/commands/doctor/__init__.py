@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING
 import typer
 
 from ...config.flags import with_flags
-from ...config.load import Loaded, keys
+from ...config.keys import keys
+from ...config.load import Loaded
 from ...errors import AvelError
+from ...options import NETWORK
 
 if TYPE_CHECKING:
     from ...config.schema import Config
     from .checks import Check
 
 _MARKS = {"ok": ("✓", "green"), "note": ("·", "dim"), "missing": ("✗", "red")}
-_NETWORK = "Network"
 _NOT_ASKED = ("calibration",)
 
 
@@ -79,7 +80,7 @@ def _others() -> tuple[str, ...]:
     return tuple(
         key.path
         for key in keys()
-        if key.flag is not None and (key.flag.panel != _NETWORK or key.path in _NOT_ASKED)
+        if key.option.flags and (key.option.panel != NETWORK or key.path in _NOT_ASKED)
     )
 
 

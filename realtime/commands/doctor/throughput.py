@@ -22,9 +22,9 @@ from ....model.runtime.probe import Machine, installed, machine
 from ...clock import NS_PER_S, Clock, cpu_s
 from ...config.schema import Config
 from ...messages import FRAME_SIZE, SAMPLE_RATE, Segment
-from ...stream.effort import LEVELS, TOO_MUCH
+from ...stream.budget import LEVELS, TOO_MUCH
 from ...stream.features import missing, segment_features
-from ...stream.window import Localizer
+from ...stream.window import Window
 from .checks import Check, State
 
 PER_LEVEL_S = 1.5
@@ -48,7 +48,7 @@ class Pace:
     others: float | None = None
 
     @property
-    def slots(self) -> int:
+    def frames_per_segment(self) -> int:
         """Pictures a second of a live stream here."""
         return self.loads[-1][0]
 
@@ -89,8 +89,8 @@ def measure(
     loads: list[tuple[int, float]] = []
     began_ns, before_s = clock.now_ns(), _busy_s()
     own_s = cpu_s()
-    for slots in LEVELS if frames is None else (frames,):
-        loads.append((slots, phases * _seconds(engine, clock, slots, level_s)))
+    for count in LEVELS if frames is None else (frames,):
+        loads.append((count, phases * _seconds(engine, clock, count, level_s)))
         if loads[-1][1] <= TOO_MUCH:
             break
     wall_s, after_s = (clock.now_ns() - began_ns) / NS_PER_S, _busy_s()
@@ -99,28 +99,28 @@ def measure(
     return Pace(tuple(loads), max(0.0, (after_s - before_s - (cpu_s() - own_s)) / wall_s))
 
 
-def _seconds(engine: Engine, clock: Clock, slots: int, level_s: float) -> float:
+def _seconds(engine: Engine, clock: Clock, frames: int, level_s: float) -> float:
     """Mean time, in seconds, that one segment and a look at the full window take."""
     make = np.random.default_rng(0)
     segment = Segment(
         0,
         0,
         NS_PER_S,
-        make.integers(0, 256, (slots, FRAME_SIZE, FRAME_SIZE, 3), np.uint8),
-        np.full(slots, 1 / slots, np.float32),
+        make.integers(0, 256, (frames, FRAME_SIZE, FRAME_SIZE, 3), np.uint8),
+        np.full(frames, 1 / frames, np.float32),
         make.normal(0, 0.1, SAMPLE_RATE).astype(np.float32),
         audio_fraction=1.0,
         video=True,
         sound=True,
     )
-    localizer = Localizer(engine)
-    localizer.push(missing(0, engine.profile))  # what lies between is entered as missing: the window is full
+    window = Window(engine)
+    window.push(missing(0, engine.profile))  # what lies between is entered as missing: the window is full
     taken: list[float] = []
     while sum(taken) < level_s:
         start_ns = clock.now_ns()
         second = replace(segment, index=WINDOW - 1 + len(taken))
-        localizer.push(segment_features(engine, second))
-        localizer.look(len(taken))
+        window.push(segment_features(engine, second))
+        window.look(len(taken))
         taken.append((clock.now_ns() - start_ns) / NS_PER_S)
     # The first round finds caches and processors cold; where there is no second, it has to do.
     counted = taken[1:] or taken
@@ -145,8 +145,8 @@ def rate(config: Config, engine: Engine, clock: Clock) -> Iterator[Check]:
     yield Check("networks", "ok", f"{found}; {info.note}" if info.note else found)
     fixed = None if config.frames == "auto" else int(config.frames)
     pace = measure(engine, clock, hop_s=config.hop_s, frames=fixed)
-    held = f"{pace.slots} pictures a second, computing {pace.load:.0%} of the time"
-    tried = ", ".join(f"{slots} would take {load:.0%}" for slots, load in pace.loads[:-1])
+    held = f"{pace.frames_per_segment} pictures a second, computing {pace.load:.0%} of the time"
+    tried = ", ".join(f"{frames} would take {load:.0%}" for frames, load in pace.loads[:-1])
     if not pace.holds:
         found = f"not held even with {held}: answers will be skipped"
     else:

@@ -79,11 +79,12 @@ def intervals(clips: list[Answers], background: int, seed: int = 0) -> dict[str,
     }
 
 
-def decode(clip: Clip, settle: int, background: int) -> Answers:
+def decode(clip: Clip, settle: int, labels: tuple[str, ...]) -> Answers:
     """Run the decoder over a clip's looks; seconds it never settled are background."""
     from ...events import Decoder, DecoderConfig
 
-    decoder = Decoder(DecoderConfig(settle=settle, num_classes=background + 1))
+    background = len(labels) - 1
+    decoder = Decoder(DecoderConfig(settle=settle, labels=labels))
     answer = np.full(len(clip.targets), background, np.int64)
     steps = [decoder.push(scores) for scores in clip.scores]
     for step in [*steps, decoder.finish()]:
@@ -134,7 +135,7 @@ def score_clips(
 
         clips = list(manifest_clips(folder, engine, SystemClock(), told))
     engine.close()
-    by_settle = {s: [decode(clip, s, background) for clip in clips] for s in SETTLES}
+    by_settle = {s: [decode(clip, s, labels) for clip in clips] for s in SETTLES}
     answers = by_settle[_SETTLED]
     result: dict[str, Any] = {
         "profile": profile,

@@ -65,7 +65,7 @@ class Networks:
         self._audio = build_audio(self.profile, options.audio_weights).to(self._device)
 
     def visual(self, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """See `Engine.visual`; two frames at a time keep a CPU's caches warm."""
+        """[N, 7, 7, D] of pictures; two frames at a time keep a CPU's caches warm."""
         import torch
 
         with torch.inference_mode():
@@ -74,7 +74,7 @@ class Networks:
         return grids
 
     def audio(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
-        """See `Engine.audio`."""
+        """[D] of one second of sound."""
         import torch
 
         from ....model.logmel import patch
@@ -109,10 +109,9 @@ def _on_disk(job: Job) -> Iterator[Path]:
 def extract_row(job: Job, networks: Any) -> Result:
     """Features of up to ten seconds of a video; what can't be read becomes the result's `error`."""
     from ...clock import ManualClock
-    from ...messages import EndOfStream, Status
     from ...sources.replay import Replay, ReplayOptions
-    from ...stream.cutter import Chosen, Cutter
-    from ...stream.features import FeatureBuilder
+    from ...stream.features import segment_features
+    from ...stream.segments import segments
 
     profile: Profile = networks.profile
     visual = np.zeros((WINDOW, GRID, GRID, profile.visual.dim), np.float32)
@@ -123,32 +122,14 @@ def extract_row(job: Job, networks: Any) -> Result:
         with _on_disk(job) as path:
             options = ReplayOptions(speed=None, start_s=job.first_s, duration_s=WINDOW)
             source = Replay(path, ManualClock(), options)
-            try:
-                source.open()
-                info = source.info
-                cutter = Cutter(live=False, video=bool(info.video), audio=bool(info.audio))
-                builder = FeatureBuilder(networks)
-                while True:
-                    item = source.read(1.0)
-                    if isinstance(item, EndOfStream):
-                        cuts = cutter.finish(item.t_ns)
-                    elif item is None or isinstance(item, Status):
-                        continue
-                    else:
-                        cuts = cutter.push(item)
-                    for cut in cuts:
-                        if isinstance(cut, Chosen) or cut.segment.index >= WINDOW:
-                            continue  # all pictures of a segment go through the network when it closes
-                        made = builder.finish(cut.segment)
-                        builder = FeatureBuilder(networks)
-                        t = cut.segment.index
-                        visual[t], audio[t] = made.visual, made.audio
-                        masks[:, t] = made.has_video, made.has_audio
-                        seconds = max(seconds, t + 1)
-                    if isinstance(item, EndOfStream):
-                        break
-            finally:
-                source.close()
+            source.open()
+            for segment in segments(source):
+                t = segment.index
+                if t < WINDOW:
+                    made = segment_features(networks, segment)
+                    visual[t], audio[t] = made.visual, made.audio
+                    masks[:, t] = made.has_video, made.has_audio
+                    seconds = max(seconds, t + 1)
         if not masks.any():
             error = "shorter than half a second"
     except AvelError as caught:

@@ -5,97 +5,98 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Protocol
 
 from ...clock import SystemClock
 from ...config.flags import with_flags
 from ...config.load import Loaded
-from ...config.schema import Config
 from ...messages import Status
 from .signals import Signals
 
 if TYPE_CHECKING:
-    from ....model.runtime.base import Engine
-    from ...events import DecoderConfig
     from ...sinks.base import Sink
 
 
 def run(loaded: Loaded) -> None:
     """The main job."""
-    from ...events import Decoder
-    from ...session.calibration import apply_calibration, under_flags
-    from ...session.open import decoder_config, make_engine, make_sinks, open_source, stream_start
-    from ...session.outputs import log_sinks, make_outputs
-    from ...sinks.switchboard import Switchboard
-    from ...stream.loop import Pipeline, PipelineOptions
-    from ...stream.queue import Reports
-    from ...stream.restarting import RevivedEngine
-    from .reload import Reloader
-    from .service import Service
-
-    config = loaded.config
     signals = Signals()
-    clock = SystemClock()
-    reports = Reports()
-    source = open_source(config, clock)
-    sinks: list[Sink] = []
-    engine: Engine | None = None
+    opened: list[Closeable] = []
     try:
-        if not config.is_live:
-            source.open()
-        sinks = make_sinks(config)  # first: the screen says that the networks are being loaded
-        sinks += log_sinks(config.log, reports, live=config.is_live)
-        outputs = make_outputs(config, reports, clock)
-        switchboard = Switchboard(list(outputs.values()))
-        sinks.append(switchboard)
-        engine = RevivedEngine(
-            make_engine(config, None if config.json_ else _teller(sinks)),
-            lambda: make_engine(config),
-            reports,
-            clock,
-        )
-        if config.is_live:
-            # Only now: whatever devices deliver while the networks load would be late already.
-            source.open()
-        applied = apply_calibration(config, engine.info, source.info)
-        labels = engine.info.labels
-
-        def decoding(given: Config) -> DecoderConfig:
-            return under_flags(given, decoder_config(given, labels), applied.rules)
-
-        decoder = Decoder(decoding(config))
-        reloader = Reloader(loaded, outputs, switchboard, decoder, decoding, reports, clock)
-        service = Service(clock, reloader, reports)
-        pipeline = Pipeline(
-            source,
-            engine,
-            decoder,
-            sinks,
-            clock,
-            PipelineOptions(
-                hop_s=config.hop_s,
-                frames=None if config.frames == "auto" else int(config.frames),
-                duration_s=config.duration_s,
-                paced=config.is_live or not config.fast,
-            ),
-            calibrate=applied.calibrate,
-            reports=reports,
-            heartbeat=service.beat,
-        )
-        signals.on_stop(pipeline.stop)
-        service.listen()
-        pipeline.run(stream_start(config, source, engine, applied))
-        service.stopping()
+        _stream(loaded, signals, opened)
     except BrokenPipeError:
         # The reader of our output went away (`| head`): nothing to say, and nowhere to say it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     finally:
-        source.close()
-        for sink in sinks:
-            sink.close()
-        if engine is not None:
-            engine.close()
+        # In the order of their opening: the screen says how it went before slow outputs are flushed.
+        with ExitStack() as stack:
+            for part in reversed(opened):
+                stack.callback(part.close)
         signals.leave()
+
+
+class Closeable(Protocol):
+    """Something that has to be closed, whatever happens."""
+
+    def close(self) -> None:
+        """Release it."""
+
+
+def _stream(loaded: Loaded, signals: Signals, opened: list[Closeable]) -> None:
+    # Only here: `--help` needs none of it.
+    from ...session.calibration import apply_calibration
+    from ...session.open import decoding, make_engine, open_stream, restarting
+    from ...session.outputs import make_outputs, make_screen_for
+    from ...session.sources import make_source
+    from ...sinks.switchboard import Switchboard
+    from ...stream.queue import StatusQueue
+    from .reload import Reloader
+    from .service import Service
+
+    config = loaded.config
+    clock, reports = SystemClock(), StatusQueue()
+    source = make_source(config, clock)
+    opened.append(source)
+    if not config.is_live:
+        source.open()
+    screen = make_screen_for(config, clock)  # first: it says that the networks are being loaded
+    opened.append(screen)
+    outputs = make_outputs(config, reports, clock)
+    switchboard = Switchboard(list(outputs.values()))
+    opened.append(switchboard)
+    loaded_engine = make_engine(config, None if config.json else _teller([screen, switchboard]))
+    engine = restarting(loaded_engine, config, reports, clock)
+    opened.append(engine)
+    if config.is_live:
+        # Only now: whatever devices deliver while the networks load would be late already.
+        source.open()
+    active = apply_calibration(config, engine.info, source.info)
+    labels = engine.info.labels
+    numbers = decoding(config, labels, active)
+    stream = open_stream(
+        config,
+        source,
+        engine,
+        clock,
+        active=active,
+        decoder=numbers,
+        reports=reports,
+        heartbeat=lambda: service.beat(),
+    )
+    reloader = Reloader(
+        loaded,
+        outputs,
+        switchboard,
+        stream.decoder,
+        lambda given: decoding(given, labels, active),
+        reports,
+        clock,
+    )
+    service = Service(clock, reloader, reports)
+    signals.on_stop(stream.stop)
+    service.listen()
+    stream.run(screen, switchboard)
+    service.stopping()
 
 
 def _teller(sinks: list[Sink]) -> Callable[[str], None]:

@@ -3,16 +3,57 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from ...clock import Clock
+from ...config.keys import keys, value_of
 from ...config.load import Loaded
 from ...config.schema import Config
 from ...events import Decoder, DecoderConfig
 from ...session.outputs import make_outputs
-from ...sinks.base import Sink
-from ...sinks.runner import Report
+from ...sinks.base import Report, Sink
 from ...sinks.switchboard import Switchboard
-from .service import plan_reload
+
+
+@dataclass(frozen=True)
+class ReloadPlan:
+    """What is different in a new configuration."""
+
+    decoding: bool
+    outputs: tuple[str, ...]
+    """Groups to exchange."""
+    restart: tuple[str, ...]
+    """Keys that only a restart can change."""
+
+    def __str__(self) -> str:
+        said = []
+        if self.decoding:
+            said.append("thresholds")
+        said += self.outputs
+        text = f"reloaded: {', '.join(said)}" if said else "reloaded: nothing that can change now"
+        return f"{text}; only a restart changes {', '.join(self.restart)}" if self.restart else text
+
+
+def plan_reload(old: Config, new: Config) -> ReloadPlan:
+    """Compare two configurations key by key."""
+    changed = [key for key in keys() if value_of(old, key.path) != value_of(new, key.path)]
+    # Without a folder for clips from the start sources do not deliver full pictures.
+    late_clips = old.clips.dir is None and new.clips.dir is not None
+    decoding, outputs, restart = False, set[str](), []
+    for key in changed:
+        group = key.path.split(".")[0]
+        if group == "clips" and late_clips:
+            restart.append(key.path)
+        elif group in new.outputs:
+            outputs.add(group)
+        elif key.option.affects == "decoding":
+            decoding = True
+        elif key.path == "name":
+            # It stands in topics and file names; metrics and logs do not know it.
+            outputs |= set(new.outputs) - {"metrics", "log"} - ({"clips"} if late_clips else set())
+        else:
+            restart.append(key.path)
+    return ReloadPlan(decoding, tuple(group for group in new.outputs if group in outputs), tuple(restart))
 
 
 class Reloader:

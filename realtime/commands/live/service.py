@@ -11,21 +11,11 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from types import FrameType
-from typing import Final
 
 from ...clock import Clock
-from ...config.load import keys, value_of
-from ...config.schema import Config
-from ...messages import Status
-
-_DECODING: Final = (
-    *("enter", "leave", "min_event_s", "brief", "hold_s", "cooldown_s"),
-    *("classes", "ignore", "settle"),
-)
-OUTPUT_GROUPS: Final = ("metrics", "mqtt", "webhook", "exec", "record", "notify")
-"""Outputs that a reload can exchange; also the names by which `make_outputs` knows them."""
+from ...messages import State
+from ...sinks.base import Report
 
 
 class Notifier:
@@ -54,49 +44,6 @@ class Notifier:
         return True
 
 
-@dataclass(frozen=True)
-class ReloadPlan:
-    """What is different in a new configuration."""
-
-    decoding: bool
-    outputs: tuple[str, ...]
-    """Groups of `OUTPUT_GROUPS` to exchange."""
-    restart: tuple[str, ...]
-    """Keys that only a restart can change."""
-
-    def __str__(self) -> str:
-        said = []
-        if self.decoding:
-            said.append("thresholds")
-        said += self.outputs
-        text = f"reloaded: {', '.join(said)}" if said else "reloaded: nothing that can change now"
-        return f"{text}; only a restart changes {', '.join(self.restart)}" if self.restart else text
-
-
-def plan_reload(old: Config, new: Config) -> ReloadPlan:
-    """Compare two configurations key by key."""
-    changed = [key.path for key in keys() if value_of(old, key.path) != value_of(new, key.path)]
-    # Without `--record` from the start sources do not deliver full pictures.
-    late_record = old.record.dir is None and new.record.dir is not None
-    outputs, restart = [], []
-    for path in changed:
-        group = path.split(".")[0]
-        if group == "record" and late_record:
-            restart.append(path)
-        elif group in OUTPUT_GROUPS:
-            outputs.append(group)
-        elif path not in _DECODING:
-            restart.append(path)
-    if "name" in changed:
-        restart.remove("name")
-        outputs += [g for g in OUTPUT_GROUPS if g != "metrics" and not (g == "record" and late_record)]
-    return ReloadPlan(
-        decoding=any(path in _DECODING for path in changed),
-        outputs=tuple(group for group in OUTPUT_GROUPS if group in outputs),
-        restart=tuple(restart),
-    )
-
-
 class Service:
     """What the main loop calls at every turn: signs of life, and the reload when it was asked for.
 
@@ -112,7 +59,7 @@ class Service:
         self,
         clock: Clock,
         reload: Callable[[], str],
-        report: Callable[[Status], None],
+        report: Report,
         notifier: Notifier | None = None,
     ) -> None:
         self._clock, self._reload, self._report = clock, reload, report
@@ -139,10 +86,11 @@ class Service:
             self._asked = False
             self._notifier.send(f"RELOADING=1\nMONOTONIC_USEC={now_ns // 1000}")
             try:
-                state, said = "reloaded", self._reload()
+                said = self._reload()
+                state: State = "reloaded"
             except Exception as error:  # a typing mistake in a file must not end the stream
                 state, said = "failed", f"not reloaded, all stays as it was: {' '.join(str(error).split())}"
-            self._report(Status("configuration", state, said, 0))
+            self._report("configuration", state, said)
             self._notifier.send("READY=1")
 
     def stopping(self) -> None:

@@ -1,11 +1,11 @@
-"""`--record DIR`: a clip of every event, from a few seconds before it to a few seconds after.
+"""Clips, cut out of the stream as it goes by.
 
 The stream is encoded all the time into a ring in memory; a clip is cut out of the ring when its event is
 over, so that nothing has to be foreseen. Events that touch share one clip. Beside `STEM.mp4` stand
 `STEM.json` (events, times, source) and `STEM.jpg` (the surest moment, with the attention map).
 
 Memory: the ring holds `pre_s` plus what a decision may lag behind (settling, hold, hop), at the bit rates
-of `clip_codec` at most 0.26 MB a second: 4 MB with the defaults, 20 MB while an event of a minute is open.
+of `codec` at most 0.26 MB a second: 4 MB with the defaults, 20 MB while an event of a minute is open.
 Pictures waiting to be encoded are at most `QUEUED_FRAMES`.
 """
 
@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -22,37 +21,24 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ...clock import NS_PER_S, Clock, SystemClock, wall_clock_s
+from ...clock import NS_PER_S
 from ...errors import AvelError
-from ...messages import Event, HopRecord, Status, StreamEnd, StreamStart, TimedAudio, TimedFrame
+from ...messages import Event, Hop, State, StreamEnd, StreamStart, TimedAudio, TimedFrame
+from ..base import About, Sink
 from ..overlay import jpeg, with_attention
 from ..records import event_record, slug
-from ..runner import Report
+from . import ClipOptions
 from .codec import AUDIO_BITS_PER_S, VIDEO_BITS_PER_S, AudioEncoder, VideoEncoder, write_mp4
 from .ring import ClipRing
 from .store import Budget, ClipStore
 
 QUEUED_FRAMES: Final = 12
+FLUSH_S: Final = 20.0
+"""How long the end waits for the clip in the making."""
 _LAG_S: Final = 12.0
 """The most a decision may be behind the stream beside settling: hold, shortest event, lateness."""
 _SPARE: Final = 1.3
 """Room in the byte limit for bursts above the mean bit rate."""
-
-
-@dataclass(frozen=True)
-class ClipSettings:
-    """What to record and what to keep."""
-
-    folder: Path
-    pre_s: float = 3.0
-    post_s: float = 3.0
-    max_s: float = 60.0
-    """Longest clip; an event that lasts longer is cut off, and its record says so."""
-    max_fps: float = 25.0
-    keep: str | None = None
-    """Budget such as `5GB`, `30d` or both; None keeps everything."""
-    name: str = "avel"
-    flush_s: float = 20.0
 
 
 @dataclass
@@ -72,19 +58,17 @@ class _Clip:
         return None if None in ends else max(end for end in ends if end is not None)
 
 
-_Item = TimedFrame | TimedAudio | HopRecord | StreamEnd
+_Item = TimedFrame | TimedAudio | Hop | StreamEnd
 
 
-class ClipSink:
-    """Records clips; a `Sink` and a `MediaSink` with a thread of its own.
+class ClipSink(Sink):
+    """Records clips, in a thread of its own.
 
     A live stream that is too fast for the encoder loses pictures (counted and reported), a recording waits.
 
     Args:
-        settings: what and where.
-        report: told about trouble and what was dropped.
-        clock: stamps reports and measures the deadline at the end.
-        now_s: the wall clock, Unix seconds.
+        options: what and where; `dir` is set.
+        about: the stream. Told about trouble and what was dropped.
 
     Raises:
         OutputError: the folder can't be written.
@@ -92,16 +76,10 @@ class ClipSink:
 
     """
 
-    def __init__(
-        self,
-        settings: ClipSettings,
-        report: Report,
-        clock: Clock | None = None,
-        now_s: Callable[[], float] = wall_clock_s,
-    ) -> None:
-        self._settings, self._report_to, self._now_s = settings, report, now_s
-        self._clock = clock or SystemClock()
-        self._store = ClipStore(settings.folder, Budget.parse(settings.keep))
+    def __init__(self, options: ClipOptions, about: About) -> None:
+        assert options.dir is not None
+        self._options, self._about, self._folder = options, about, options.dir
+        self._store = ClipStore(options.dir, Budget.parse(options.keep))
         self._start: StreamStart | None = None
         self._queue: deque[_Item] = deque()
         self._changed = threading.Condition()
@@ -113,10 +91,10 @@ class ClipSink:
         self.dropped = 0
         """Pictures the encoder was too slow for."""
         rate = (VIDEO_BITS_PER_S + AUDIO_BITS_PER_S) / 8
-        self.most_bytes = round(_SPARE * rate * (settings.max_s + settings.pre_s + settings.post_s + _LAG_S))
+        self.most_bytes = round(_SPARE * rate * (options.max_s + options.pre_s + options.post_s + _LAG_S))
         """The ring never holds more."""
         self.ring = ClipRing(self.most_bytes)
-        self._video = VideoEncoder(settings.max_fps)
+        self._video = VideoEncoder(options.max_fps)
         self._audio = AudioEncoder()
         self._clip: _Clip | None = None
         self._decided_s = 0.0
@@ -127,13 +105,13 @@ class ClipSink:
     # The pipeline's side --------------------------------------------------------------------------
 
     def start(self, start: StreamStart) -> None:
-        """See `Sink.start`."""
+        """Note how far decisions lag behind."""
         self._start = start
         self._live = start.source.live
         self._settle_s = start.settle + start.hop_s
 
     def media(self, item: TimedFrame | TimedAudio) -> None:
-        """See `MediaSink.media`. Only a recording ever waits here."""
+        """Queue it for the encoder. Only a recording ever waits here."""
         dropped = 0
         with self._changed:
             if isinstance(item, TimedFrame):
@@ -150,16 +128,13 @@ class ClipSink:
         if dropped and str(dropped).strip("0") == "1":
             self._say("dropping", f"the encoder is too slow: {dropped} pictures left out of clips so far")
 
-    def hop(self, record: HopRecord) -> None:
-        """See `Sink.hop`."""
+    def hop(self, record: Hop) -> None:
+        """Queue it for the recorder."""
         with self._changed:
             self._append(record)
 
-    def status(self, status: Status) -> None:
-        """Nothing in a clip depends on it."""
-
     def end(self, end: StreamEnd) -> None:
-        """See `Sink.end`; an open clip ends with the stream."""
+        """Queue it; an open clip ends with the stream."""
         with self._changed:
             self._append(end)
 
@@ -168,7 +143,7 @@ class ClipSink:
         with self._changed:
             self._closing = True
             self._changed.notify_all()
-        self._thread.join(self._settings.flush_s)
+        self._thread.join(self._about.flush_s(FLUSH_S))
 
     def _append(self, item: _Item) -> None:
         if not self._closing:
@@ -195,13 +170,13 @@ class ClipSink:
             except Exception as error:  # whatever the encoder or the disk says stays here
                 self._broken = not isinstance(error, OSError)
                 self._clip = None
-                state = "failed" if self._broken else "failing"
-                self._say(state, f"{self._settings.folder}: {' '.join(str(error).split())}")
+                state: State = "failed" if self._broken else "failing"
+                self._say(state, f"{self._folder}: {' '.join(str(error).split())}")
         if not self._broken:
             try:
                 self._finish()
             except (OSError, ValueError, AvelError) as error:
-                self._say("failed", f"{self._settings.folder}: {error}")
+                self._say("failed", f"{self._folder}: {error}")
 
     def _take(self, item: _Item) -> None:
         if isinstance(item, TimedFrame):
@@ -211,7 +186,7 @@ class ClipSink:
         elif isinstance(item, TimedAudio):
             for packet in self._audio.encode(item):
                 self.ring.push(packet)
-        elif isinstance(item, HopRecord):
+        elif isinstance(item, Hop):
             for event in item.events:
                 self._event(event)
             self._decided_s = item.segment.end_ns / NS_PER_S
@@ -221,7 +196,7 @@ class ClipSink:
                 self._event(event)
             self._finish()
         self._cut_if_over()
-        oldest_s = self._decided_s - self._settings.pre_s - self._settle_s - _LAG_S
+        oldest_s = self._decided_s - self._options.pre_s - self._settle_s - _LAG_S
         if self._clip is not None:
             oldest_s = min(oldest_s, self._clip.start_s)
         self.ring.keep_from(oldest_s - 1.1)  # and the keyframe before it
@@ -238,17 +213,17 @@ class ClipSink:
             return
         if event.kind != "start":
             return
-        wanted_s = max(0.0, event.start_s - self._settings.pre_s)
+        wanted_s = max(0.0, event.start_s - self._options.pre_s)
         if clip is not None:
             over_s = clip.over_s
-            touches = over_s is None or wanted_s <= over_s + self._settings.post_s
-            if touches and event.start_s < clip.start_s + self._settings.max_s - self._settings.post_s:
+            touches = over_s is None or wanted_s <= over_s + self._options.post_s
+            if touches and event.start_s < clip.start_s + self._options.max_s - self._options.post_s:
                 clip.events[event.id] = event
                 return
             self._write(clip, truncated=over_s is None)
         self._clip = _Clip(wanted_s, {event.id: event})
 
-    def _look(self, record: HopRecord) -> None:
+    def _look(self, record: Hop) -> None:
         """Remember the surest moment of the open events, for the thumbnail."""
         clip = self._clip
         if clip is None:
@@ -268,9 +243,9 @@ class ClipSink:
         if clip is None:
             return
         over_s = clip.over_s
-        longest_s = clip.start_s + self._settings.max_s
+        longest_s = clip.start_s + self._options.max_s
         now_s = max(self.ring.newest_s, self._decided_s)
-        if over_s is not None and now_s >= min(over_s + self._settings.post_s, longest_s):
+        if over_s is not None and now_s >= min(over_s + self._options.post_s, longest_s):
             self._write(clip, truncated=over_s > longest_s)
         elif over_s is None and self._decided_s >= longest_s:
             self._write(clip, truncated=True)
@@ -284,8 +259,8 @@ class ClipSink:
     def _write(self, clip: _Clip, *, truncated: bool) -> None:
         self._clip = None
         over_s = clip.over_s
-        longest_s = clip.start_s + self._settings.max_s
-        end_s = longest_s if over_s is None else min(over_s + self._settings.post_s, longest_s)
+        longest_s = clip.start_s + self._options.max_s
+        end_s = longest_s if over_s is None else min(over_s + self._options.post_s, longest_s)
         begin_s, packets = self.ring.cut(clip.start_s, end_s)
         if not packets:
             return
@@ -298,7 +273,7 @@ class ClipSink:
             self._store.write(f"{stem}.jpg", picture)
         self._store.write_json(f"{stem}.json", self._record(stem, clip, begin_s, end_s, truncated, picture))
         self.written += 1
-        self._store.prune(self._now_s())
+        self._store.prune(self._about.wall_s())
 
     def _stem(self, event: Event) -> str:
         assert self._start is not None
@@ -307,8 +282,7 @@ class ClipSink:
         else:
             at = datetime.fromtimestamp(self._start.wall_clock + event.start_s, timezone.utc)
             when = at.strftime("%Y%m%dT%H%M%SZ")
-        label = slug(self._start.labels[event.label])
-        return f"{when}_{slug(self._settings.name)}_{label}_e{event.id}"
+        return f"{when}_{slug(self._about.name)}_{slug(event.name)}_e{event.id}"
 
     def _picture(self, path: Path, clip: _Clip, begin_s: float) -> bytes | None:
         """The thumbnail, decoded from the finished clip: what is shown is what was kept."""
@@ -339,7 +313,7 @@ class ClipSink:
             "schema": 1,
             "clip": f"{stem}.mp4",
             "thumbnail": None if picture is None else f"{stem}.jpg",
-            "stream": self._settings.name,
+            "stream": self._about.name,
             "source": start.source.name,
             "start_s": round(begin_s, 3),
             "end_s": round(min(end_s, self.ring.newest_s), 3),
@@ -355,5 +329,5 @@ class ClipSink:
             },
         }
 
-    def _say(self, state: str, reason: str) -> None:
-        self._report_to(Status("clips", state, reason, self._clock.now_ns()))
+    def _say(self, state: State, reason: str) -> None:
+        self._about.report("clips", state, reason)

@@ -20,6 +20,7 @@ from typing import Any, Final, Literal
 from urllib.parse import unquote, urlsplit
 
 from ...errors import OutputError, UsageError
+from ...messages import State
 
 IN_FLIGHT: Final = 20
 
@@ -118,7 +119,7 @@ class MqttLink:
         buffer: int,
         lossless: bool = False,
         on_up: Callable[[], list[Message]],
-        on_change: Callable[[str, str], None],
+        on_change: Callable[[State, str], None],
         subscribe: tuple[str, ...] = (),
     ) -> None:
         try:

@@ -1,4 +1,4 @@
-"""MQTT: events, the present state and availability on a broker; Home Assistant finds the stream by itself.
+"""What is published: events, the present state and availability.
 
 <topic>/<name>/event/<start|update|end|retract>   every event record as JSON, QoS 1, not retained
 <topic>/<name>/state                              {label, confidence, …} of the newest second, retained
@@ -11,54 +11,28 @@ from __future__ import annotations
 import json
 import socket
 import uuid
-from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
+from typing import Final
 
 from ....model.labels import LABELS
-from ...clock import Clock, SystemClock
 from ...errors import UsageError
-from ...messages import Status
-from ..records import Record, RecordSink, slug
-from ..runner import Report
+from ..base import About
+from ..records import JsonSink, Record, slug
+from . import MqttOptions
 from .discovery import discovery_payload, discovery_topic
 from .link import Broker, LinkCounts, Message, MqttLink
 
-
-@dataclass(frozen=True)
-class MqttSettings:
-    """How events are published."""
-
-    url: str
-    """`mqtt[s]://[user@]host[:port][/topic]`."""
-    name: str = "avel"
-    """What the stream is called; a level of every topic."""
-    topic: str = "avel"
-    """First level of every topic; a path in the URL replaces it."""
-    username: str | None = None
-    password: str | None = None
-    ca_file: Path | None = None
-    client_id: str | None = None
-    discovery: bool = True
-    discovery_prefix: str = "homeassistant"
-    buffer: int = 10_000
-    """Messages kept while the broker is away; beyond it the oldest are dropped, counted and reported."""
-    lossless: bool = False
-    """Wait for room in the buffer instead (for recordings)."""
-    flush_s: float = 5.0
-    """How long the end waits for the broker to acknowledge what is left."""
-
-    def __repr__(self) -> str:
-        return f"MqttSettings(name={self.name!r}, topic={self.topic!r})"
+FLUSH_S: Final = 5.0
+"""How long the end waits for the broker to acknowledge what is left."""
 
 
-class MqttSink(RecordSink):
+class MqttSink(JsonSink):
     """Publishes records to a broker. The link has a queue and threads of its own; nothing waits for the
     broker, unless `lossless` and the buffer is full.
 
     Args:
-        settings: where and how.
-        report: told when the connection comes, goes, or messages are dropped.
-        clock: stamps those reports.
+        options: where and how; `url` is set.
+        about: the stream. Told when the connection comes, goes, or messages are dropped.
 
     Raises:
         UsageError: an address or topic that is none.
@@ -66,29 +40,28 @@ class MqttSink(RecordSink):
 
     """
 
-    def __init__(self, settings: MqttSettings, report: Report, clock: Clock | None = None) -> None:
+    def __init__(self, options: MqttOptions, about: About) -> None:
         super().__init__()
-        broker = Broker.parse(settings.url, settings.username, settings.password, settings.ca_file)
-        first = broker.path or settings.topic
+        broker = Broker.parse(options.url or "", options.username, options.password, options.ca_file)
+        first = broker.path or options.topic
         if not first or any(c in first for c in "+#"):
             raise UsageError(f"mqtt.topic: expected a topic without + and #, got {first!r}")
-        self.base = f"{first}/{slug(settings.name)}"
+        self.base = f"{first}/{slug(about.name)}"
         self.labels = LABELS
-        self._settings = settings
+        self._options, self._about = options, about
         self._version = ""
         self._open: dict[int, str] = {}
         self._offline = Message(f"{self.base}/availability", b"offline", retain=True)
-        clock = clock or SystemClock()
-        client_id = f"avel-{slug(settings.name)}-{slug(socket.gethostname())}-{uuid.uuid4().hex[:6]}"
+        client_id = f"avel-{slug(about.name)}-{slug(socket.gethostname())}-{uuid.uuid4().hex[:6]}"
         self._link = MqttLink(
             broker,
-            client_id=settings.client_id or client_id,
+            client_id=options.client_id or client_id,
             will=self._offline,
-            buffer=settings.buffer,
-            lossless=settings.lossless,
+            buffer=options.buffer,
+            lossless=about.lossless,
             on_up=self._greeting,
-            on_change=lambda state, reason: report(Status("mqtt", state, reason, clock.now_ns())),
-            subscribe=(f"{settings.discovery_prefix}/status",) if settings.discovery else (),
+            on_change=partial(about.report, "mqtt"),
+            subscribe=(f"{options.discovery_prefix}/status",) if options.discovery else (),
         )
         self._link.open()
 
@@ -96,7 +69,7 @@ class MqttSink(RecordSink):
         """Publish what this record means to others."""
         if record["type"] == "start":
             self._version = record["version"]
-            if self._settings.discovery:
+            if self._options.discovery:
                 self._link.send(self._announcement())
         elif record["type"] == "hop":
             self._state(record)
@@ -110,7 +83,7 @@ class MqttSink(RecordSink):
 
     def close(self) -> None:
         """Send what waits (at most `flush_s`), say goodbye, disconnect."""
-        self._link.close(self._offline, self._settings.flush_s)
+        self._link.close(self._offline, self._about.flush_s(FLUSH_S))
 
     def _state(self, record: Record) -> None:
         state: Record = {
@@ -138,8 +111,8 @@ class MqttSink(RecordSink):
         return Message(f"{self.base}/{path}", b"ON" if on else b"OFF", retain=True)
 
     def _announcement(self) -> Message:
-        payload = discovery_payload(self.base, self._settings.name, self.labels, self._version)
-        topic = discovery_topic(self._settings.discovery_prefix, self._settings.name)
+        payload = discovery_payload(self.base, self._about.name, self.labels, self._version)
+        topic = discovery_topic(self._options.discovery_prefix, self._about.name)
         return Message(topic, _json(payload), retain=True)
 
     def _greeting(self) -> list[Message]:
@@ -148,7 +121,7 @@ class MqttSink(RecordSink):
         switches = {"active": bool(open_now)}
         switches |= {f"active/{slug(label)}": label in open_now for label in self.labels[:-1]}
         return [
-            *([self._announcement()] if self._settings.discovery else []),
+            *([self._announcement()] if self._options.discovery else []),
             *(self._switched(path, on) for path, on in switches.items()),
             Message(f"{self.base}/availability", b"online", retain=True),
         ]

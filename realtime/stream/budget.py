@@ -12,11 +12,11 @@ PATIENCE = 10
 _SMOOTHING = 0.4
 
 
-class Effort:
+class FrameBudget:
     """Watches the load, hop by hop, and names the number of pictures per segment."""
 
-    def __init__(self, slots: int, *, adaptive: bool) -> None:
-        self.slots = slots
+    def __init__(self, frames_per_segment: int, *, adaptive: bool) -> None:
+        self.frames_per_segment = frames_per_segment
         self.adaptive = adaptive
         self._load: float | None = None
         self._last: tuple[int, int] | None = None
@@ -32,7 +32,7 @@ class Effort:
         if not self.adaptive:
             return None
         self._load = load if self._load is None else self._load + _SMOOTHING * (load - self._load)
-        level = LEVELS.index(self.slots)
+        level = LEVELS.index(self.frames_per_segment)
         if self._load > TOO_MUCH and level + 1 < len(LEVELS):
             return self._change(LEVELS[level + 1])
         self._calm = self._calm + 1 if self._load < ROOM else 0
@@ -40,8 +40,8 @@ class Effort:
             return self._change(LEVELS[level - 1])
         return None
 
-    def _change(self, slots: int) -> int:
-        self.slots = slots
+    def _change(self, frames: int) -> int:
+        self.frames_per_segment = frames
         self._load = None
         self._calm = 0
-        return slots
+        return frames

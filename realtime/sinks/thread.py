@@ -1,6 +1,6 @@
 """A thread and a bounded queue around a sink: whatever the sink does, the loop is not delayed.
 
-    runner = SinkRunner("mqtt", sink, report)      # is itself a Sink
+    threaded = SinkThread("log", sink, report, clock)      # is itself a Sink
 
 Calls only append to the queue. When it is full the oldest hop that carries no news (no event, no settled
 second) goes first, then the oldest hop that does, and every drop is counted and reported. A sink that
@@ -12,27 +12,19 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-import numpy as np
-
-from ..clock import NS_PER_S, Clock, SystemClock
-from ..messages import HopRecord, Status, StreamEnd, StreamStart
-from .base import Sink
-
-Report = Callable[[Status], None]
-"""Where a sink's troubles go. Called from the sink's own thread; must not block."""
+from ..clock import NS_PER_S, Clock
+from ..messages import Hop, State, Status, StreamEnd, StreamStart
+from .base import Report, Sink
 
 _REPORT_EVERY_NS = 60 * NS_PER_S
-_NO_PIXEL = np.zeros((), dtype=np.uint8)
-_NO_SAMPLE = np.zeros((), dtype=np.float32)
 
-_Item = StreamStart | HopRecord | Status | StreamEnd
+_Item = StreamStart | Hop | Status | StreamEnd
 
 
 @dataclass(frozen=True, slots=True)
-class RunnerCounts:
+class ThreadCounts:
     """What became of the records handed to one sink."""
 
     delivered: int
@@ -42,29 +34,31 @@ class RunnerCounts:
     """The sink raised on them."""
 
 
-def without_media(record: HopRecord) -> HopRecord:
+def without_media(record: Hop) -> Hop:
     """The record without its pictures and sound (2.4 MB a hop); the small preview stays.
 
     The arrays keep their shapes (records count the pictures) but are one zero, repeated.
     """
+    import numpy as np
+
     segment = record.segment
-    frames = np.broadcast_to(_NO_PIXEL, segment.frames.shape)
-    audio = np.broadcast_to(_NO_SAMPLE, segment.audio.shape)
+    frames = np.broadcast_to(np.uint8(0), segment.frames.shape)
+    audio = np.broadcast_to(np.float32(0), segment.audio.shape)
     return replace(record, segment=replace(segment, frames=frames, audio=audio))
 
 
-class SinkRunner:
+class SinkThread(Sink):
     """Runs `sink` in a thread of its own. Memory: at most `capacity` records without media.
 
     Args:
         name: of the sink, in its reports.
         sink: what to run.
         report: is told of drops, failures and recoveries.
+        clock: for the pace of the reports.
         capacity: records that may wait.
         deadline_s: how long `close` lets the sink finish.
         lossless: wait for room instead of dropping. For recordings, which wait for their reader: a replay
             as fast as the machine can must not leave holes in a log.
-        clock: for the pace of the reports.
 
     """
 
@@ -73,11 +67,11 @@ class SinkRunner:
         name: str,
         sink: Sink,
         report: Report,
+        clock: Clock,
         *,
         capacity: int = 256,
         deadline_s: float = 5.0,
         lossless: bool = False,
-        clock: Clock | None = None,
     ) -> None:
         self.name = name
         self._sink = sink
@@ -85,7 +79,7 @@ class SinkRunner:
         self._capacity = max(1, capacity)
         self._deadline_s = deadline_s
         self._lossless = lossless
-        self._clock = clock or SystemClock()
+        self._clock = clock
         self._queue: deque[_Item] = deque()
         self._changed = threading.Condition()
         self._closing = False
@@ -99,10 +93,10 @@ class SinkRunner:
         self._thread.start()
 
     @property
-    def counts(self) -> RunnerCounts:
+    def counts(self) -> ThreadCounts:
         """What was delivered, dropped and failed so far."""
         with self._changed:
-            return RunnerCounts(self._delivered, self._dropped, self._failed)
+            return ThreadCounts(self._delivered, self._dropped, self._failed)
 
     @property
     def waiting(self) -> int:
@@ -114,13 +108,15 @@ class SinkRunner:
         """Queue the beginning."""
         self._put(start)
 
-    def hop(self, record: HopRecord) -> None:
+    def hop(self, record: Hop) -> None:
         """Queue one hop, without its media."""
-        self._put(without_media(record))
+        if record.events or not self._sink.events_only:
+            self._put(without_media(record))
 
     def status(self, status: Status) -> None:
         """Queue one status."""
-        self._put(status)
+        if not self._sink.events_only:
+            self._put(status)
 
     def end(self, end: StreamEnd) -> None:
         """Queue the end."""
@@ -167,7 +163,7 @@ class SinkRunner:
         def cheapest() -> int:
             with_news = None
             for position, item in enumerate(self._queue):
-                if isinstance(item, HopRecord):
+                if isinstance(item, Hop):
                     if not item.events and not item.settled:
                         return position
                     if with_news is None:
@@ -196,7 +192,7 @@ class SinkRunner:
 
     def _deliver(self, item: _Item) -> None:
         try:
-            if isinstance(item, HopRecord):
+            if isinstance(item, Hop):
                 self._sink.hop(item)
             elif isinstance(item, Status):
                 self._sink.status(item)
@@ -217,8 +213,8 @@ class SinkRunner:
                 self._failing = False
                 self._tell("running", f"works again; {self.counts.failed} records failed so far")
 
-    def _tell(self, state: str, reason: str) -> None:
-        self._report_to(Status(self.name, state, reason, self._clock.now_ns()))
+    def _tell(self, state: State, reason: str) -> None:
+        self._report_to(self.name, state, reason)
 
 
 def _words(error: Exception) -> str:

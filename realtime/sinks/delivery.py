@@ -8,13 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from ..clock import NS_PER_S, Clock, SystemClock
+from ..clock import NS_PER_S, Clock
 
 Job = TypeVar("Job")
 
 
 @dataclass(frozen=True, slots=True)
-class WorkerCounts:
+class DeliveryCounts:
     """What became of the jobs so far."""
 
     done: int
@@ -23,7 +23,7 @@ class WorkerCounts:
     waiting: int
 
 
-class Worker(Generic[Job]):
+class DeliveryQueue(Generic[Job]):
     """Does jobs in order of arrival, `threads` at a time; the oldest waiting one goes when full.
 
     Args:
@@ -32,8 +32,8 @@ class Worker(Generic[Job]):
         capacity: jobs that may wait.
         on_drop: told the number dropped so far, at the first and then at every tenfold.
         threads: how many jobs at a time; with more than one, order of completion is not kept.
-        lossless: `put` waits for room instead of dropping (for recordings, which wait for their reader).
         clock: for the deadline of `close`.
+        lossless: `put` waits for room instead of dropping (for recordings, which wait for their reader).
 
     """
 
@@ -44,14 +44,14 @@ class Worker(Generic[Job]):
         *,
         capacity: int,
         on_drop: Callable[[int], None],
+        clock: Clock,
         threads: int = 1,
         lossless: bool = False,
-        clock: Clock | None = None,
     ) -> None:
         self.stopping = threading.Event()
         """Set when the time to finish is over."""
         self._do, self._capacity, self._on_drop, self._lossless = do, capacity, on_drop, lossless
-        self._clock = clock or SystemClock()
+        self._clock = clock
         self._jobs: deque[Job] = deque()
         self._changed = threading.Condition()
         self._closing = False
@@ -63,10 +63,10 @@ class Worker(Generic[Job]):
             thread.start()
 
     @property
-    def counts(self) -> WorkerCounts:
+    def counts(self) -> DeliveryCounts:
         """Done, failed, dropped, and waiting or being done."""
         with self._changed:
-            return WorkerCounts(self._done, self._failed, self._dropped, len(self._jobs) + self._busy)
+            return DeliveryCounts(self._done, self._failed, self._dropped, len(self._jobs) + self._busy)
 
     def put(self, job: Job) -> None:
         """Queue a job; waits only where `lossless`."""
@@ -85,7 +85,7 @@ class Worker(Generic[Job]):
         if dropped and str(dropped).strip("0") == "1":
             self._on_drop(dropped)
 
-    def close(self, timeout_s: float) -> WorkerCounts:
+    def close(self, timeout_s: float) -> DeliveryCounts:
         """Finish what waits, at most for `timeout_s`; what is left then counts as dropped."""
         with self._changed:
             self._closing = True

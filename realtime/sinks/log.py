@@ -1,0 +1,50 @@
+"""`--log` and `--csv`: results in files, each written by a thread of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from annotated_types import Ge, Gt
+
+from ..options import OUTPUTS, Option
+from .base import About, Sink, SinkOptions
+from .csv import HEADER, CsvFile
+from .jsonl import JsonlFile
+from .rotating import Fsync, RotatingFile, Rotation
+from .switchboard import Switchboard
+from .thread import SinkThread
+
+
+@dataclass(frozen=True)
+class LogOptions(SinkOptions):
+    """Files that results are written to."""
+
+    jsonl: Annotated[
+        Path | None, Option("--log", panel=OUTPUTS, metavar="FILE", help="also write JSONL to this file")
+    ] = None
+    csv: Annotated[
+        Path | None, Option("--csv", panel=OUTPUTS, metavar="FILE", help="write events as CSV to this file")
+    ] = None
+    rotate_mb: Annotated[float, Gt(0)] | None = None
+    rotate_days: Annotated[float, Gt(0)] | None = None
+    keep_files: Annotated[int, Ge(1)] = 10
+    fsync: Fsync = "event"
+
+    def build(self, about: About) -> Sink | None:
+        """A live stream never waits for the disk; a recording does, and loses no line."""
+        rotation = Rotation(self.rotate_mb, self.rotate_days, self.keep_files)
+        sinks: list[Sink] = []
+        if self.jsonl is not None:
+            log = RotatingFile(self.jsonl, "log", about, rotation=rotation, fsync=self.fsync)
+            sinks.append(self._threaded("log", JsonlFile(log), about))
+        if self.csv is not None:
+            table = RotatingFile(self.csv, "csv", about, rotation=rotation, fsync=self.fsync, header=HEADER)
+            sinks.append(self._threaded("csv", CsvFile(table), about))
+        return Switchboard(sinks) if sinks else None
+
+    def _threaded(self, name: str, sink: Sink, about: About) -> Sink:
+        return SinkThread(
+            name, sink, about.report, about.clock, deadline_s=about.flush_s(5.0), lossless=about.lossless
+        )
