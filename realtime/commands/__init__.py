@@ -13,13 +13,13 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from importlib.metadata import version as installed_version
 from typing import Annotated, Any, NamedTuple
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
+from ..config.typed import Grouped, make_app
 from ..errors import AvelError, UsageError
 from ..sources.redact import redact
 
@@ -59,8 +59,8 @@ def load(name: str) -> Any:
     entry = COMMANDS[name]
     target = getattr(import_module(f".{entry.module}", __name__), entry.attribute)
     if not isinstance(target, typer.Typer):
-        app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-        app.command(name, help=target.__doc__)(target)
+        app = make_app()
+        app.command(name, help=target.__doc__, cls=Grouped)(target)
         target = app
     return get_command(target)
 
@@ -81,11 +81,13 @@ class _Lazy(TyperGroup):
         return super().resolve_command(ctx, args)
 
 
-app = typer.Typer(cls=_Lazy, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app = make_app(cls=_Lazy, no_args_is_help=True)
 
 
 def _version(wanted: bool) -> None:
     if wanted:
+        from importlib.metadata import version as installed_version  # slow to import
+
         typer.echo(f"avel-live {installed_version('avel-live')}")
         raise typer.Exit
 

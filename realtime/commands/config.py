@@ -7,9 +7,10 @@ import typer
 from ..config.flags import with_flags
 from ..config.keys import keys, value_of
 from ..config.load import Loaded
+from ..config.typed import Grouped, make_app
 from ..sources.redact import redact
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+app = make_app(no_args_is_help=True)
 app.callback()(lambda: None)
 
 
@@ -32,7 +33,7 @@ def _text(value: object) -> str:
     return str(value)
 
 
-app.command("show")(
+app.command("show", cls=Grouped)(
     with_flags(
         _show, "Print every key with its value and where that comes from (flag, environment, file, default)."
     )

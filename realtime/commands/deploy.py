@@ -6,7 +6,9 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+from ..config.typed import make_app
+
+app = make_app(no_args_is_help=True)
 app.callback()(lambda: None)
 
 

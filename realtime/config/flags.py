@@ -62,7 +62,7 @@ def _parameter(key: Key) -> inspect.Parameter:
     option = typer.Option(
         *key.option.flags,
         metavar=None if key.kind is bool else key.option.metavar,
-        help=text.replace("[", "\\["),  # rich markup otherwise
+        help=text,
         show_default=False,
         rich_help_panel=key.option.panel,
     )

@@ -12,14 +12,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import http.client
 import json
 import random
-import urllib.error
-import urllib.request
 import uuid
 from dataclasses import dataclass, field
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 from urllib.parse import unquote, urlsplit
 
 from annotated_types import Ge, Gt
@@ -31,6 +28,9 @@ from ..options import OUTPUTS, Option, Secret
 from .base import About, Sink, SinkOptions
 from .delivery import DeliveryCounts, DeliveryQueue
 from .records import JsonSink, Record
+
+if TYPE_CHECKING:
+    import urllib.request
 
 RETRIED: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 """HTTP states that mean "later"; any other refusal is final."""
@@ -68,11 +68,15 @@ class _Delivery:
     body: bytes
 
 
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """A POST that is redirected would arrive as a GET without a body: refuse it, visibly."""
+def _opener() -> urllib.request.OpenerDirector:
+    """What posts: a POST that is redirected would arrive as a GET without a body, so that is refused."""
+    import urllib.request
 
-    def redirect_request(self, *args: object) -> None:
-        return None
+    class NoRedirect(urllib.request.HTTPRedirectHandler):
+        def redirect_request(self, *args: object) -> None:
+            return None
+
+    return urllib.request.build_opener(NoRedirect)
 
 
 def signature(secret: str, timestamp: int, body: bytes) -> str:
@@ -118,7 +122,7 @@ class WebhookSink(JsonSink):
         parts = urlsplit(self._url)
         self._where = f"{parts.scheme}://{parts.netloc}"
         self._options, self._about = options, about
-        self._opener = urllib.request.build_opener(_NoRedirect)
+        self._opener = _opener()
         self._random = random.Random()
         self._failing = False
         self._queue: DeliveryQueue[_Delivery] = DeliveryQueue(
@@ -172,6 +176,10 @@ class WebhookSink(JsonSink):
 
     def _post(self, delivery: _Delivery) -> tuple[str, bool, float]:
         """One try → what went wrong (empty: nothing), whether for good, seconds the receiver asks for."""
+        import http.client  # these two cost the command line's start more than all the rest of this file
+        import urllib.error
+        import urllib.request
+
         timestamp = int(self._about.wall_s())
         headers = {
             "Content-Type": "application/json",

@@ -7,10 +7,10 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-app = typer.Typer(
+from ...config.typed import make_app
+
+app = make_app(
     no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
     help="Confidence that means something, thresholds that hold, a room, and a clap that aligns the devices.",
 )
 

@@ -7,13 +7,14 @@ from typing import Annotated
 
 import typer
 
+from ...config.typed import make_app
 from ...errors import UsageError
 from .data import generated
 from .lite import train_lite
 from .options import TrainOptions, with_train_options
 from .run import train_and_test
 
-app = typer.Typer(no_args_is_help=True, help="Train the network: on AVE, on own videos, or the lite model.")
+app = make_app(no_args_is_help=True, help="Train the network: on AVE, on own videos, or the lite model.")
 app.command("lite")(train_lite)
 
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for checkpoints and the log.")]

@@ -1,0 +1,32 @@
+"""How commands are made of functions, and how their help looks: plain, under the headings of the schema.
+
+typer would draw its help with rich, which takes longer to import than the whole command line.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+from typer.core import TyperCommand
+
+
+class Grouped(TyperCommand):
+    """A command whose options stand under their headings (`rich_help_panel`), in order of appearance."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write one list for each heading."""
+        headings: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            if (record := parameter.get_help_record(ctx)) is not None:
+                heading = getattr(parameter, "rich_help_panel", None) or "Options"
+                headings.setdefault(heading, []).append(record)
+        for heading in sorted(headings, key="Options".__eq__):
+            with formatter.section(heading):
+                formatter.write_dl(headings[heading])
+
+
+def make_app(**settings: Any) -> typer.Typer:
+    """A typer application as all of ours are: no completion, no drawn help, errors handled by us."""
+    plain = {"add_completion": False, "pretty_exceptions_enable": False, "rich_markup_mode": None}
+    return typer.Typer(**{**plain, **settings})
