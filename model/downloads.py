@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from .errors import ModelFileError
+from .files import weights_dir
 
 _BLOCK: Final = 1 << 16
 
@@ -62,15 +63,6 @@ FILES: Final[dict[str, PublicFile]] = {
 
 Progress = Callable[[int, int | None], None]
 """Called with bytes had so far and bytes in all (None where the server does not say)."""
-
-
-def weights_dir() -> Path:
-    """Where public weights are kept: `$AVEL_WEIGHTS_DIR`, or the user's cache folder."""
-    if given := os.environ.get("AVEL_WEIGHTS_DIR"):
-        return Path(given).expanduser()
-    from platformdirs import user_cache_dir
-
-    return Path(user_cache_dir("avel-live")) / "weights"
 
 
 def check_digest(path: Path, digest: str) -> str | None:

@@ -8,13 +8,13 @@ VNNI want U8S8 and TensorRT wants symmetric S8S8.
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from ..checkpoint import file_sha256
 from ..errors import BackendError, ModelFileError
+from ..files import data_dir
 from ..profiles import Profile
 from .base import EngineOptions
 from .graphs import NETWORKS, Network, weights_digest
@@ -42,13 +42,7 @@ def installed_folder(profile: Profile, root: Path | None = None) -> Path:
         root: `EngineOptions.cache_dir`, where one was given; else the user's data folder is used.
 
     """
-    if root is not None:
-        return root / "int8" / profile.name
-    if given := os.environ.get("AVEL_DATA_DIR"):
-        return Path(given).expanduser() / "int8" / profile.name
-    from platformdirs import user_data_path
-
-    return user_data_path("avel-live", appauthor=False) / "int8" / profile.name
+    return (root or data_dir()) / "int8" / profile.name
 
 
 def shipped_folder(profile: Profile) -> Path:

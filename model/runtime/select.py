@@ -13,7 +13,6 @@ in `EngineInfo.note` what it chose and why.
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -24,6 +23,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from ..errors import AvelError, BackendError
+from ..files import atomic_write
 from ..profiles import get_profile
 from .base import BackendName, Engine, EngineOptions, Precision
 from .cache import CacheError, EngineCache, digest
@@ -189,11 +189,9 @@ def _measure(options: EngineOptions) -> float:
 
 def _remember(path: Path, known: dict[str, float]) -> None:
     finite = {name: ms for name, ms in known.items() if ms != float("inf")}
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        scratch.write_text(json.dumps(finite))
-        os.replace(scratch, path)
+        atomic_write(path, json.dumps(finite))
     except OSError:
         return  # a cache that can't be written costs time, nothing else
 

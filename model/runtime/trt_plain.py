@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BackendError, ModelFileError
+from ..files import atomic_write
 from ..profiles import FRAMES_PER_SEGMENT
 from .base import EngineOptions, Precision
 from .cache import EngineCache
@@ -109,7 +110,7 @@ def _build(trt: Any, network: Network, onnx: Path, timing_cache: Path) -> bytes:
     plan = builder.build_serialized_network(definition, config)
     if plan is None:
         raise BackendError(f"TensorRT could not build {onnx.name}; its log says why")
-    timing_cache.write_bytes(bytes(config.get_timing_cache().serialize()))
+    atomic_write(timing_cache, bytes(config.get_timing_cache().serialize()))
     return bytes(plan)
 
 

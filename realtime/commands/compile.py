@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ...model.files import atomic_write
 from ..errors import OutputError, UsageError
 
 if TYPE_CHECKING:
@@ -110,13 +111,9 @@ def _precision(name: str) -> Precision:
 
 def _copy(path: Path, folder: Path, name: str) -> Path:
     """Copy atomically."""
-    scratch = folder / f".{name}.{os.getpid()}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, scratch)
-        os.replace(scratch, folder / name)
+        atomic_write(folder / name, partial(shutil.copyfile, path))
     except OSError as error:
         raise OutputError(f"{folder}: can't be written ({error.strerror})") from error
-    finally:
-        scratch.unlink(missing_ok=True)
     return folder / name

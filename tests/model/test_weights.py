@@ -5,8 +5,9 @@ import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
-from avel_live.model.downloads import FILES, PublicFile, check_digest, fetch, weights_dir
+from avel_live.model.downloads import FILES, PublicFile, check_digest, fetch
 from avel_live.model.errors import ModelFileError
+from avel_live.model.files import weights_dir
 
 CONTENT = bytes(range(256)) * 4096
 SHA = hashlib.sha256(CONTENT).hexdigest()

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import ModelFileError
+from ...files import atomic_write
 from ...labels import BACKGROUND, label_index
 from ...logmel import SAMPLE_RATE
 from .licences import gpl_alone
@@ -126,9 +127,7 @@ def _decode_all(folder: Path, work: Path, progress: Callable[[float], None]) -> 
             flat.write(samples.tobytes())
             start += samples.size
             progress((number + 1) / len(rows))
-    temporary = work / "sounds.json.tmp"
-    temporary.write_text(json.dumps([asdict(sound) for sound in sounds]))
-    temporary.replace(work / "sounds.json")
+    atomic_write(work / "sounds.json", json.dumps([asdict(sound) for sound in sounds]))
 
 
 def loud_starts(wave: NDArray[np.float32], length: int, step: int, floor_db: float) -> NDArray[np.int64]:

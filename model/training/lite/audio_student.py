@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from ...files import replacing
 from ...formats.weights import save_weights
 from ...labels import EVENT_NAMES
 from ...logmel import LOG_OFFSET
@@ -168,19 +169,16 @@ def train_student(
             if batch % 40 == 39 or batch == per_epoch - 1:
                 text = "scores {:.3f}  embedding {:.3f}  events {:.3f}".format(*(sums / (batch + 1)))
                 progress((epoch * per_epoch + batch + 1) / total, f"epoch {epoch + 1}  {text}")
-        temporary = saved.with_suffix(".tmp")
-        torch.save(
-            {
-                "key": key,
-                "epoch": epoch + 1,
-                "network": network.state_dict(),
-                "average": average.state_dict(),
-                "to_embedding": to_embedding.state_dict(),
-                "optimizer": optimizer.state_dict(),
-            },
-            temporary,
-        )
-        temporary.replace(saved)
+        state = {
+            "key": key,
+            "epoch": epoch + 1,
+            "network": network.state_dict(),
+            "average": average.state_dict(),
+            "to_embedding": to_embedding.state_dict(),
+            "optimizer": optimizer.state_dict(),
+        }
+        with replacing(saved) as temporary:
+            torch.save(state, temporary)
     # Averaged weights see other activations than any network along the way had: measured anew, or a short
     # training loses half of what it learnt.
     rng = np.random.default_rng((config.seed, config.epochs))
