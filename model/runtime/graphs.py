@@ -15,7 +15,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Final, Literal
 
@@ -25,9 +25,12 @@ from ..profiles import Profile
 from .base import EngineOptions
 from .cache import EngineCache
 from .networks import audio_files, head_path, visual_files
+from .sources import source_digest
 
 Network = Literal["visual", "audio", "head"]
 NETWORKS: Final[tuple[Network, ...]] = ("visual", "audio", "head")
+EXPORT: Final = f"{__package__}.export"
+"""The helper process: what it runs makes the graphs."""
 _TITLES: Final = {"visual": "the visual network", "audio": "the audio network", "head": "DIIA"}
 
 Progress = Callable[[str], None]
@@ -70,7 +73,7 @@ class Graph:
             "frames": "dynamic" if self.frames is None else str(self.frames),
             "precision": "fp16" if self.half else "fp32",
             "weights": weights_digest(self.files),
-            "code": code_digest(),
+            "code": source_digest(EXPORT),
         }
 
 
@@ -146,9 +149,8 @@ def _export(graphs: Sequence[Graph], folder: Path, progress: Progress) -> None:
     if not request:
         return
     progress("preparing the networks for ONNX Runtime (once)")
-    package = __package__ or "avel_live.model.runtime"
     with subprocess.Popen(
-        [sys.executable, "-m", f"{package}.export"],
+        [sys.executable, "-m", EXPORT],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -180,15 +182,3 @@ def weights_digest(files: Sequence[Path]) -> str:
     except OSError as error:
         raise ModelFileError(f"weights {error.filename}: can't be read ({error.strerror})") from error
     return hashlib.sha256(" ".join(digests).encode()).hexdigest()
-
-
-@lru_cache(maxsize=1)
-def code_digest() -> str:
-    """A digest over the source of the networks and their export: changed code makes new graphs."""
-    model = Path(__file__).parent.parent
-    sources = [*sorted((model / "backbones").glob("*.py")), model / "diia.py", model / "guided.py"]
-    sources += [Path(__file__).with_name(name) for name in ("export.py", "networks.py", "pads.py")]
-    whole = hashlib.sha256()
-    for path in sources:
-        whole.update(path.read_bytes())
-    return whole.hexdigest()

@@ -15,6 +15,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ..checkpoint import file_sha256
 from ..errors import BackendError, ModelFileError
 from ..files import atomic_write
 from ..profiles import FRAMES_PER_SEGMENT
@@ -115,9 +116,13 @@ def _build(trt: Any, network: Network, onnx: Path, timing_cache: Path) -> bytes:
 
 
 def engine_key(key: dict[str, str], precision: Precision, tensorrt_version: str) -> dict[str, str]:
-    """A graph's key, and what an engine depends on beyond it: it runs on this GPU and version only."""
+    """What an engine depends on: its graph, and what builds it, on this GPU and version only.
+
+    The code that made the graph counts by what it made: minutes of building are not spent on the same graph.
+    """
     return {
-        **key,
+        **{name: value for name, value in key.items() if name != "code"},
+        "builder": file_sha256(Path(__file__)),
         "format": "tensorrt-engine",
         "precision": precision,
         "shapes": str(sorted(_MAXIMUM.items())),

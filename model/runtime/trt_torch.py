@@ -22,12 +22,14 @@ from .cache import EngineCache
 from .common import EngineBase, Floats
 from .export import build_network, example_inputs
 from .folding import fold_batchnorm
-from .graphs import Graph, wanted
+from .graphs import Graph, wanted, weights_digest
 from .probe import machine
 from .trt_api import compile_options, load_torch_tensorrt, parameter_names
 
 # TensorRT before 10.14 has no attention layer of its own: the product is spelled out.
 _SDPA_SINCE = (10, 14)
+_BUILDERS = ("folding.py", "trt_api.py", "trt_torch.py")
+"""What compiles, beside what makes the network."""
 
 
 def prepare(graph: Graph, profile: Profile, precision: Precision, device: str = "cuda") -> tuple[Any, Any]:
@@ -89,6 +91,7 @@ def cached(options: EngineOptions, precision: Precision) -> dict[str, Path]:
         key = {
             **graph.key(),
             "format": "torch-tensorrt",
+            "builder": weights_digest([Path(__file__).with_name(name) for name in _BUILDERS]),
             "precision": precision,
             "torch": versions.get("torch", ""),
             "torch-tensorrt": versions.get("torch-tensorrt", ""),
