@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from ...model import probabilities
 from ...model.ood import OOD
 from ...model.runtime.base import Engine
 from ..messages import Scores, SegmentFeatures
@@ -18,10 +19,7 @@ Calibrate = Callable[[NDArray[np.float32], int], NDArray[np.float32]]
 
 def softmax(logits: NDArray[np.float32], _length: int = 0) -> NDArray[np.float32]:
     """Raw confidences: softmax over classes, no temperature."""
-    shifted = logits - logits.max(axis=-1, keepdims=True)
-    exponent = np.exp(shifted)
-    result: NDArray[np.float32] = exponent / exponent.sum(axis=-1, keepdims=True)
-    return result
+    return probabilities.softmax(logits)
 
 
 class Localizer:
