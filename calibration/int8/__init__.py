@@ -24,11 +24,11 @@ from ...model.profiles import Profile, get_profile
 from ...model.runtime.base import EngineOptions
 from ...model.runtime.cache import EngineCache
 from ...model.runtime.graphs import Network, ensure, wanted, weights_digest
-from ...model.runtime.int8_graphs import FORMAT
+from ...model.runtime.int8_graphs import FORMAT, TARGETS, Target
 from ...model.runtime.onnx_engine import OnnxEngine
 from ...model.runtime.probe import machine
 from ...model.runtime.select import time_visual
-from .quantise import METHODS, TARGETS, Method, Quantiser, Target
+from .quantise import METHODS, Method, Quantiser
 from .report import Answers, Cost, answers, compare, relative_error, thinned
 from .samples import Reservoir, Second
 

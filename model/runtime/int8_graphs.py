@@ -24,6 +24,7 @@ from .probe import machine
 FORMAT: Final = "avel-int8-1"
 CARD: Final = "int8.json"
 Target = Literal["cpu", "tensorrt"]
+TARGETS: Final[tuple[Target, ...]] = ("cpu", "tensorrt")
 
 
 @dataclass(frozen=True)

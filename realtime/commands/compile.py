@@ -95,7 +95,7 @@ def _build(
             raise UsageError("INT8 goes by explicit Q/DQ graphs: use --to tensorrt --precision int8")
         from ...model.runtime.trt_torch import cached
 
-        return cached(options, precision)
+        return {str(name): path for name, path in cached(options, precision).items()}
     raise UsageError(f"--to: expected onnx, torch-tensorrt or tensorrt, got {to!r}")
 
 
