@@ -21,9 +21,9 @@ import numpy as np
 from ...model.checkpoint import file_sha256
 from ...model.errors import ModelFileError
 from ...model.profiles import Profile, get_profile
-from ...model.runtime.base import EngineOptions
+from ...model.runtime.base import EngineOptions, Network
 from ...model.runtime.cache import EngineCache
-from ...model.runtime.graphs import Network, ensure, wanted, weights_digest
+from ...model.runtime.graphs import ensure, wanted, weights_digest
 from ...model.runtime.int8_graphs import FORMAT, TARGETS, Target
 from ...model.runtime.onnx_engine import OnnxEngine
 from ...model.runtime.probe import machine

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from ..errors import BackendError, ModelFileError, first_line
 from ..profiles import GRID
-from .base import EngineOptions, Precision
+from .base import EngineOptions, Network, Precision
 from .cache import EngineCache
 from .common import EngineBase, Floats
-from .graphs import Network, ensure, wanted
+from .graphs import ensure, wanted
 from .int8_graphs import Target, find_int8
 from .probe import usable_cores
 

@@ -12,9 +12,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..profiles import FRAMES_PER_SEGMENT
-from .base import EngineOptions
+from .base import EngineOptions, Network
 from .common import EngineBase, Floats
-from .graphs import Network
 
 
 class TorchBase(EngineBase):

@@ -13,12 +13,11 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from ..checkpoint import load_checkpoint
 from ..errors import BackendError
-from .base import EngineOptions, Precision
+from .base import NETWORKS, EngineOptions, Precision
 from .common import Floats
 from .folding import fold_batchnorm
-from .networks import build_audio, build_visual, head_path
+from .networks import build_network
 from .probe import cpu_has_bf16
 from .torch_base import TorchBase, to_array
 
@@ -42,13 +41,14 @@ class TorchEngine(TorchBase):
             placed: Any = network.to(self._device)
             return cast("nn.Module", placed.to(memory_format=torch.channels_last))
 
-        eye = build_visual(self.profile, options.visual_weights)
-        head, _ = load_checkpoint(head_path(self.profile, options.checkpoint), profile=self.profile.name)
+        eye, ear, head = (
+            build_network(network, self.profile, options.given(network)) for network in NETWORKS
+        )
         # A second is sixteen pictures, but one patch of sound and one look of the head: those would only
         # lose digits in 16 bits.
         self._nets = {
             "visual": place(in_precision(fold_batchnorm(eye), dtype, sensitive(eye))),
-            "audio": place(fold_batchnorm(build_audio(self.profile, options.audio_weights))),
+            "audio": place(fold_batchnorm(ear)),
             "head": head.to(self._device),
         }
         note = ""

@@ -16,12 +16,13 @@ from torch import Tensor
 
 from ..diia import MultiHeadAttention
 from ..errors import BackendError, first_line
-from ..profiles import FRAMES_PER_SEGMENT, Profile, get_profile
-from .base import EngineOptions, Precision
+from ..profiles import FRAMES_PER_SEGMENT, get_profile
+from .base import EngineOptions, Network, Precision
 from .cache import EngineCache
-from .export import build_network, example_inputs
+from .export import example_inputs
 from .folding import fold_batchnorm
-from .graphs import Graph, Network, wanted, weights_digest
+from .graphs import Graph, wanted, weights_digest
+from .networks import build_network
 from .probe import machine
 from .torch_base import TorchBase
 from .trt_api import compile_options, load_torch_tensorrt, parameter_names
@@ -32,22 +33,17 @@ _BUILDERS = ("folding.py", "trt_api.py", "trt_torch.py")
 """What compiles, beside what makes the network."""
 
 
-def prepare(graph: Graph, profile: Profile, precision: Precision, device: str = "cuda") -> tuple[Any, Any]:
+def prepare(graph: Graph, precision: Precision, device: str = "cuda") -> tuple[Any, Any]:
     """The module, cast and placed, and example inputs as the engine gets them.
 
     Pixels and sound are cast before the engine: only the head's masks are not floating point.
     """
-    module = build_network(
-        graph.network,
-        profile,
-        checkpoint=graph.weights if graph.network == "head" else None,
-        weights=graph.weights if graph.network != "head" else None,
-    )
+    module = build_network(graph.network, graph.profile, graph.given)
     dtype = torch.float16 if precision == "fp16" else torch.float32
     batch = FRAMES_PER_SEGMENT if graph.network == "visual" else 1
     inputs = tuple(
         x.to(device) if x.dtype == torch.bool else x.to(device, dtype)
-        for x in example_inputs(graph.network, profile, batch)
+        for x in example_inputs(graph.network, graph.profile, batch)
     )
     return fold_batchnorm(module).to(device, dtype), inputs
 
@@ -101,7 +97,7 @@ def cached(options: EngineOptions, precision: Precision) -> dict[Network, Path]:
 
         def write(path: Path, graph: Graph = graph) -> None:
             say(f"compiling {graph.network} with Torch-TensorRT for {machine().gpu} (minutes, once)")
-            module, inputs = prepare(graph, profile, precision)
+            module, inputs = prepare(graph, precision)
             trt.save(compile_network(trt, module, inputs), str(path), arg_inputs=list(inputs))
 
         paths[graph.network] = cache.get_or_put(f"{graph.name}-{precision}", key, ".ep", write)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ...model.files import atomic_write
+from ...model.profiles import PROFILES
 from ..errors import OutputError, UsageError
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ def compile_networks(
     to: Annotated[
         str, typer.Option(help="onnx, torch-tensorrt, or tensorrt (builder, else trtexec)")
     ] = "onnx",
-    profile: Annotated[str, typer.Option(help="lite, lite-yamnet or paper")] = "lite",
+    profile: Annotated[str, typer.Option(help=", ".join(PROFILES))] = "lite",
     precision: Annotated[str, typer.Option(help="fp32, fp16 or int8")] = "fp32",
     frames: Annotated[str, typer.Option(help="batch of the two backbones: dynamic or a number")] = "dynamic",
     out: Annotated[

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ....model.profiles import PROFILES
 from ...errors import OutputError, UsageError
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def evaluate(
     labels: Annotated[Path | None, typer.Option(help="CSV: file,start,end,label[,split].")] = None,
     synthetic: Annotated[str | None, typer.Option(help="Generated features: joint, audio or visual.")] = None,
     clips: Annotated[Path | None, typer.Option(help="MANIFEST.tsv of real clips, scored as streams.")] = None,
-    profile: Annotated[str, typer.Option(help="With --clips: lite, lite-yamnet or paper.")] = "lite",
+    profile: Annotated[str, typer.Option(help=f"With --clips: {', '.join(PROFILES)}.")] = "lite",
     audio_weights: Annotated[
         Path | None, typer.Option(help="With --clips: weights of the audio network.")
     ] = None,
