@@ -7,7 +7,6 @@ the ones that are to be had under the GPL alone: whether weights learnt from the
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -21,7 +20,7 @@ from ...errors import ModelFileError
 from ...files import atomic_write
 from ...labels import BACKGROUND, label_index
 from ...logmel import SAMPLE_RATE
-from .licences import gpl_alone
+from .manifests import gpl_alone, read_manifest
 
 # Recordings of one speaker, not of one publisher, are what a speech net must not be tested on.
 _SPEECH: Final = frozenset((label_index("Male speech"), label_index("Female speech")))
@@ -97,11 +96,7 @@ def load_sounds(folder: Path, work: Path, progress: Callable[[float], None] = la
 
 
 def _decode_all(folder: Path, work: Path, progress: Callable[[float], None]) -> None:
-    manifest = folder / "MANIFEST.tsv"
-    if not manifest.is_file():
-        raise ModelFileError(f"{manifest}: no such file; --data must be laid out as its README says")
-    with manifest.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file, delimiter="\t"))
+    rows = read_manifest(folder)
     work.mkdir(parents=True, exist_ok=True)
     sounds: list[Sound] = []
     start = 0
