@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ...model.errors import ModelFileError
 from ...model.runtime.int8_graphs import CARD, TARGETS, Target, installed_folder
-from . import Int8Result
+from .result import Int8Result
 
 
 def install(
