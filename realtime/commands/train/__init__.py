@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from ...errors import UsageError
+from .data import generated
 from .lite import train_lite
 from .options import TrainOptions, with_train_options
 from .run import train_and_test
-
-if TYPE_CHECKING:
-    from ....model.training.data import DataSet
 
 app = typer.Typer(no_args_is_help=True, help="Train the network: on AVE, on own videos, or the lite model.")
 app.command("lite")(train_lite)
@@ -83,23 +81,3 @@ def synthetic(
     from .synthetic import print_table
 
     print_table(annotations, evidence, seed, epochs, only)
-
-
-def generated(kind: str, annotations: Path | None, splits: Path | None, seed: int) -> DataSet:
-    """A generated data set on AVE's annotations, where they are given, or on generated ones."""
-    from ....model.training.synthetic import EVIDENCE, SyntheticSpec, synthetic_data
-
-    if kind not in EVIDENCE:
-        raise UsageError(f"--synthetic {kind}: expected one of {', '.join(EVIDENCE)}")
-    rows, parts = annotated(annotations.parent if annotations else splits)
-    return synthetic_data(SyntheticSpec(evidence=kind, seed=seed), rows, parts)
-
-
-def annotated(folder: Path | None) -> tuple[Any, Any]:
-    """AVE's annotations and splits from a folder, or generated ones."""
-    from ....model.training.annotations import generate, read_annotations, read_splits
-
-    if folder is None:
-        return generate()
-    rows = read_annotations(folder / "Annotations.txt")
-    return rows, read_splits(folder, rows)
