@@ -16,7 +16,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from ...model.checkpoint import file_sha256
-from ...model.files import atomic_write
+from ...model.files import SHIPPED, atomic_write
 from ..config.load import keys, value_of
 from ..config.schema import Config
 from ..errors import OutputError, SourceError
@@ -102,8 +102,7 @@ def fingerprint(config: Config, version: str) -> str:
         path = value_of(config, name)
         if path is not None and Path(path).is_file():
             values[f"{name} content"] = file_sha256(Path(path))
-    weights = Path(__file__).parents[2] / "model" / "weights"
-    for path in sorted(weights.glob("*.safetensors")):
+    for path in sorted(SHIPPED.glob("*.safetensors")):
         values[path.name] = f"{path.stat().st_size} {path.stat().st_mtime_ns}"
     packed = json.dumps([version, values], sort_keys=True)
     return hashlib.sha256(packed.encode()).hexdigest()[:16]
