@@ -19,6 +19,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..model.probabilities import softmax
 from .looks import FUTURES, Looks
 
 Method = Literal["temperature", "vector"]
@@ -28,14 +29,6 @@ MIN_SECONDS = 100
 """Fewer labelled seconds than this at one `future_s` and the fit over all of them is used there."""
 _FLATTEST, _SHARPEST = 1e-3, 1e3
 """Limits of 1 / T: perfectly separable data would otherwise send it to infinity."""
-
-
-def softmax(logits: ArrayLike) -> Floats:
-    """Row-wise softmax in float64, safe for large logits."""
-    z = np.asarray(logits, np.float64)
-    e = np.exp(z - z.max(axis=-1, keepdims=True))
-    out: Floats = e / e.sum(axis=-1, keepdims=True)
-    return out
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,10 @@
 A *calibration* belongs to one checkpoint at one precision: confidence, thresholds, and what a room gave.
 A *device* file belongs to one camera with one microphone: the offset between them.
 
-    <user data>/avel-live/calibration/<checkpoint, 16 digits>-<precision>.json
-    <user data>/avel-live/devices/<camera and microphone>.json
+    <data folder>/calibration/<checkpoint, 16 digits>-<precision>.json
+    <data folder>/devices/<camera and microphone>.json
+
+The data folder is `model.files.data_dir`: `AVEL_DATA_DIR`, or `avel-live` among the user's data.
 
 Only numbers and names are stored, never pictures or sound.
 """
@@ -13,7 +15,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,6 +24,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ..model.errors import ModelFileError
+from ..model.files import all_stored, atomic_write, data_dir, stored
 from .confidence import Calibrator
 from .looks import FUTURES
 from .sync import SyncEstimate
@@ -214,20 +216,18 @@ class DeviceFile(_Part):
         return f"{self.offset_ms:+.0f} ms ± {(self.high_ms - self.low_ms) / 2:.0f}"
 
 
-def data_dir() -> Path:
-    """Where calibrations are kept for this user."""
-    from platformdirs import user_data_path
-
-    return user_data_path("avel-live")
-
-
 def calibration_path(checkpoint: str, precision: str) -> Path:
-    """The file of a checkpoint at a precision."""
+    """The file of a checkpoint at a precision, to be read; it is written to `new_calibration_path`."""
+    return stored("calibration", new_calibration_path(checkpoint, precision).name)
+
+
+def new_calibration_path(checkpoint: str, precision: str) -> Path:
+    """Where the calibration of a checkpoint at a precision is written."""
     return data_dir() / "calibration" / f"{checkpoint[:16]}-{precision}.json"
 
 
 def device_path(devices: Devices) -> Path:
-    """The file of a pair of devices; readable, and unique by a digest of both names."""
+    """Where the file of a pair of devices is written; readable, and unique by a digest of both names."""
     text = f"{devices.camera}\n{devices.microphone}"
     digest = hashlib.sha256(text.encode()).hexdigest()[:8]
     slug = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:60]
@@ -254,7 +254,7 @@ def load_device(devices: Devices) -> DeviceFile | None:
         ModelFileError: there is a file, but it is damaged.
 
     """
-    path = device_path(devices)
+    path = stored("devices", device_path(devices).name)
     if not path.is_file():
         return None
     found = _load(path, DeviceFile, "avel calibrate sync")
@@ -265,8 +265,7 @@ def stored_devices() -> tuple[list[DeviceFile], list[ModelFileError]]:
     """Every pair that was measured, and what is wrong with files that can't be read."""
     found: list[DeviceFile] = []
     wrong: list[ModelFileError] = []
-    folder = data_dir() / "devices"
-    for path in sorted(folder.glob("*.json")) if folder.is_dir() else []:
+    for path in all_stored("devices", "*.json"):
         try:
             found.append(_load(path, DeviceFile, "avel calibrate sync"))
         except ModelFileError as error:  # noqa: PERF203 - a handful of files; one bad one hides no other
@@ -314,16 +313,8 @@ def save(path: Path, content: Calibration | DeviceFile) -> None:
 
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     text = json.dumps(content.model_dump(mode="json", exclude_none=True), indent=1, ensure_ascii=False)
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    atomic_write(path, text + "\n", fsync=True)
 
 
 def check_fits(

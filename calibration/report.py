@@ -8,16 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .confidence import Calibrator, Method, apply_each, cross_fits, fit, softmax
+from ..model.probabilities import Bins, bootstrap, reliability, softmax
+from .confidence import Calibrator, Method, apply_each, cross_fits, fit
 from .looks import FUTURES, Looks
-from .metrics import (
-    Bins,
-    Quality,
-    bootstrap,
-    quality,
-    reliability,
-    top_label,
-)
+from .metrics import Quality, quality, top_label
 
 Interval = tuple[float, float]
 
@@ -75,7 +69,7 @@ def assess(
         fits = {int(group): given for group in np.unique(looks.groups)}
     else:
         fits = cross_fits(looks, method, folds=folds, progress=progress)
-    raw, honest = softmax(looks.logits), apply_each(looks, fits)
+    raw, honest = softmax(looks.logits.astype(np.float64)), apply_each(looks, fits)
     by_future = {}
     for future in range(FUTURES):
         here = looks.future_s == future
@@ -115,4 +109,7 @@ def _interval(
     p: NDArray[np.floating], targets: NDArray[np.int64], groups: NDArray[np.int64], rounds: int
 ) -> Interval:
     confidence, right = top_label(p, targets)
-    return bootstrap(lambda drawn: reliability(confidence[drawn], right[drawn]).error, groups, rounds=rounds)
+    low, high = bootstrap(
+        lambda drawn: reliability(confidence[drawn], right[drawn]).error, groups, rounds=rounds
+    )
+    return float(low), float(high)

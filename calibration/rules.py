@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .spans import Span, Tally, compare
+from ..model.spans import Span
+from .spans import Tally, compare
 
 Floats = NDArray[np.float64]
 

@@ -1,21 +1,16 @@
-"""Events as spans of time, and how well decoded ones meet the true ones."""
+"""How well decoded events meet the true ones: hits, false alarms, misses."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
+from ..model.spans import Span, pairs
 
-class Span(NamedTuple):
-    """One event: class index and its time in seconds."""
-
-    label: int
-    start_s: float
-    end_s: float
+__all__ = ["Span", "Tally", "compare"]
 
 
 @dataclass(frozen=True)
@@ -61,26 +56,6 @@ def _f1(hits: int, false: int, missed: int) -> float:
     return 2 * hits / total if total else 0.0
 
 
-def of_labels(labels: ArrayLike, background: int, segment_s: float = 1.0) -> list[Span]:
-    """Runs of equal labels other than *background*; −1 (unknown) also ends a run."""
-    y = np.asarray(labels, np.int64)
-    edges = np.flatnonzero(np.diff(y)) + 1
-    starts, ends = np.concatenate([[0], edges]), np.concatenate([edges, [len(y)]])
-    return [
-        Span(int(y[a]), float(a * segment_s), float(b * segment_s))
-        for a, b in zip(starts, ends, strict=True)
-        if b > a and 0 <= y[a] != background
-    ]
-
-
-def overlap(a: Span, b: Span) -> float:
-    """Temporal intersection over union."""
-    shared = min(a.end_s, b.end_s) - max(a.start_s, b.start_s)
-    if shared <= 0:
-        return 0.0
-    return shared / (max(a.end_s, b.end_s) - min(a.start_s, b.start_s))
-
-
 def compare(decoded: Iterable[Span], truth: Sequence[Span], classes: int, tiou: float = 0.5) -> Tally:
     """Pair decoded with true events of the same class, best overlap first, one to one.
 
@@ -93,21 +68,10 @@ def compare(decoded: Iterable[Span], truth: Sequence[Span], classes: int, tiou: 
     """
     tally = Tally.zero(classes)
     said = list(decoded)
-    pairs = sorted(
-        (
-            (-o, d, t)
-            for d, x in enumerate(said)
-            for t, y in enumerate(truth)
-            if x.label == y.label and (o := overlap(x, y)) >= tiou
-        ),
-    )
-    used_d: set[int] = set()
-    used_t: set[int] = set()
-    for _, d, t in pairs:
-        if d not in used_d and t not in used_t:
-            used_d.add(d)
-            used_t.add(t)
-            tally.hits[said[d].label] += 1
+    same = list(pairs(said, truth, tiou))
+    used_d, used_t = {d for d, _ in same}, {t for _, t in same}
+    for d in used_d:
+        tally.hits[said[d].label] += 1
     for d, x in enumerate(said):
         if d not in used_d:
             tally.false[x.label] += 1

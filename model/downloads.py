@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from .errors import ModelFileError
+from .files import weights_dir
 
 _BLOCK: Final = 1 << 16
 
@@ -29,48 +30,34 @@ class PublicFile:
     """`algorithm:hex`; for SHA-256 the hex may be the beginning only, as torch's file names carry it."""
     what: str
 
+    def find(self) -> Path:
+        """Path of the file, fetched if it is not there yet; see `fetch`."""
+        return fetch(self)
 
-_HUB: Final = "https://github.com"
-FILES: Final[dict[str, PublicFile]] = {
-    "vgg19-keras": PublicFile(
-        "vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5",
-        f"{_HUB}/fchollet/deep-learning-models/releases/download/v0.1/"
-        "vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5",
-        "md5:253f8cb515780f3b799900260a226db6",
-        "VGG-19, Keras' ImageNet weights without top",
-    ),
-    "vgg19-torchvision": PublicFile(
-        "vgg19-dcbb9e9d.pth",
-        "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth",
-        "sha256:dcbb9e9d",
-        "VGG-19, torchvision's weights",
-    ),
-    "vggish": PublicFile(
-        "vggish-10086976.pth",
-        f"{_HUB}/harritaylor/torchvggish/releases/download/v0.1/vggish-10086976.pth",
-        "sha256:10086976",
-        "VGGish, torch port",
-    ),
-    "yamnet": PublicFile(
-        "yamnet_spectra_in.tflite",
-        "https://raw.githubusercontent.com/google-coral/coralmicro/"
-        "c9f665b0a8b973d35cb9d383b3e92e9f14b4dd72/models/yamnet_spectra_in.tflite",
-        "sha256:0a266465c46718f3fcc4137366be82882a8c93bfcc4f0278581a11d11dddcdf9",
-        "YAMNet, int8",
-    ),
-}
 
 Progress = Callable[[int, int | None], None]
 """Called with bytes had so far and bytes in all (None where the server does not say)."""
+Watch = Callable[[PublicFile], AbstractContextManager[Progress]]
+"""Opened for as long as a file is being fetched; what it gives is told how far that is."""
 
 
-def weights_dir() -> Path:
-    """Where public weights are kept: `$AVEL_WEIGHTS_DIR`, or the user's cache folder."""
-    if given := os.environ.get("AVEL_WEIGHTS_DIR"):
-        return Path(given).expanduser()
-    from platformdirs import user_cache_dir
+@contextmanager
+def _unwatched(_: PublicFile) -> Iterator[Progress]:
+    yield lambda done, total: None
 
-    return Path(user_cache_dir("avel-live")) / "weights"
+
+_watch: Watch = _unwatched
+
+
+@contextmanager
+def watched(watch: Watch) -> Iterator[None]:
+    """Have this process's downloads watched inside the block: weights are fetched deep within loading."""
+    global _watch
+    before, _watch = _watch, watch
+    try:
+        yield
+    finally:
+        _watch = before
 
 
 def check_digest(path: Path, digest: str) -> str | None:
@@ -90,7 +77,7 @@ class ResumingDownloader:
     Bytes go to `NAME.part` beside the target; a server that understands ranges is asked for the rest only.
     """
 
-    def __init__(self, part: Path, progress: Progress | None = None, timeout_s: float = 30.0) -> None:
+    def __init__(self, part: Path, progress: Progress, timeout_s: float = 30.0) -> None:
         self.part = part
         self.progress = progress
         self.timeout_s = timeout_s
@@ -115,34 +102,20 @@ class ResumingDownloader:
                     for chunk in reply.iter_content(_BLOCK):
                         file.write(chunk)
                         have += len(chunk)
-                        if self.progress is not None:
-                            self.progress(have, total)
+                        self.progress(have, total)
                 if total is not None and have < total:
                     raise requests.ConnectionError(f"the server stopped after {have} of {total} bytes")
         os.replace(self.part, output_file)
         return None
 
 
-def _bar(what: str) -> AbstractContextManager[Any]:
-    """A progress bar on stderr, where somebody is looking."""
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        return nullcontext()
-    return Progress(
-        TextColumn(f"fetching {what}"), BarColumn(), DownloadColumn(), TimeRemainingColumn(), console=console
-    )
-
-
-def fetch(name: str, *, folder: Path | None = None, files: dict[str, PublicFile] = FILES) -> Path:
+def fetch(item: PublicFile, *, folder: Path | None = None, watch: Watch | None = None) -> Path:
     """Path of a public weight file, fetched and checked if it is not there yet.
 
     Args:
-        name: a key of `FILES`.
+        item: which.
         folder: where to keep it; `weights_dir()` if not given.
-        files: the register to look in.
+        watch: see `watched`.
 
     Raises:
         ModelFileError: it can't be fetched, or is not the file it should be; says where to put it by hand.
@@ -151,7 +124,6 @@ def fetch(name: str, *, folder: Path | None = None, files: dict[str, PublicFile]
     import pooch
     import requests
 
-    item = files[name]
     folder = folder or weights_dir()
     path = folder / item.file
     by_hand = f"fetch {item.url} elsewhere and put it at {path} (or set AVEL_WEIGHTS_DIR)"
@@ -163,14 +135,7 @@ def fetch(name: str, *, folder: Path | None = None, files: dict[str, PublicFile]
         )
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with _bar(item.what) as bar:
-            progress: Progress | None = None
-            if bar is not None:
-                task = bar.add_task(item.what, total=None)
-
-                def progress(done: int, total: int | None) -> None:
-                    bar.update(task, completed=done, total=total)
-
+        with (watch or _watch)(item) as progress:
             # Pooch checks whole digests only; a name that carries the beginning of one is checked below.
             algorithm, _, digits = item.digest.partition(":")
             whole = len(digits) == hashlib.new(algorithm).digest_size * 2

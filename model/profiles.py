@@ -1,4 +1,4 @@
-"""Profiles: which backbones and which head go together. Data, not code.
+"""Profiles: which backbones and which head go together. Data, not code; `register` adds one.
 
 profile       visual                               audio
 paper         VGG-19 block5_pool, Keras weights    VGGish, raw 128-d
@@ -11,30 +11,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Final, Literal
+from pathlib import Path
+from typing import Final
 
+from .backbones import registry
+from .backbones.registry import Audio, Visual
 from .errors import ModelFileError
 
 WINDOW: Final = 10
 """Segments in a window (T of the paper)."""
 FRAMES_PER_SEGMENT: Final = 16
 GRID: Final = 7
-
-
-@dataclass(frozen=True)
-class VisualSpec:
-    """A visual backbone: frames [N, 224, 224, 3] uint8 RGB → [N, 7, 7, dim] float32."""
-
-    name: Literal["vgg19", "vgg19-torchvision", "efficientnet-lite0"]
-    dim: int
-
-
-@dataclass(frozen=True)
-class AudioSpec:
-    """An audio backbone: log-mel patch [96, 64] → [dim] float32."""
-
-    name: Literal["vggish", "audio-cnn", "yamnet"]
-    dim: int
+FRAME_SHAPE: Final = (224, 224, 3)
+"""Height, width and RGB of the pictures that networks see."""
 
 
 @dataclass(frozen=True)
@@ -42,42 +31,70 @@ class Profile:
     """Everything that tells one profile from another."""
 
     name: str
-    visual: VisualSpec
-    audio: AudioSpec
-    head: str | None
-    """File in `model/weights/` with the shipped DIIA head; None where the user brings a checkpoint."""
+    visual: Visual
+    audio: Audio
+    head: str | Path | None
+    """The trained head: a file in `model/weights/`, or a path; None where the user brings a checkpoint."""
     summary: str
 
 
-LITE: Final = Profile(
-    "lite",
-    VisualSpec("efficientnet-lite0", 76),
-    AudioSpec("audio-cnn", 72),
-    "lite_head.safetensors",
-    "works offline at once; all weights in the package",
+PROFILES: Final[dict[str, Profile]] = {}
+"""By name, in the order of help texts."""
+
+
+def register(profile: Profile) -> Profile:
+    """Make a profile known by its name; the same one once more changes nothing.
+
+    From then on every engine of this process can be asked for it::
+
+        register(Profile("mine", Visual("my eye", 32, "my_networks:load_eye"), AUDIO_CNN, None, "…"))
+        engine = load_engine(EngineOptions("mine", checkpoint=head))
+
+    Raises:
+        ValueError: another profile has that name.
+
+    """
+    if PROFILES.setdefault(profile.name, profile) != profile:
+        raise ValueError(f"profile {profile.name!r}: there is another one of that name; choose a new one")
+    return profile
+
+
+LITE: Final = register(
+    Profile(
+        "lite",
+        registry.EFFICIENTNET_LITE0,
+        registry.AUDIO_CNN,
+        "lite_head.safetensors",
+        "works offline at once; all weights in the package",
+    )
 )
-LITE_YAMNET: Final = Profile(
-    "lite-yamnet",
-    VisualSpec("efficientnet-lite0", 76),
-    AudioSpec("yamnet", 100),
-    "lite_yamnet_head.safetensors",
-    "a better ear: fetches YAMNet's weights once, or takes them by path",
+LITE_YAMNET: Final = register(
+    Profile(
+        "lite-yamnet",
+        registry.EFFICIENTNET_LITE0,
+        registry.YAMNET,
+        "lite_yamnet_head.safetensors",
+        "a better ear: fetches YAMNet's weights once, or takes them by path",
+    )
 )
-PAPER: Final = Profile(
-    "paper",
-    VisualSpec("vgg19", 512),
-    AudioSpec("vggish", 128),
-    None,
-    "the paper's features: VGG-19 and VGGish weights fetched once or given, head trained on AVE",
+PAPER: Final = register(
+    Profile(
+        "paper",
+        registry.VGG19,
+        registry.VGGISH,
+        None,
+        "the paper's features: VGG-19 and VGGish weights fetched once or given, head trained on AVE",
+    )
 )
-PAPER_TORCHVISION: Final = Profile(
-    "paper-torchvision",
-    VisualSpec("vgg19-torchvision", 512),
-    AudioSpec("vggish", 128),
-    None,
-    "torchvision's VGG-19 instead of Keras': for own data only, never for the published AVE features",
+PAPER_TORCHVISION: Final = register(
+    Profile(
+        "paper-torchvision",
+        registry.VGG19_TORCHVISION,
+        registry.VGGISH,
+        None,
+        "torchvision's VGG-19 instead of Keras': for own data only, never for the published AVE features",
+    )
 )
-PROFILES: Final[dict[str, Profile]] = {p.name: p for p in (LITE, LITE_YAMNET, PAPER, PAPER_TORCHVISION)}
 
 
 def get_profile(name: str) -> Profile:

@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-SAMPLE_RATE = 16_000
-"""Samples per second of all sound after capture, mono float32 in [-1, 1)."""
+from ..model.logmel import SAMPLE_RATE as SAMPLE_RATE
 
 FRAME_SIZE = 224
 """Side of the square RGB picture that the visual backbones see, in pixels."""

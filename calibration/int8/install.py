@@ -10,9 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ...model.errors import ModelFileError
-from ...model.runtime.int8_graphs import CARD, installed_folder
-from . import Int8Result
-from .quantise import TARGETS, Target
+from ...model.runtime.int8_graphs import CARD, TARGETS, Target, installed_folder
+from .result import Int8Result
 
 
 def install(

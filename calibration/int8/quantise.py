@@ -22,11 +22,10 @@ from typing import Any, Final, Literal
 from numpy.typing import NDArray
 
 from ...model.errors import ModelFileError
+from ...model.runtime.int8_graphs import Target
 
 Method = Literal["minmax", "entropy", "percentile"]
-Target = Literal["cpu", "tensorrt"]
 METHODS: Final[tuple[Method, ...]] = ("minmax", "entropy", "percentile")
-TARGETS: Final[tuple[Target, ...]] = ("cpu", "tensorrt")
 _OPS: Final = ["Conv", "Gemm", "MatMul", "Add", "Clip", "Relu", "MaxPool"]
 _ARITHMETIC: Final = {"Conv", "Gemm", "MatMul"}
 # 1/255 is a poor grid for what may be 0.001.

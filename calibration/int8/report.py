@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ...model.probabilities import softmax
 from ...model.profiles import WINDOW
 from .samples import Second
 
@@ -102,8 +103,7 @@ def answers(engine: Networks, streams: Sequence[Sequence[Second]], frames: int) 
             start = max(0, end - WINDOW)
             here = np.ones(end - start, np.bool_)
             logits = np.asarray(engine.head(grids[start:end], sounds[start:end], here, here)[0], np.float64)
-            rows = np.exp(logits - logits.max(axis=1, keepdims=True))
-            rows /= rows.sum(axis=1, keepdims=True)
+            rows = softmax(logits)
             newest.append(int(rows[-1].argmax()))
             for offset, row in enumerate(rows):
                 held = total[start + offset]

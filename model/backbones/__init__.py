@@ -1,1 +1,1 @@
-"""Feature extractors: one file per network."""
+"""Feature extractors: one file per network, and the `registry` that names them all."""

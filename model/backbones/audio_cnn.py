@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from ..formats.weights import load_weights
 from ..labels import EVENT_NAMES
+from . import registry
 
 EMBEDDING_DIM: Final = 256
 AUDIOSET_CLASSES: Final = 521
@@ -80,7 +81,7 @@ class AudioCNN(nn.Module):
 
 def weight_file() -> Path:
     """The shipped weights."""
-    return Path(__file__).parent.parent / "weights" / "lite_audio.safetensors"
+    return registry.AUDIO_CNN.own()
 
 
 def load_audio_cnn(path: Path | None = None) -> AudioCNN:

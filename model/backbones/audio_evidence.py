@@ -16,6 +16,7 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
+from ..files import SHIPPED
 from ..formats.weights import load_weights
 from ..labels import EVENT_NAMES
 from .audio_cnn import AudioCNN, load_audio_cnn
@@ -129,7 +130,7 @@ def load_reader(path: Path | None = None) -> Reader:
 
     """
     reader = Reader()
-    load_weights(reader, path or Path(__file__).parent.parent / "weights" / READER, "reader of YAMNet")
+    load_weights(reader, path or SHIPPED / READER, "reader of YAMNet")
     return reader.eval()
 
 

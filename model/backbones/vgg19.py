@@ -25,6 +25,7 @@ from torch.nn import functional as F
 
 from ..errors import ModelFileError
 from ..formats.arrays import Arrays, file_kind, read_keras, read_safetensors, read_torch
+from . import registry
 
 Variant = Literal["keras", "torchvision"]
 
@@ -119,10 +120,7 @@ def load_vgg19(path: Path | None = None, variant: Variant = "keras") -> VGG19:
         ModelFileError: missing, damaged, or the other variant's weights.
 
     """
-    if path is None:
-        from ..downloads import fetch
-
-        path = fetch("vgg19-keras" if variant == "keras" else "vgg19-torchvision")
+    path = path or (registry.VGG19 if variant == "keras" else registry.VGG19_TORCHVISION).own()
     kind = file_kind(path)
     with torch.device("meta"):
         network = VGG19(variant)
@@ -151,3 +149,13 @@ def load_vgg19(path: Path | None = None, variant: Variant = "keras") -> VGG19:
         raise ModelFileError(f"weights {path}: VGG-19 is read from .h5, .pth or .safetensors, not .npz")
     load_arrays(network, arrays, path)
     return network.eval()
+
+
+def load_keras(path: Path | None = None) -> VGG19:
+    """The network with Keras' weights: what the published AVE features were made with."""
+    return load_vgg19(path, "keras")
+
+
+def load_torchvision(path: Path | None = None) -> VGG19:
+    """The network with torchvision's weights."""
+    return load_vgg19(path, "torchvision")

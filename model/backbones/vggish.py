@@ -33,6 +33,7 @@ from torch.nn import functional as F
 
 from ..errors import ModelFileError
 from ..formats.arrays import Arrays, file_kind, read_npz, read_safetensors, read_torch
+from . import registry
 
 EMBEDDING_DIM: Final = 128
 BLOCKS: Final = ((64,), (128,), (256, 256), (512, 512))
@@ -118,10 +119,7 @@ def load_vggish(path: Path | None = None) -> VGGish:
         ModelFileError: missing, damaged, or not VGGish.
 
     """
-    if path is None:
-        from ..downloads import fetch
-
-        path = fetch("vggish")
+    path = path or registry.VGGISH.own()
     kind = file_kind(path)
     if kind == "torch":
         arrays = read_torch(path)

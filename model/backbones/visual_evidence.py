@@ -13,6 +13,7 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
+from ..files import SHIPPED
 from ..formats.weights import load_weights
 from .efficientnet_lite import FEATURE_DIM, EfficientNetLite0, load_efficientnet_lite0
 from .evidence import evidence
@@ -54,7 +55,7 @@ class VisualEvidence(nn.Module):
 
 def probe_file() -> Path:
     """The shipped probes."""
-    return Path(__file__).parent.parent / "weights" / "lite_visual.safetensors"
+    return SHIPPED / "lite_visual.safetensors"
 
 
 def load_visual_evidence(weights: Path | None = None, probes: Path | None = None) -> VisualEvidence:

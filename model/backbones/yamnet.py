@@ -21,9 +21,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..downloads import FILES, check_digest, fetch
+from ..downloads import check_digest
 from ..errors import ModelFileError
 from ..logmel import LOG_OFFSET
+from . import registry
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -100,8 +101,8 @@ def load_yamnet(path: Path | None = None) -> Yamnet:
         ModelFileError: the file is missing or not the published one, or the `tflite` package is absent.
 
     """
-    public = FILES["yamnet"]
-    path = path or fetch("yamnet")
+    public = registry.YAMNET_FILE
+    path = path or public.find()
     try:
         got = check_digest(path, public.digest)
         blob = path.read_bytes()

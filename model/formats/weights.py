@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 from ..errors import ModelFileError, first_line
+from ..files import replacing
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -35,12 +35,8 @@ def save_weights(
     tensors: dict[str, Tensor] = {}
     for name, value in network.state_dict().items():
         tensors |= _packed(name, value, stored)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with replacing(path) as temporary:
         save_file(tensors, temporary, header)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def load_weights(network: nn.Module, path: Path, what: str, advice: str = "") -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol
+from typing import Final, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,8 @@ from ..profiles import Profile
 
 BackendName = Literal["torch", "onnxruntime", "tensorrt"]
 Precision = Literal["fp32", "fp16", "bf16", "int8"]
+Network = Literal["visual", "audio", "head"]
+NETWORKS: Final[tuple[Network, ...]] = ("visual", "audio", "head")
 
 
 @dataclass(frozen=True)
@@ -84,3 +86,7 @@ class EngineOptions(NamedTuple):
     """Where exported and compiled networks are kept; None = the user's cache folder."""
     progress: Callable[[str], None] | None = None
     """Told, in a few words, what a slow start is busy with."""
+
+    def given(self, network: Network) -> Path | None:
+        """The file that the user gives for a network: its weights, or the head's checkpoint."""
+        return {"visual": self.visual_weights, "audio": self.audio_weights, "head": self.checkpoint}[network]

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from ..checkpoint import file_sha256
 from ..errors import ModelFileError
+from ..files import atomic_write, cache_dir, scratch
 
 
 class CacheError(ModelFileError):
@@ -28,12 +29,8 @@ Key = Mapping[str, str]
 
 
 def default_root() -> Path:
-    """`AVEL_CACHE_DIR`, or the user's cache folder."""
-    if given := os.environ.get("AVEL_CACHE_DIR"):
-        return Path(given).expanduser() / "engines"
-    from platformdirs import user_cache_path
-
-    return user_cache_path("avel-live", appauthor=False) / "engines"
+    """In the folder that `files.cache_dir` names."""
+    return cache_dir() / "engines"
 
 
 def digest(key: Key) -> str:
@@ -77,22 +74,15 @@ class EngineCache:
 
         """
         card = self._card(name, key)
-        scratch = self.root / f".{card.stem}.{os.getpid()}{suffix}"
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            try:
-                write(scratch)
-                sha256 = file_sha256(scratch)
+            with scratch(self.root / card.stem, suffix) as made:
+                write(made)
+                sha256 = file_sha256(made)
                 path = self.root / f"{card.stem}-{sha256[:8]}{suffix}"
-                os.replace(scratch, path)
-            finally:
-                scratch.unlink(missing_ok=True)
+                os.replace(made, path)
             self._sweep(card.stem, keep=path)
-            card_scratch = card.with_name(f".{card.name}.{os.getpid()}")
-            card_scratch.write_text(
-                json.dumps({"key": dict(key), "file": path.name, "sha256": sha256}, indent=1)
-            )
-            os.replace(card_scratch, card)
+            atomic_write(card, json.dumps({"key": dict(key), "file": path.name, "sha256": sha256}, indent=1))
         except OSError as error:
             raise CacheError(
                 f"engine cache {self.root}: can't be written ({error.strerror or error}); "

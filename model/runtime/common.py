@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from ..checkpoint import CheckpointInfo, read_info
 from ..errors import ModelFileError
-from ..logmel import PATCH_SAMPLES, patch
-from ..profiles import GRID, WINDOW, Profile, get_profile
+from ..logmel import SAMPLE_RATE
+from ..profiles import FRAME_SHAPE, GRID, WINDOW, Profile, get_profile
 from .base import BackendName, EngineInfo, EngineOptions, HeadOutput, Precision
 from .networks import head_path
 
@@ -45,6 +45,7 @@ class EngineBase(ABC):
     def __init__(self, options: EngineOptions) -> None:
         self.profile: Profile = get_profile(options.profile)
         self.head_info = head_info(self.profile, options)
+        self._front_end = self.profile.audio.front_end()
         self.info: EngineInfo
 
     def describe(self, backend: BackendName, precision: Precision, device: str, note: str = "") -> EngineInfo:
@@ -58,7 +59,7 @@ class EngineBase(ABC):
 
     def audio(self, samples: Floats) -> Floats:
         """See `Engine.audio`."""
-        sound = self._audio(patch(samples[:PATCH_SAMPLES])[None])[0]
+        sound = self._audio(self._front_end(samples)[None])[0]
         return np.ascontiguousarray(sound)
 
     def head(
@@ -79,8 +80,8 @@ class EngineBase(ABC):
 
     def warm_up(self) -> None:
         """See `Engine.warm_up`."""
-        self.visual(np.zeros((_WARM_FRAMES, 224, 224, 3), np.uint8))
-        self.audio(np.zeros(16_000, np.float32))
+        self.visual(np.zeros((_WARM_FRAMES, *FRAME_SHAPE), np.uint8))
+        self.audio(np.zeros(SAMPLE_RATE, np.float32))
         grid = np.zeros((WINDOW, GRID, GRID, self.profile.visual.dim), np.float32)
         sound = np.zeros((WINDOW, self.profile.audio.dim), np.float32)
         here = np.ones(WINDOW, np.bool_)
@@ -95,7 +96,7 @@ class EngineBase(ABC):
 
     @abstractmethod
     def _audio(self, patches: Floats) -> Floats:
-        """[1, 96, 64] → [1, Da]."""
+        """[1, *profile.audio.shape] → [1, Da]."""
 
     @abstractmethod
     def _head(

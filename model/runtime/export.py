@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 import logging
 import sys
 import warnings
@@ -25,40 +24,34 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..checkpoint import load_checkpoint
 from ..diia import MultiHeadAttention
 from ..errors import AvelError, ModelFileError, first_line
-from ..profiles import GRID, WINDOW, Profile, get_profile
-from .networks import build_audio, build_visual, head_path
+from ..profiles import GRID, WINDOW, Profile
+from .base import Network
+from .helper import requested
+from .networks import build_network
 from .pads import fold_pads
 
 OPSET: Final = 18
-INPUTS: Final = {
+INPUTS: Final[dict[Network, tuple[str, ...]]] = {
     "visual": ("frames",),
     "audio": ("patches",),
     "head": ("visual", "audio", "visual_mask", "audio_mask"),
 }
-OUTPUTS: Final = {"visual": ("grid",), "audio": ("sound",), "head": ("logits", "attention")}
+OUTPUTS: Final[dict[Network, tuple[str, ...]]] = {
+    "visual": ("grid",),
+    "audio": ("sound",),
+    "head": ("logits", "attention"),
+}
 
 
-def build_network(
-    network: str, profile: Profile, *, checkpoint: Path | None = None, weights: Path | None = None
-) -> nn.Module:
-    """The torch module of one of the three networks, in eval mode."""
-    if network == "visual":
-        return build_visual(profile, weights)
-    if network == "audio":
-        return build_audio(profile, weights)
-    return load_checkpoint(head_path(profile, checkpoint), profile=profile.name)[0]
-
-
-def example_inputs(network: str, profile: Profile, count: int = 2) -> tuple[Tensor, ...]:
+def example_inputs(network: Network, profile: Profile, count: int = 2) -> tuple[Tensor, ...]:
     """Inputs of the right shape, seeded: `count` frames or patches, or one window."""
     make = np.random.default_rng(0)
     if network == "visual":
         return (torch.from_numpy(make.integers(0, 256, (count, 224, 224, 3), np.uint8)),)
     if network == "audio":
-        return (torch.from_numpy(make.normal(-2, 2, (count, 96, 64)).astype(np.float32)),)
+        return (torch.from_numpy(make.normal(-2, 2, (count, *profile.audio.shape)).astype(np.float32)),)
     grid = make.random((1, WINDOW, GRID, GRID, profile.visual.dim), np.float32)
     sound = make.random((1, WINDOW, profile.audio.dim), np.float32)
     seen, heard = np.ones((1, WINDOW), np.bool_), np.ones((1, WINDOW), np.bool_)
@@ -80,7 +73,9 @@ class HalfInside(nn.Module):
         return out.float() if isinstance(out, torch.Tensor) else tuple(x.float() for x in out)
 
 
-def export_onnx(module: nn.Module, network: str, profile: Profile, target: Path, frames: int | None) -> None:
+def export_onnx(
+    module: nn.Module, network: Network, profile: Profile, target: Path, frames: int | None
+) -> None:
     """Write one self-contained ONNX file, opset 18, and check it.
 
     Args:
@@ -142,20 +137,13 @@ def _quiet() -> Any:
 
 
 def main() -> int:
-    """Serve one request: a JSON list of graphs on standard input, progress lines on standard output."""
+    """Serve the graphs that were asked for; the name of each on standard output as it begins."""
     try:
-        for item in json.load(sys.stdin):
-            profile = get_profile(item["profile"])
-            print(item["network"], flush=True)
-            module = build_network(
-                item["network"],
-                profile,
-                checkpoint=Path(item["checkpoint"]) if item["checkpoint"] else None,
-                weights=Path(item["weights"]) if item["weights"] else None,
-            )
-            if item["half"]:
-                module = HalfInside(module)
-            export_onnx(module, item["network"], profile, Path(item["target"]), item["frames"])
+        profile, requests = requested(sys.stdin.buffer)
+        for network, given, frames, half, target in requests:
+            print(network, flush=True)
+            module = build_network(network, profile, given)
+            export_onnx(HalfInside(module) if half else module, network, profile, target, frames)
     except AvelError as error:
         print(error, file=sys.stderr)
         return 4

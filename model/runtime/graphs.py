@@ -8,26 +8,25 @@ files, the head's checkpoint, the code of the networks, or the form asked for.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, NamedTuple
 
 from ..checkpoint import file_sha256
 from ..errors import ModelFileError
 from ..profiles import Profile
-from .base import EngineOptions
+from . import helper
+from .base import NETWORKS, EngineOptions, Network
 from .cache import EngineCache
-from .networks import audio_files, head_path, visual_files
+from .networks import head_path, network_files
+from .sources import source_digest
 
-Network = Literal["visual", "audio", "head"]
-NETWORKS: Final[tuple[Network, ...]] = ("visual", "audio", "head")
+EXPORT: Final = f"{__package__}.export"
+"""The helper process: what it runs makes the graphs."""
 _TITLES: Final = {"visual": "the visual network", "audio": "the audio network", "head": "DIIA"}
 
 Progress = Callable[[str], None]
@@ -41,7 +40,7 @@ class Graph:
         network: which of the three.
         profile: whose.
         files: what its weights come from.
-        weights: the weight file the user gave, if any.
+        given: the weights or the checkpoint that the user gave, if any.
         frames: fixed batch; None = dynamic.
         half: computed in float16 inside; inputs and outputs stay as they are.
 
@@ -50,7 +49,7 @@ class Graph:
     network: Network
     profile: Profile
     files: tuple[Path, ...]
-    weights: Path | None = None
+    given: Path | None = None
     frames: int | None = None
     half: bool = False
 
@@ -70,8 +69,24 @@ class Graph:
             "frames": "dynamic" if self.frames is None else str(self.frames),
             "precision": "fp16" if self.half else "fp32",
             "weights": weights_digest(self.files),
-            "code": code_digest(),
+            "code": source_digest(*self.code()),
         }
+
+    def code(self) -> tuple[str, ...]:
+        """Modules that make it, with all that they import."""
+        if self.network == "head":
+            return (EXPORT,)
+        return (EXPORT, (self.profile.visual if self.network == "visual" else self.profile.audio).module)
+
+
+class Request(NamedTuple):
+    """What the helper process is asked for: one graph, and where to write it."""
+
+    network: Network
+    given: Path | None
+    frames: int | None
+    half: bool
+    target: Path
 
 
 def wanted(
@@ -89,18 +104,19 @@ def wanted(
 
     """
     # A missing head is found before anything large is fetched.
-    head = head_path(profile, options.checkpoint) if "head" in networks else Path()
-    graphs = []
-    for network in networks:
-        if network == "visual":
-            given = options.visual_weights
-            graphs.append(Graph(network, profile, visual_files(profile, given), given, frames, half))
-        elif network == "audio":
-            given = options.audio_weights
-            graphs.append(Graph(network, profile, audio_files(profile, given), given, frames, half))
-        else:
-            graphs.append(Graph(network, profile, (head,), options.checkpoint, half=half))
-    return tuple(graphs)
+    if "head" in networks:
+        head_path(profile, options.checkpoint)
+    return tuple(
+        Graph(
+            network,
+            profile,
+            network_files(network, profile, given := options.given(network)),
+            given,
+            None if network == "head" else frames,
+            half,
+        )
+        for network in networks
+    )
 
 
 def ensure(
@@ -131,41 +147,23 @@ def ensure(
 
 def _export(graphs: Sequence[Graph], folder: Path, progress: Progress) -> None:
     """Have the helper process write `folder/NETWORK.onnx` for each graph."""
-    request = [
-        {
-            "profile": graph.profile.name,
-            "network": graph.network,
-            "checkpoint": str(graph.weights) if graph.network == "head" and graph.weights else "",
-            "weights": str(graph.weights) if graph.network != "head" and graph.weights else "",
-            "frames": graph.frames,
-            "half": graph.half,
-            "target": str(folder / f"{graph.network}.onnx"),
-        }
+    if not graphs:
+        return
+    requests = [
+        Request(graph.network, graph.given, graph.frames, graph.half, folder / f"{graph.network}.onnx")
         for graph in graphs
     ]
-    if not request:
-        return
     progress("preparing the networks for ONNX Runtime (once)")
-    package = __package__ or "avel_live.model.runtime"
-    with subprocess.Popen(
-        [sys.executable, "-m", f"{package}.export"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as helper:
-        assert helper.stdin is not None
-        assert helper.stdout is not None
-        assert helper.stderr is not None
-        helper.stdin.write(json.dumps(request))
-        helper.stdin.close()
-        for line in helper.stdout:
-            if title := _TITLES.get(line.strip()):
+    with helper.start(EXPORT, graphs[0].profile, requests) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        for line in process.stdout:
+            if title := _TITLES.get(line.decode().strip()):
                 progress(f"exporting {title} to ONNX")
-        complaint = helper.stderr.read().strip()
-    if helper.returncode:
-        last = complaint.splitlines()[-1] if complaint else f"exit code {helper.returncode}"
-        raise ModelFileError(last if helper.returncode == 4 else f"exporting to ONNX failed: {last}")
+        complaint = process.stderr.read().decode(errors="replace").strip()
+    if process.returncode:
+        last = complaint.splitlines()[-1] if complaint else f"exit code {process.returncode}"
+        raise ModelFileError(last if process.returncode == 4 else f"exporting to ONNX failed: {last}")
 
 
 def weights_digest(files: Sequence[Path]) -> str:
@@ -180,15 +178,3 @@ def weights_digest(files: Sequence[Path]) -> str:
     except OSError as error:
         raise ModelFileError(f"weights {error.filename}: can't be read ({error.strerror})") from error
     return hashlib.sha256(" ".join(digests).encode()).hexdigest()
-
-
-@lru_cache(maxsize=1)
-def code_digest() -> str:
-    """A digest over the source of the networks and their export: changed code makes new graphs."""
-    model = Path(__file__).parent.parent
-    sources = [*sorted((model / "backbones").glob("*.py")), model / "diia.py", model / "guided.py"]
-    sources += [Path(__file__).with_name(name) for name in ("export.py", "networks.py", "pads.py")]
-    whole = hashlib.sha256()
-    for path in sources:
-        whole.update(path.read_bytes())
-    return whole.hexdigest()

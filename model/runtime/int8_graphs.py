@@ -8,22 +8,23 @@ VNNI want U8S8 and TensorRT wants symmetric S8S8.
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from ..checkpoint import file_sha256
 from ..errors import BackendError, ModelFileError
+from ..files import data_dir
 from ..profiles import Profile
-from .base import EngineOptions
-from .graphs import NETWORKS, Network, weights_digest
-from .networks import WEIGHTS, audio_files, visual_files
+from .base import NETWORKS, EngineOptions, Network
+from .graphs import weights_digest
+from .networks import WEIGHTS, network_files
 from .probe import machine
 
 FORMAT: Final = "avel-int8-1"
 CARD: Final = "int8.json"
 Target = Literal["cpu", "tensorrt"]
+TARGETS: Final[tuple[Target, ...]] = ("cpu", "tensorrt")
 
 
 @dataclass(frozen=True)
@@ -42,13 +43,7 @@ def installed_folder(profile: Profile, root: Path | None = None) -> Path:
         root: `EngineOptions.cache_dir`, where one was given; else the user's data folder is used.
 
     """
-    if root is not None:
-        return root / "int8" / profile.name
-    if given := os.environ.get("AVEL_DATA_DIR"):
-        return Path(given).expanduser() / "int8" / profile.name
-    from platformdirs import user_data_path
-
-    return user_data_path("avel-live", appauthor=False) / "int8" / profile.name
+    return (root or data_dir()) / "int8" / profile.name
 
 
 def shipped_folder(profile: Profile) -> Path:
@@ -118,13 +113,11 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 def _unfit(card: dict[str, Any], profile: Profile, options: EngineOptions, target: Target) -> str:
     """Why a calibration is not for these weights or this machine; empty where it is."""
-    files = {
-        "visual": lambda: visual_files(profile, options.visual_weights),
-        "audio": lambda: audio_files(profile, options.audio_weights),
-    }
     for network in card["networks"]:
-        if network in files and card["weights"].get(network) != weights_digest(files[network]()):
-            return f"was made from other {network} weights"
+        if network in ("visual", "audio"):
+            files = network_files(network, profile, options.given(network))
+            if card["weights"].get(network) != weights_digest(files):
+                return f"was made from other {network} weights"
         needs = card["networks"][network].get(target, {}).get("needs")
         if needs and not machine().fast_int8:
             return f"needs {needs}, which this CPU lacks"

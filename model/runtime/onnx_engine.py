@@ -7,7 +7,6 @@ and keeps one frame's activations in memory per thread instead of sixteen.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,23 +17,16 @@ from numpy.typing import NDArray
 
 from ..errors import BackendError, ModelFileError, first_line
 from ..profiles import GRID
-from .base import EngineOptions, Precision
+from .base import EngineOptions, Network, Precision
 from .cache import EngineCache
 from .common import EngineBase, Floats
-from .graphs import Network, ensure, wanted
+from .graphs import ensure, wanted
 from .int8_graphs import Target, find_int8
+from .probe import usable_cores
 
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
 TENSORRT = "TensorrtExecutionProvider"
-
-
-def usable_cores() -> int:
-    """How many cores this process may run on."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not Linux
-        return os.cpu_count() or 1
 
 
 def runtime() -> Any:

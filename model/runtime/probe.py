@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import platform
 import shutil
 import subprocess
@@ -69,8 +70,6 @@ class Machine:
 @lru_cache(maxsize=1)
 def machine() -> Machine:
     """Look once."""
-    from .onnx_engine import usable_cores
-
     info = _cpuinfo()
     words = f"{info.get('flags', '')} {info.get('Features', '')}".split()
     versions = {}
@@ -86,6 +85,14 @@ def machine() -> Machine:
         _gpu(),
         versions,
     )
+
+
+def usable_cores() -> int:
+    """How many cores this process may run on."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not Linux
+        return os.cpu_count() or 1
 
 
 def cpu_has_bf16() -> bool:

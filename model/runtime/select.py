@@ -13,8 +13,6 @@ in `EngineInfo.note` what it chose and why.
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -24,16 +22,20 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from ..errors import AvelError, BackendError
+from ..files import atomic_write
 from ..profiles import get_profile
+from . import helper
 from .base import BackendName, Engine, EngineOptions, Precision
 from .cache import CacheError, EngineCache, digest
 from .graphs import weights_digest
 from .int8_graphs import has_int8
-from .networks import visual_files
+from .networks import network_files
 from .probe import Machine, installed, machine
 
 BACKENDS: Final[tuple[BackendName, ...]] = ("torch", "onnxruntime", "tensorrt")
 PRECISIONS: Final[tuple[Precision, ...]] = ("fp32", "fp16", "bf16", "int8")
+_TIMER: Final = f"{__package__}.select"
+"""The helper process: this very module."""
 _HANDICAP: Final = {"torch": 1.25}
 """Torch takes seconds to start and more memory: it must be quicker by more than chance in the timing."""
 
@@ -128,7 +130,7 @@ def timings(
         "machine": here.describe(),
         "versions": json.dumps(here.versions, sort_keys=True),
         "profile": profile.name,
-        "weights": weights_digest(visual_files(profile, options.visual_weights)),
+        "weights": weights_digest(network_files("visual", profile, options.visual_weights)),
         "threads": str(options.threads or here.cores),
     }
     path = EngineCache(options.cache_dir).root / f"timing-{digest(key)}.json"
@@ -173,27 +175,19 @@ def _measure(options: EngineOptions) -> float:
             return time_visual(engine)
         finally:
             engine.close()
-    plain = {
-        name: str(value) if isinstance(value, Path) else value
-        for name, value in options._replace(progress=None)._asdict().items()
-        if value is not None
-    }
-    helper = subprocess.run(
-        [sys.executable, "-m", __name__], input=json.dumps(plain), capture_output=True, text=True, check=False
-    )
+    with helper.start(_TIMER, get_profile(options.profile), options._replace(progress=None)) as process:
+        said, _ = process.communicate()
     try:
-        return float(helper.stdout.strip().splitlines()[-1])
+        return float(said.decode().strip().splitlines()[-1])
     except (IndexError, ValueError) as error:
         raise BackendError("torch could not be timed") from error
 
 
 def _remember(path: Path, known: dict[str, float]) -> None:
     finite = {name: ms for name, ms in known.items() if ms != float("inf")}
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        scratch.write_text(json.dumps(finite))
-        os.replace(scratch, path)
+        atomic_write(path, json.dumps(finite))
     except OSError:
         return  # a cache that can't be written costs time, nothing else
 
@@ -243,11 +237,8 @@ def _noted(engine: Engine, note: str) -> Engine:
 
 
 def _main() -> None:
-    plain = json.load(sys.stdin)
-    for name in ("checkpoint", "audio_weights", "visual_weights", "cache_dir"):
-        if name in plain:
-            plain[name] = Path(plain[name])
-    print(time_visual(_open(EngineOptions(**plain))))
+    _, options = helper.requested(sys.stdin.buffer)
+    print(time_visual(_open(options)))
 
 
 if __name__ == "__main__":

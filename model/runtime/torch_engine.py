@@ -13,43 +13,42 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from ..checkpoint import load_checkpoint
 from ..errors import BackendError
-from ..profiles import FRAMES_PER_SEGMENT
-from .base import EngineOptions, Precision
-from .common import EngineBase, Floats
+from .base import NETWORKS, EngineOptions, Precision
+from .common import Floats
 from .folding import fold_batchnorm
-from .networks import build_audio, build_visual, head_path
+from .networks import build_network
 from .probe import cpu_has_bf16
+from .torch_base import TorchBase, to_array
 
 # On the CPU small chunks keep activations in cache: two frames at a time measured fastest.
 _CHUNK: Final = 2
 _DTYPES: Final = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-class TorchEngine(EngineBase):
+class TorchEngine(TorchBase):
     """The networks of a profile in torch."""
 
     def __init__(self, options: EngineOptions) -> None:
-        super().__init__(options)
         cuda = torch.cuda.is_available()
+        super().__init__(options, torch.device("cuda" if cuda else "cpu"))
         precision = _precision(options.precision, cuda)
         if options.threads:
             torch.set_num_threads(options.threads)
         dtype = _DTYPES[precision]
-        self._device = torch.device("cuda" if cuda else "cpu")
 
         def place(network: nn.Module) -> nn.Module:
             placed: Any = network.to(self._device)
             return cast("nn.Module", placed.to(memory_format=torch.channels_last))
 
-        eye = build_visual(self.profile, options.visual_weights)
-        head, _ = load_checkpoint(head_path(self.profile, options.checkpoint), profile=self.profile.name)
+        eye, ear, head = (
+            build_network(network, self.profile, options.given(network)) for network in NETWORKS
+        )
         # A second is sixteen pictures, but one patch of sound and one look of the head: those would only
         # lose digits in 16 bits.
-        self._nets: dict[str, Callable[..., Any]] = {
+        self._nets = {
             "visual": place(in_precision(fold_batchnorm(eye), dtype, sensitive(eye))),
-            "audio": place(fold_batchnorm(build_audio(self.profile, options.audio_weights))),
+            "audio": place(fold_batchnorm(ear)),
             "head": head.to(self._device),
         }
         note = ""
@@ -61,42 +60,12 @@ class TorchEngine(EngineBase):
         name = torch.cuda.get_device_name() if cuda else f"cpu, {torch.get_num_threads()} threads"
         self.info = self.describe("torch", precision, name, note)
 
-    def _put(self, array: NDArray[Any]) -> torch.Tensor:
-        return torch.from_numpy(np.ascontiguousarray(array)).to(self._device)
-
     @torch.inference_mode()
     def _visual(self, frames: NDArray[np.uint8]) -> Floats:
-        tensor = self._put(frames)
-        if self._device.type == "cpu":
-            return _array(torch.cat([self._nets["visual"](part).float() for part in tensor.split(_CHUNK)]))
-        # A CUDA graph has one shape: every chunk is filled up to sixteen frames.
-        parts = []
-        for part in tensor.split(FRAMES_PER_SEGMENT):
-            full = nn.functional.pad(part, (0, 0, 0, 0, 0, 0, 0, FRAMES_PER_SEGMENT - len(part)))
-            parts.append(self._nets["visual"](full)[: len(part)].float())
-        return _array(torch.cat(parts))
-
-    @torch.inference_mode()
-    def _audio(self, patches: Floats) -> Floats:
-        return _array(self._nets["audio"](self._put(patches)))
-
-    @torch.inference_mode()
-    def _head(
-        self,
-        visual: Floats,
-        audio: Floats,
-        visual_mask: NDArray[np.bool_],
-        audio_mask: NDArray[np.bool_],
-    ) -> tuple[Floats, Floats]:
-        inputs = [self._put(x) for x in (visual, audio, visual_mask, audio_mask)]
-        logits, attention = self._nets["head"](*inputs)
-        return _array(logits), _array(attention)
-
-    def close(self) -> None:
-        """See `Engine.close`."""
-        self._nets.clear()
-        if self._device.type == "cuda":
-            torch.cuda.empty_cache()
+        if self._device.type != "cpu":
+            return super()._visual(frames)
+        chunks = self._put(frames).split(_CHUNK)
+        return to_array(torch.cat([self._nets["visual"](chunk).float() for chunk in chunks]))
 
 
 def sensitive(network: nn.Module) -> tuple[str, ...]:
@@ -178,8 +147,3 @@ def _precision(asked: str, cuda: bool) -> Precision:
     raise BackendError(
         f"torch on {where} can't run {asked}; use --precision fp32 or bf16, or --backend onnxruntime"
     )
-
-
-def _array(tensor: torch.Tensor) -> Floats:
-    array: Floats = tensor.float().cpu().numpy()
-    return array

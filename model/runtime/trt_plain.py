@@ -10,23 +10,37 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..checkpoint import file_sha256
 from ..errors import BackendError, ModelFileError
-from ..profiles import FRAMES_PER_SEGMENT
-from .base import EngineOptions, Precision
+from ..files import atomic_write
+from ..profiles import FRAME_SHAPE, FRAMES_PER_SEGMENT, Profile, get_profile
+from .base import EngineOptions, Network, Precision
 from .cache import EngineCache
 from .common import EngineBase, Floats
 from .cudart import CudaRuntime
-from .graphs import Network, ensure, wanted
+from .graphs import ensure, wanted
 from .int8_graphs import find_int8
 from .probe import installed, machine
 
-_DYNAMIC: Final = {"visual": ("frames", (224, 224, 3)), "audio": ("patches", (96, 64))}
-_MAXIMUM: Final = {"visual": FRAMES_PER_SEGMENT, "audio": 1}
+
+class _Batch(NamedTuple):
+    """The input of a network that takes one frame or many at once."""
+
+    name: str
+    shape: tuple[int, ...]
+    most: int
+
+    @classmethod
+    def of(cls, network: Network, profile: Profile) -> _Batch | None:
+        """None for the head, whose window is fixed."""
+        if network == "visual":
+            return cls("frames", FRAME_SHAPE, FRAMES_PER_SEGMENT)
+        return cls("patches", profile.audio.shape, 1) if network == "audio" else None
 
 
 def load_tensorrt() -> Any:
@@ -48,7 +62,7 @@ def load_tensorrt() -> Any:
     return tensorrt
 
 
-def trtexec_command(network: Network, onnx: Path, engine: Path, timing_cache: Path) -> list[str]:
+def trtexec_command(batch: _Batch | None, onnx: Path, engine: Path, timing_cache: Path) -> list[str]:
     """The `trtexec` call that builds the same engine as `build_engine`."""
     command = [
         "trtexec",
@@ -58,16 +72,14 @@ def trtexec_command(network: Network, onnx: Path, engine: Path, timing_cache: Pa
         f"--timingCacheFile={timing_cache}",
         "--skipInference",
     ]
-    if network in _DYNAMIC:
-        name, shape = _DYNAMIC[network]
-        tail = "x".join(str(n) for n in shape)
-        most = _MAXIMUM[network]
-        command += [f"--minShapes={name}:1x{tail}", f"--optShapes={name}:{most}x{tail}"]
-        command.append(f"--maxShapes={name}:{most}x{tail}")
+    if batch is not None:
+        tail = "x".join(str(n) for n in batch.shape)
+        one, many = f"{batch.name}:1x{tail}", f"{batch.name}:{batch.most}x{tail}"
+        command += [f"--minShapes={one}", f"--optShapes={many}", f"--maxShapes={many}"]
     return command
 
 
-def build_engine(network: Network, onnx: Path, target: Path, timing_cache: Path) -> None:
+def build_engine(batch: _Batch | None, onnx: Path, target: Path, timing_cache: Path) -> None:
     """Build an engine for this GPU, by the Python builder or else by `trtexec`.
 
     Raises:
@@ -75,19 +87,19 @@ def build_engine(network: Network, onnx: Path, target: Path, timing_cache: Path)
 
     """
     if installed("tensorrt"):
-        target.write_bytes(_build(load_tensorrt(), network, onnx, timing_cache))
+        target.write_bytes(_build(load_tensorrt(), batch, onnx, timing_cache))
         return
     if shutil.which("trtexec") is None:
         raise BackendError("neither TensorRT's Python package nor `trtexec` is installed")
     result = subprocess.run(
-        trtexec_command(network, onnx, target, timing_cache), capture_output=True, text=True, check=False
+        trtexec_command(batch, onnx, target, timing_cache), capture_output=True, text=True, check=False
     )
     if result.returncode or not target.is_file():
         last = (result.stderr.strip() or result.stdout.strip() or "no output").splitlines()[-1]
         raise BackendError(f"trtexec failed on {onnx.name}: {last}")
 
 
-def _build(trt: Any, network: Network, onnx: Path, timing_cache: Path) -> bytes:
+def _build(trt: Any, batch: _Batch | None, onnx: Path, timing_cache: Path) -> bytes:
     logger = trt.Logger(trt.Logger.WARNING)
     builder = trt.Builder(logger)
     # TensorRT 11 has only strongly typed networks, and may have dropped the flag that asks for them.
@@ -100,26 +112,31 @@ def _build(trt: Any, network: Network, onnx: Path, timing_cache: Path) -> bytes:
     config = builder.create_builder_config()
     cache = config.create_timing_cache(timing_cache.read_bytes() if timing_cache.is_file() else b"")
     config.set_timing_cache(cache, ignore_mismatch=True)
-    if network in _DYNAMIC:
-        name, shape = _DYNAMIC[network]
-        most = _MAXIMUM[network]
-        profile = builder.create_optimization_profile()
-        profile.set_shape(name, (1, *shape), (most, *shape), (most, *shape))
-        config.add_optimization_profile(profile)
+    if batch is not None:
+        sizes = builder.create_optimization_profile()
+        many = (batch.most, *batch.shape)
+        sizes.set_shape(batch.name, (1, *batch.shape), many, many)
+        config.add_optimization_profile(sizes)
     plan = builder.build_serialized_network(definition, config)
     if plan is None:
         raise BackendError(f"TensorRT could not build {onnx.name}; its log says why")
-    timing_cache.write_bytes(bytes(config.get_timing_cache().serialize()))
+    atomic_write(timing_cache, bytes(config.get_timing_cache().serialize()))
     return bytes(plan)
 
 
-def engine_key(key: dict[str, str], precision: Precision, tensorrt_version: str) -> dict[str, str]:
-    """A graph's key, and what an engine depends on beyond it: it runs on this GPU and version only."""
+def engine_key(
+    key: dict[str, str], batch: _Batch | None, precision: Precision, tensorrt_version: str
+) -> dict[str, str]:
+    """What an engine depends on: its graph, and what builds it, on this GPU and version only.
+
+    The code that made the graph counts by what it made: minutes of building are not spent on the same graph.
+    """
     return {
-        **key,
+        **{name: value for name, value in key.items() if name != "code"},
+        "builder": file_sha256(Path(__file__)),
         "format": "tensorrt-engine",
         "precision": precision,
-        "shapes": str(sorted(_MAXIMUM.items())),
+        "shapes": str(batch),
         "tensorrt": tensorrt_version,
         "gpu": machine().gpu,
     }
@@ -132,8 +149,6 @@ def engines(options: EngineOptions, precision: Precision) -> dict[Network, Path]
         BackendError: TensorRT is missing or refuses a graph.
 
     """
-    from ..profiles import get_profile
-
     profile = get_profile(options.profile)
     version = machine().versions.get("tensorrt", "") or str(getattr(load_tensorrt(), "__version__", ""))
     cache = EngineCache(options.cache_dir)
@@ -144,12 +159,13 @@ def engines(options: EngineOptions, precision: Precision) -> dict[Network, Path]
         onnx.update(find_int8(profile, options, "tensorrt").paths)
     paths: dict[Network, Path] = {}
     for graph in graphs:
-        key = engine_key(graph.key() | {"graph": onnx[graph.network].name}, precision, version)
+        batch = _Batch.of(graph.network, profile)
+        key = engine_key(graph.key() | {"graph": onnx[graph.network].name}, batch, precision, version)
         name = f"{graph.name}-{precision}"
 
-        def write(path: Path, network: Network = graph.network) -> None:
+        def write(path: Path, network: Network = graph.network, batch: _Batch | None = batch) -> None:
             say(f"building the TensorRT engine of {network} for {machine().gpu} (minutes, once)")
-            build_engine(network, onnx[network], path, cache.root / "timing.cache")
+            build_engine(batch, onnx[network], path, cache.root / "timing.cache")
 
         paths[graph.network] = cache.get_or_put(name, key, ".engine", write)
     return paths

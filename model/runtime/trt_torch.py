@@ -10,42 +10,40 @@ import io
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from ..diia import MultiHeadAttention
 from ..errors import BackendError, first_line
-from ..profiles import FRAMES_PER_SEGMENT, Profile, get_profile
-from .base import EngineOptions, Precision
+from ..profiles import FRAMES_PER_SEGMENT, get_profile
+from .base import EngineOptions, Network, Precision
 from .cache import EngineCache
-from .common import EngineBase, Floats
-from .export import build_network, example_inputs
+from .export import example_inputs
 from .folding import fold_batchnorm
-from .graphs import Graph, wanted
+from .graphs import Graph, wanted, weights_digest
+from .networks import build_network
 from .probe import machine
+from .torch_base import TorchBase
 from .trt_api import compile_options, load_torch_tensorrt, parameter_names
 
 # TensorRT before 10.14 has no attention layer of its own: the product is spelled out.
 _SDPA_SINCE = (10, 14)
+_BUILDERS = ("folding.py", "trt_api.py", "trt_torch.py")
+"""What compiles, beside what makes the network."""
 
 
-def prepare(graph: Graph, profile: Profile, precision: Precision, device: str = "cuda") -> tuple[Any, Any]:
+def prepare(graph: Graph, precision: Precision, device: str = "cuda") -> tuple[Any, Any]:
     """The module, cast and placed, and example inputs as the engine gets them.
 
     Pixels and sound are cast before the engine: only the head's masks are not floating point.
     """
-    module = build_network(
-        graph.network,
-        profile,
-        checkpoint=graph.weights if graph.network == "head" else None,
-        weights=graph.weights if graph.network != "head" else None,
-    )
+    module = build_network(graph.network, graph.profile, graph.given)
     dtype = torch.float16 if precision == "fp16" else torch.float32
     batch = FRAMES_PER_SEGMENT if graph.network == "visual" else 1
     inputs = tuple(
         x.to(device) if x.dtype == torch.bool else x.to(device, dtype)
-        for x in example_inputs(graph.network, profile, batch)
+        for x in example_inputs(graph.network, graph.profile, batch)
     )
     return fold_batchnorm(module).to(device, dtype), inputs
 
@@ -70,7 +68,7 @@ def compile_network(trt: Any, module: Any, inputs: Any, *, dryrun: bool = False)
         raise BackendError(f"Torch-TensorRT could not compile the network ({first_line(error)})") from error
 
 
-def cached(options: EngineOptions, precision: Precision) -> dict[str, Path]:
+def cached(options: EngineOptions, precision: Precision) -> dict[Network, Path]:
     """Files of all three networks, compiled now where the cache lacks them.
 
     Raises:
@@ -84,11 +82,12 @@ def cached(options: EngineOptions, precision: Precision) -> dict[str, Path]:
     tensorrt_version = versions.get("tensorrt", "")
     say = options.progress or (lambda _: None)
     MultiHeadAttention.manual = _version(tensorrt_version) < _SDPA_SINCE
-    paths: dict[str, Path] = {}
+    paths: dict[Network, Path] = {}
     for graph in wanted(profile, options):
         key = {
             **graph.key(),
             "format": "torch-tensorrt",
+            "builder": weights_digest([Path(__file__).with_name(name) for name in _BUILDERS]),
             "precision": precision,
             "torch": versions.get("torch", ""),
             "torch-tensorrt": versions.get("torch-tensorrt", ""),
@@ -98,7 +97,7 @@ def cached(options: EngineOptions, precision: Precision) -> dict[str, Path]:
 
         def write(path: Path, graph: Graph = graph) -> None:
             say(f"compiling {graph.network} with Torch-TensorRT for {machine().gpu} (minutes, once)")
-            module, inputs = prepare(graph, profile, precision)
+            module, inputs = prepare(graph, precision)
             trt.save(compile_network(trt, module, inputs), str(path), arg_inputs=list(inputs))
 
         paths[graph.network] = cache.get_or_put(f"{graph.name}-{precision}", key, ".ep", write)
@@ -109,52 +108,19 @@ def _version(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in text.split(".")[:2] if part.isdigit())
 
 
-class TorchTensorRTEngine(EngineBase):
+class TorchTensorRTEngine(TorchBase):
     """The networks of a profile, compiled by Torch-TensorRT. Not yet run on a GPU."""
 
     def __init__(self, options: EngineOptions, precision: Precision) -> None:
-        super().__init__(options)
+        super().__init__(options, torch.device("cuda"))
         self._dtype = torch.float16 if precision == "fp16" else torch.float32
         trt = load_torch_tensorrt()
-        self._modules: dict[str, Any] = {
+        self._nets = {
             network: trt.load(str(path)).module() for network, path in cached(options, precision).items()
         }
         self.info = self.describe("tensorrt", precision, machine().gpu, "Torch-TensorRT")
 
-    def _put(self, array: NDArray[Any]) -> torch.Tensor:
-        tensor = torch.from_numpy(np.ascontiguousarray(array)).to("cuda")
+    def _put(self, array: NDArray[Any]) -> Tensor:
+        """Cast before the engine: its one input type is that of the weights, but for masks."""
+        tensor = super()._put(array)
         return tensor if tensor.dtype == torch.bool else tensor.to(self._dtype)
-
-    @torch.inference_mode()
-    def _visual(self, frames: NDArray[np.uint8]) -> Floats:
-        parts = []
-        for part in self._put(frames).split(FRAMES_PER_SEGMENT):
-            full = torch.nn.functional.pad(part, (0, 0, 0, 0, 0, 0, 0, FRAMES_PER_SEGMENT - len(part)))
-            parts.append(self._modules["visual"](full)[: len(part)].float())
-        return _array(torch.cat(parts))
-
-    @torch.inference_mode()
-    def _audio(self, patches: Floats) -> Floats:
-        return _array(self._modules["audio"](self._put(patches)))
-
-    @torch.inference_mode()
-    def _head(
-        self,
-        visual: Floats,
-        audio: Floats,
-        visual_mask: NDArray[np.bool_],
-        audio_mask: NDArray[np.bool_],
-    ) -> tuple[Floats, Floats]:
-        inputs = (self._put(x) for x in (visual, audio, visual_mask, audio_mask))
-        logits, attention = self._modules["head"](*inputs)
-        return _array(logits), _array(attention)
-
-    def close(self) -> None:
-        """See `Engine.close`."""
-        self._modules.clear()
-        torch.cuda.empty_cache()
-
-
-def _array(tensor: torch.Tensor) -> Floats:
-    array: Floats = tensor.float().cpu().numpy()
-    return array

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from ..committee import Head
+from ..probabilities import softmax
 from .data import IGNORE, DataSet, Floats, Rows, batches
 from .metrics import Metrics, measure
 
@@ -46,13 +46,6 @@ class Evaluation:
     split: str
     metrics: Metrics
     streaming: StreamingTable | None
-
-
-def softmax(logits: NDArray[np.floating]) -> Floats:
-    """Over the last axis, float32."""
-    exp = np.exp(logits - logits.max(-1, keepdims=True))
-    result: Floats = (exp / exp.sum(-1, keepdims=True)).astype(np.float32)
-    return result
 
 
 class _Tally:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import csv
 import json
 import math
-import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -27,6 +26,7 @@ from ..committee import Head
 from ..diia import DIIA, DIIAConfig
 from ..diia import loss as supervised_loss
 from ..errors import AvelError, ModelFileError, first_line
+from ..files import replacing
 from . import weak
 from .data import IGNORE, Batch, DataSet, Rows, batches
 from .metrics import accuracy
@@ -319,22 +319,19 @@ class Trainer:
         }
 
     def _save_last(self) -> None:
-        temporary = self.last_file.with_suffix(".tmp")
-        torch.save(
-            {
-                "format": _LAST,
-                "identity": json.dumps(self._identity()),
-                "model": self.model.state_dict(),
-                "optimizer": self.optimizer.state_dict(),
-                "scaler": self.scaler.state_dict(),
-                "epoch": self.progress.epoch,
-                "best_epoch": self.progress.best_epoch,
-                "best_accuracy": self.progress.best_accuracy,
-                "history": json.dumps([asdict(r) for r in self.progress.history]),
-            },
-            temporary,
-        )
-        os.replace(temporary, self.last_file)
+        state = {
+            "format": _LAST,
+            "identity": json.dumps(self._identity()),
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "epoch": self.progress.epoch,
+            "best_epoch": self.progress.best_epoch,
+            "best_accuracy": self.progress.best_accuracy,
+            "history": json.dumps([asdict(r) for r in self.progress.history]),
+        }
+        with replacing(self.last_file) as temporary:
+            torch.save(state, temporary)
 
     def _load(self) -> None:
         try:
@@ -359,12 +356,10 @@ class Trainer:
         self.progress = _Progress(state["epoch"], state["best_epoch"], state["best_accuracy"], history)
 
     def _write_log(self) -> None:
-        temporary = self.folder / "log.csv.tmp"
-        with temporary.open("w", newline="") as file:
+        with replacing(self.folder / "log.csv") as temporary, temporary.open("w", newline="") as file:
             writer = csv.DictWriter(file, list(EpochReport.__dataclass_fields__))
             writer.writeheader()
             writer.writerows(asdict(r) for r in self.progress.history)
-        os.replace(temporary, self.folder / "log.csv")
 
 
 def _plain(config: TrainConfig) -> dict[str, Any]:

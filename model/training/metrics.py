@@ -12,18 +12,11 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..probabilities import BINS, reliability
+from ..spans import of_labels, pairs
 from .data import IGNORE, Rows, video_targets
 
 TIOUS: Final = (0.3, 0.5, 0.7)
-ECE_BINS: Final = 15
-
-
-class Run(NamedTuple):
-    """An event: seconds `start` until before `end` carry the label."""
-
-    label: int
-    start: int
-    end: int
 
 
 def accuracy(predicted: Rows, target: Rows) -> float:
@@ -61,24 +54,6 @@ def class_scores(matrix: NDArray[np.int64]) -> list[ClassScore]:
     return scores
 
 
-def runs(labels: Rows, background: int) -> list[Run]:
-    """Maximal runs of one event class in a row of [T] labels."""
-    found: list[Run] = []
-    start = 0
-    for t in range(1, len(labels) + 1):
-        if t == len(labels) or labels[t] != labels[start]:
-            if labels[start] not in (background, IGNORE):
-                found.append(Run(int(labels[start]), start, t))
-            start = t
-    return found
-
-
-def tiou(a: Run, b: Run) -> float:
-    """Temporal intersection over union."""
-    inter = max(0, min(a.end, b.end) - max(a.start, b.start))
-    return inter / (max(a.end, b.end) - min(a.start, b.start)) if inter else 0.0
-
-
 class EventScore(NamedTuple):
     """Precision, recall and F1 of whole events."""
 
@@ -96,30 +71,15 @@ def event_scores(predicted: Rows, target: Rows, background: int, threshold: floa
     hits = said = true = 0
     for answer, truth in zip(predicted, target, strict=True):
         valid = truth != IGNORE
-        mine, theirs = runs(answer[valid], background), runs(truth[valid], background)
+        mine, theirs = of_labels(answer[valid], background), of_labels(truth[valid], background)
         said += len(mine)
         true += len(theirs)
-        pairs = sorted(
-            (
-                (tiou(p, q), i, j)
-                for i, p in enumerate(mine)
-                for j, q in enumerate(theirs)
-                if p.label == q.label
-            ),
-            reverse=True,
-        )
-        taken_p: set[int] = set()
-        taken_q: set[int] = set()
-        for overlap, i, j in pairs:
-            if overlap >= threshold and i not in taken_p and j not in taken_q:
-                taken_p.add(i)
-                taken_q.add(j)
-                hits += 1
+        hits += len(list(pairs(mine, theirs, threshold)))
     return EventScore(_ratio(hits, said), _ratio(hits, true), _ratio(2 * hits, said + true))
 
 
-def calibration_error(probabilities: NDArray[np.floating], target: Rows, bins: int = ECE_BINS) -> float:
-    """Expected calibration error: |confidence − accuracy| over equal-width bins, weighted by their share.
+def calibration_error(probabilities: NDArray[np.floating], target: Rows, bins: int = BINS) -> float:
+    """Expected calibration error of the most probable class; see `probabilities.reliability`.
 
     Args:
         probabilities: [N, T, C].
@@ -129,14 +89,7 @@ def calibration_error(probabilities: NDArray[np.floating], target: Rows, bins: i
     """
     valid = target != IGNORE
     p = probabilities[valid]
-    confidence, right = p.max(-1), p.argmax(-1) == target[valid]
-    which = np.minimum((confidence * bins).astype(int), bins - 1)
-    error = 0.0
-    for b in range(bins):
-        inside = which == b
-        if inside.any():
-            error += float(inside.mean() * abs(confidence[inside].mean() - right[inside].mean()))
-    return error
+    return reliability(p.max(-1), p.argmax(-1) == target[valid], bins).error
 
 
 def video_oracle(target: Rows, background: int) -> float:

@@ -19,9 +19,11 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
+from ...model.downloads import watched
 from ..config.typed import Grouped, make_app
 from ..errors import AvelError, UsageError
 from ..sources.redact import redact
+from .fetching import bar
 
 _WrongUsage: Any = typer.BadParameter.__base__
 """What the parser raises; the module that defines it is another one in each version of typer."""
@@ -123,7 +125,8 @@ def _run(command: Callable[[list[str]], Any], args: Sequence[str] | None) -> Non
     given = list(sys.argv[1:] if args is None else args)
     debug = "--debug" in given or os.environ.get("AVEL_DEBUG", "") not in ("", "0", "false")
     try:
-        code = command(given) or 0
+        with watched(bar):
+            code = command(given) or 0
         sys.exit(0 if code == _INTERRUPTED else code)
     except _WrongUsage as error:
         # Without a text it has shown the help already.

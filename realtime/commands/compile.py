@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ...model.files import atomic_write
+from ...model.profiles import PROFILES
 from ..errors import OutputError, UsageError
 
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ def compile_networks(
     to: Annotated[
         str, typer.Option(help="onnx, torch-tensorrt, or tensorrt (builder, else trtexec)")
     ] = "onnx",
-    profile: Annotated[str, typer.Option(help="lite, lite-yamnet or paper")] = "lite",
+    profile: Annotated[str, typer.Option(help=", ".join(PROFILES))] = "lite",
     precision: Annotated[str, typer.Option(help="fp32, fp16 or int8")] = "fp32",
     frames: Annotated[str, typer.Option(help="batch of the two backbones: dynamic or a number")] = "dynamic",
     out: Annotated[
@@ -94,7 +96,7 @@ def _build(
             raise UsageError("INT8 goes by explicit Q/DQ graphs: use --to tensorrt --precision int8")
         from ...model.runtime.trt_torch import cached
 
-        return cached(options, precision)
+        return {str(name): path for name, path in cached(options, precision).items()}
     raise UsageError(f"--to: expected onnx, torch-tensorrt or tensorrt, got {to!r}")
 
 
@@ -110,13 +112,9 @@ def _precision(name: str) -> Precision:
 
 def _copy(path: Path, folder: Path, name: str) -> Path:
     """Copy atomically."""
-    scratch = folder / f".{name}.{os.getpid()}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, scratch)
-        os.replace(scratch, folder / name)
+        atomic_write(folder / name, partial(shutil.copyfile, path))
     except OSError as error:
         raise OutputError(f"{folder}: can't be written ({error.strerror})") from error
-    finally:
-        scratch.unlink(missing_ok=True)
     return folder / name

@@ -16,7 +16,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from ...model.checkpoint import file_sha256
-from ...model.runtime.networks import WEIGHTS
+from ...model.files import SHIPPED, atomic_write
 from ..config.keys import keys, value_of
 from ..config.schema import Config
 from ..errors import OutputError, SourceError
@@ -98,8 +98,8 @@ def fingerprint(config: Config, version: str) -> str:
         path = value_of(config, name)
         if path is not None and Path(path).is_file():
             values[f"{name} content"] = file_sha256(Path(path))
-    for path in sorted(p for p in WEIGHTS.rglob("*") if p.suffix in _DECIDING_FILES):
-        values[path.relative_to(WEIGHTS).as_posix()] = file_sha256(path)
+    for path in sorted(p for p in SHIPPED.rglob("*") if p.suffix in _DECIDING_FILES):
+        values[path.relative_to(SHIPPED).as_posix()] = file_sha256(path)
     packed = json.dumps([version, values], sort_keys=True)
     return hashlib.sha256(packed.encode()).hexdigest()[:16]
 
@@ -136,15 +136,15 @@ def write_results(
             Media.inside(job.source, video=video) if embed else Media.beside(job.source, page, video=video)
         )
         beside = Media.beside(job.source, page, video=video)
-        _write(job.output(out, ".csv"), seconds_csv(findings))
-        _write(job.output(out, ".events.csv"), events_csv(findings.events))
-        _write(job.output(out, ".vtt"), webvtt(findings.events))
-        _write(job.output(out, ".srt"), subrip(findings.events))
-        _write(job.output(out, ".labels.txt"), audacity(findings.events))
-        _write(job.output(out, ".eaf"), elan(findings, beside.url))
-        _write(page, render_page(findings, media))
+        atomic_write(job.output(out, ".csv"), seconds_csv(findings))
+        atomic_write(job.output(out, ".events.csv"), events_csv(findings.events))
+        atomic_write(job.output(out, ".vtt"), webvtt(findings.events))
+        atomic_write(job.output(out, ".srt"), subrip(findings.events))
+        atomic_write(job.output(out, ".labels.txt"), audacity(findings.events))
+        atomic_write(job.output(out, ".eaf"), elan(findings, beside.url))
+        atomic_write(page, render_page(findings, media))
         record = _record(findings, job, print_, version, stat)
-        _write(job.output(out, ".json"), json.dumps(record, ensure_ascii=False, indent=1) + "\n")
+        atomic_write(job.output(out, ".json"), json.dumps(record, ensure_ascii=False, indent=1) + "\n")
     except OSError as error:
         raise OutputError(f"{page.parent}: can't be written ({error.strerror or error})") from error
     return record
@@ -154,7 +154,7 @@ def write_index(rows: Sequence[dict[str, Any]], out: Path) -> Path:
     """The page over all recordings. Rows as `render_index` wants them."""
     path = out / "index.html"
     try:
-        _write(path, render_index(rows))
+        atomic_write(path, render_index(rows))
     except OSError as error:
         raise OutputError(f"{path}: can't be written ({error.strerror or error})") from error
     return path
@@ -202,13 +202,3 @@ def _record(findings: Findings, job: Job, print_: str, version: str, stat: os.st
         ],
         "segments": [{k: v for k, v in second.items() if k != "type"} for second in findings.seconds],
     }
-
-
-def _write(path: Path, content: str | bytes) -> None:
-    """Whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(content if isinstance(content, bytes) else content.encode())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

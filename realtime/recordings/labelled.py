@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from ...calibration import looks
 from ...calibration.looks import Looks
-from ...calibration.spans import of_labels
 from ...calibration.thresholds import Stream
 from ...model.labels import label_index
+from ...model.spans import of_labels
 from ..clock import NS_PER_S, Clock
 from ..config.schema import NONE, Config
 from ..errors import SourceError, UsageError

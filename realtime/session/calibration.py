@@ -22,11 +22,11 @@ from ...calibration.files import (
     Devices,
     calibration_path,
     check_fits,
-    data_dir,
     load_calibration,
     load_device,
 )
 from ...calibration.thresholds import Rules
+from ...model.files import SHIPPED, all_stored, stored
 from ...model.ood import veto
 from ...model.runtime.base import EngineInfo
 from ..config.schema import NONE, Config
@@ -115,12 +115,12 @@ def _named(name: str) -> Path:
     path = Path(name)
     if path.is_file() or path.suffix or len(path.parts) > 1:
         return path
-    stored = data_dir() / "calibration" / f"{name}.json"
-    if stored.is_file():
-        return stored
-    known = sorted(p.stem for p in stored.parent.glob("*.json")) if stored.parent.is_dir() else []
+    kept = stored("calibration", f"{name}.json")
+    if kept.is_file():
+        return kept
+    known = [p.stem for p in all_stored("calibration", "*.json")]
     raise ModelFileError(
-        f"calibration {name!r}: no such file, and none of that name in {stored.parent}; "
+        f"calibration {name!r}: no such file, and none of that name in {kept.parent}; "
         + (f"there are: {', '.join(known)}" if known else "make one with `avel calibrate confidence`")
     )
 
@@ -130,10 +130,8 @@ def _packaged(engine: EngineInfo) -> Calibration | None:
 
     Floating precisions agree within their tolerance, so they share one; INT8 has its own.
     """
-    from ...model.runtime.networks import WEIGHTS
-
     kind = "int8" if engine.precision == "int8" else "fp32"
-    path = WEIGHTS / f"{engine.profile.replace('-', '_')}_calibration_{kind}.json"
+    path = SHIPPED / f"{engine.profile.replace('-', '_')}_calibration_{kind}.json"
     if not path.is_file():
         return None
     found = load_calibration(path)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from ...model import probabilities
 from ...model.ood import OOD
 from ...model.profiles import WINDOW, Profile
 from ...model.runtime.base import Engine
@@ -20,10 +21,7 @@ Calibrate = Callable[[NDArray[np.float32], int], NDArray[np.float32]]
 
 def softmax(logits: NDArray[np.float32], _length: int = 0) -> NDArray[np.float32]:
     """Raw confidences: softmax over classes, no temperature."""
-    shifted = logits - logits.max(axis=-1, keepdims=True)
-    exponent = np.exp(shifted)
-    result: NDArray[np.float32] = exponent / exponent.sum(axis=-1, keepdims=True)
-    return result
+    return probabilities.softmax(logits)
 
 
 class Window:

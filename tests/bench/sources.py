@@ -23,7 +23,7 @@ from avel_live.model.labels import EVENT_NAMES
 from avel_live.model.training.lite.audio_data import load_sounds
 from avel_live.model.training.lite.audio_measure import accuracy, per_recording, source_folds
 from avel_live.model.training.lite.audio_pool import load_pool
-from avel_live.model.training.lite.audioset import event_scores
+from avel_live.model.training.lite.teacher import event_scores
 from rich.console import Console
 from rich.table import Table
 

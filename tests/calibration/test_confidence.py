@@ -11,18 +11,16 @@ from avel_live.calibration.confidence import (
     fit,
     fit_temperature,
     fit_vector,
-    softmax,
 )
 from avel_live.calibration.looks import FUTURES, Looks, of_clip, of_window
 from avel_live.calibration.metrics import (
     adaptive_reliability,
-    bootstrap,
     quality,
-    reliability,
     top_label,
 )
 from avel_live.calibration.report import assess
 from avel_live.model.labels import NUM_CLASSES
+from avel_live.model.probabilities import bootstrap, reliability, softmax
 from avel_live.model.training.annotations import generate, targets
 from avel_live.model.training.synthetic import SyntheticSpec, bayes, draw
 from hypothesis import given, settings

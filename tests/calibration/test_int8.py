@@ -7,7 +7,7 @@ import onnx
 import pytest
 from avel_live.calibration.int8 import Int8Result, Int8Settings, calibrate, split
 from avel_live.calibration.int8.install import install
-from avel_live.calibration.int8.quantise import METHODS, TARGETS, Quantiser, check
+from avel_live.calibration.int8.quantise import METHODS, Quantiser, check
 from avel_live.calibration.int8.report import Cost, answers, compare, thinned
 from avel_live.calibration.int8.samples import Reservoir, Second
 from avel_live.calibration.int8.weights import pack_large_weights, store_once
@@ -15,7 +15,7 @@ from avel_live.model.errors import BackendError, ModelFileError
 from avel_live.model.profiles import get_profile
 from avel_live.model.runtime import int8_graphs
 from avel_live.model.runtime.base import EngineOptions, HeadOutput
-from avel_live.model.runtime.int8_graphs import find_int8, installed_folder
+from avel_live.model.runtime.int8_graphs import TARGETS, find_int8, installed_folder
 from avel_live.model.runtime.onnx_engine import OnnxEngine, open_session
 from avel_live.model.runtime.probe import Machine
 from onnx import TensorProto, helper, numpy_helper

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 from avel_live.model.diia import DIIA
-from avel_live.model.training.evaluate import evaluate, softmax, to_json
+from avel_live.model.probabilities import softmax
+from avel_live.model.training.evaluate import evaluate, to_json
 from avel_live.model.training.loop import predict
 from avel_live.model.training.metrics import accuracy
 from avel_live.model.training.report import headline, write_html, write_png

@@ -24,7 +24,7 @@ from avel_live.model.training.lite.head import (
 )
 from avel_live.model.training.lite.head_stage import HEAD
 from avel_live.model.training.lite.recipe import NOTHING, PLAIN, RECIPE
-from avel_live.model.training.lite.report import Report
+from avel_live.model.training.lite.stages import Report
 from support.scenes import pools
 
 SHORT = HeadSettings(steps=60, batch=16, validate_every=60)

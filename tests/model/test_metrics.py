@@ -2,17 +2,15 @@
 
 import numpy as np
 import pytest
+from avel_live.model.spans import Span, of_labels, overlap
 from avel_live.model.training.data import IGNORE, video_targets
 from avel_live.model.training.metrics import (
-    Run,
     accuracy,
     calibration_error,
     class_scores,
     confusion,
     event_scores,
     measure,
-    runs,
-    tiou,
     video_oracle,
 )
 from hypothesis import given, settings
@@ -44,14 +42,14 @@ def test_confusion_and_class_scores():
 
 def test_runs_are_maximal_and_skip_background_and_padding():
     row = np.array([0, 0, 1, BG, 1, 1, IGNORE, IGNORE])
-    assert runs(row, BG) == [Run(0, 0, 2), Run(1, 2, 3), Run(1, 4, 6)]
-    assert runs(np.array([BG, BG]), BG) == []
-    assert runs(np.array([], int), BG) == []
+    assert of_labels(row, BG) == [Span(0, 0, 2), Span(1, 2, 3), Span(1, 4, 6)]
+    assert of_labels(np.array([BG, BG]), BG) == []
+    assert of_labels(np.array([], int), BG) == []
 
 
 def test_event_scores_by_overlap():
-    assert tiou(Run(0, 0, 4), Run(0, 2, 6)) == pytest.approx(2 / 6)
-    assert tiou(Run(0, 0, 2), Run(0, 2, 4)) == 0
+    assert overlap(Span(0, 0, 4), Span(0, 2, 6)) == pytest.approx(2 / 6)
+    assert overlap(Span(0, 0, 2), Span(0, 2, 4)) == 0
     # True: 0@0–3, 1@5–7, 2@0–10. Said: 0@0–2 (2/3), 1@5–8 (2/3), 2@9–10 (wrong), 2@0–8 (0.8).
     assert event_scores(SAID, TRUTH, BG, 0.5)[:3] == pytest.approx((3 / 4, 3 / 3, 6 / 7))
     assert event_scores(SAID, TRUTH, BG, 0.7)[:3] == pytest.approx((1 / 4, 1 / 3, 2 / 7))

@@ -97,9 +97,9 @@ def test_a_frame_is_judged_by_itself(onnx):
 def test_folding_normalisation_changes_nothing(reference):
     import torch
     from avel_live.model.runtime.folding import fold_batchnorm
-    from avel_live.model.runtime.networks import build_visual
+    from avel_live.model.runtime.networks import build_network
 
-    plain = build_visual(get_profile("lite"))
+    plain = build_network("visual", get_profile("lite"))
     folded = fold_batchnorm(plain)
     names = [type(module).__name__ for module in folded.modules()]
     assert "BatchNorm2d" in [type(module).__name__ for module in plain.modules()]
@@ -120,10 +120,10 @@ def test_a_window_too_long_is_refused(onnx, features):
 def test_sixteen_bits_leave_the_sensitive_parts_alone():
     import torch
     from avel_live.model.runtime.folding import fold_batchnorm
-    from avel_live.model.runtime.networks import build_visual
+    from avel_live.model.runtime.networks import build_network
     from avel_live.model.runtime.torch_engine import in_precision, sensitive
 
-    plain = build_visual(get_profile("lite"))
+    plain = build_network("visual", get_profile("lite"))
     parts = sensitive(plain)
     frames = torch.from_numpy(pictures(1, seed=4))
     with torch.inference_mode():

@@ -2,11 +2,15 @@
 
 import hashlib
 import threading
+from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
-from avel_live.model.downloads import FILES, PublicFile, check_digest, fetch, weights_dir
+from avel_live.model.downloads import PublicFile, check_digest, fetch, watched
 from avel_live.model.errors import ModelFileError
+from avel_live.model.files import weights_dir
+from avel_live.model.profiles import PROFILES
 
 CONTENT = bytes(range(256)) * 4096
 SHA = hashlib.sha256(CONTENT).hexdigest()
@@ -46,59 +50,57 @@ def server():
     httpd.server_close()
 
 
-def files(server, digest):
+def public(server, digest) -> PublicFile:
     url = f"http://127.0.0.1:{server.server_address[1]}/weights.bin"
-    return {"w": PublicFile("weights.bin", url, digest, "test weights")}
+    return PublicFile("weights.bin", url, digest, "test weights")
 
 
 @pytest.mark.parametrize(
     "digest", [f"sha256:{SHA}", f"sha256:{SHA[:8]}", f"md5:{hashlib.md5(CONTENT).hexdigest()}"]
 )
 def test_fetched_once_and_kept(tmp_path, server, digest):
-    register = files(server, digest)
-    path = fetch("w", folder=tmp_path / "new", files=register)
+    item = public(server, digest)
+    path = fetch(item, folder=tmp_path / "new")
     assert path.read_bytes() == CONTENT
-    assert fetch("w", folder=tmp_path / "new", files=register) == path
+    assert fetch(item, folder=tmp_path / "new") == path
     assert len(server.ranges) == 1
     assert [p.name for p in path.parent.iterdir()] == ["weights.bin"]
 
 
 def test_an_interrupted_download_goes_on_where_it_stopped(tmp_path, server):
-    register = files(server, f"sha256:{SHA}")
+    item = public(server, f"sha256:{SHA}")
     server.budget = 300_000
     with pytest.raises(ModelFileError, match="run again to go on where it stopped"):
-        fetch("w", folder=tmp_path, files=register)
+        fetch(item, folder=tmp_path)
     had = (tmp_path / "weights.bin.part").stat().st_size
     assert 200_000 < had <= 300_000
-    assert fetch("w", folder=tmp_path, files=register).read_bytes() == CONTENT
+    assert fetch(item, folder=tmp_path).read_bytes() == CONTENT
     assert server.ranges == [None, f"bytes={had}-"]
 
 
 @pytest.mark.parametrize("digest", ["sha256:" + "0" * 64, "sha256:00000000"])
 def test_a_wrong_file_is_refused_and_not_kept(tmp_path, server, digest):
     with pytest.raises(ModelFileError, match="not the expected file"):
-        fetch("w", folder=tmp_path, files=files(server, digest))
+        fetch(public(server, digest), folder=tmp_path)
     assert not (tmp_path / "weights.bin").exists()
 
 
 def test_a_wrong_file_lying_there_is_named(tmp_path, server):
     (tmp_path / "weights.bin").write_bytes(b"something else")
     with pytest.raises(ModelFileError, match=r"weights\.bin: expected sha256.*delete the file"):
-        fetch("w", folder=tmp_path, files=files(server, f"sha256:{SHA}"))
+        fetch(public(server, f"sha256:{SHA}"), folder=tmp_path)
     assert server.ranges == []
 
 
 def test_offline_says_what_to_put_where(tmp_path, server):
-    register = files(server, f"sha256:{SHA}")
-    register["w"] = PublicFile(
-        "weights.bin", "http://127.0.0.1:9/weights.bin", register["w"].digest, "weights"
-    )
+    item = public(server, f"sha256:{SHA}")
+    item = replace(item, url="http://127.0.0.1:9/weights.bin")
     with pytest.raises(ModelFileError) as caught:
-        fetch("w", folder=tmp_path, files=register)
+        fetch(item, folder=tmp_path)
     assert str(tmp_path / "weights.bin") in str(caught.value)
     assert "AVEL_WEIGHTS_DIR" in str(caught.value)
     (tmp_path / "weights.bin").write_bytes(CONTENT)
-    assert fetch("w", folder=tmp_path, files=register).read_bytes() == CONTENT
+    assert fetch(item, folder=tmp_path).read_bytes() == CONTENT
 
 
 def test_the_folder_can_be_set(tmp_path, monkeypatch):
@@ -109,7 +111,10 @@ def test_the_folder_can_be_set(tmp_path, monkeypatch):
 
 
 def test_digests_in_published_names_agree_with_the_register():
-    for item in FILES.values():
+    found = {b.weights for p in PROFILES.values() for b in (p.visual, p.audio)}
+    found = {weights for weights in found if isinstance(weights, PublicFile)}
+    assert len(found) == 4
+    for item in found:
         algorithm, _, digits = item.digest.partition(":")
         assert algorithm in ("md5", "sha256")
         if item.file.endswith(".pth"):
@@ -120,3 +125,24 @@ def test_check_digest_reports_what_it_got(tmp_path):
     (tmp_path / "f").write_bytes(CONTENT)
     assert check_digest(tmp_path / "f", f"sha256:{SHA[:8]}") is None
     assert check_digest(tmp_path / "f", "sha256:ff") == SHA
+
+
+def test_a_download_is_told_to_whoever_watches(tmp_path, server):
+    told, watching = [], []
+
+    @contextmanager
+    def watch(item):
+        watching.append(item.what)
+        yield lambda done, total: told.append((done, total))
+        watching.append("done")
+
+    item = public(server, f"sha256:{SHA}")
+    with watched(watch):
+        fetch(item, folder=tmp_path)
+        fetch(item, folder=tmp_path)  # it is there: nothing to tell
+    assert watching == ["test weights", "done"]
+    assert [total for _, total in told] == [len(CONTENT)] * len(told)
+    assert [done for done, _ in told] == sorted({done for done, _ in told})
+    assert told[-1][0] == len(CONTENT)
+    fetch(item, folder=tmp_path / "unwatched")
+    assert len(watching) == 2

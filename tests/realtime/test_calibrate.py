@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from avel_live.calibration.confidence import Calibrator, softmax
+from avel_live.calibration.confidence import Calibrator
 from avel_live.calibration.files import (
     Calibration,
     Confidence,
@@ -25,6 +25,7 @@ from avel_live.calibration.files import (
 from avel_live.calibration.thresholds import Rules
 from avel_live.model.checkpoint import save_checkpoint
 from avel_live.model.labels import LABELS
+from avel_live.model.probabilities import softmax
 from avel_live.model.runtime.base import EngineInfo
 from avel_live.realtime.commands import main
 from avel_live.realtime.commands.calibrate import features as collect_features

@@ -9,7 +9,7 @@ import torch
 from avel_live.model.checkpoint import save_checkpoint
 from avel_live.model.diia import DIIA, DIIAConfig
 from avel_live.model.profiles import get_profile
-from avel_live.model.runtime.networks import build_visual
+from avel_live.model.runtime.networks import build_network
 from numpy.typing import NDArray
 
 
@@ -26,7 +26,7 @@ def confident_head(path: Path, profile: str = "lite", seed: int = 0) -> Path:
     head = DIIA(config).eval()
     if profile == "lite":
         with torch.inference_mode():
-            grids = build_visual(spec)(torch.from_numpy(pictures(8, seed=100)))[:, None]
+            grids = build_network("visual", spec)(torch.from_numpy(pictures(8, seed=100)))[:, None]
             logits = head(grids, torch.rand(8, 1, spec.audio.dim)).logits.flatten(0, 1)
         with torch.no_grad():
             spread = 4.0 / logits.std(dim=0).clamp(min=1e-3)

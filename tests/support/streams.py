@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from avel_live.calibration.spans import Span
 from avel_live.calibration.thresholds import Stream
+from avel_live.model.spans import Span
 
 CLASSES = 28
 ACTIVE = 6

@@ -7,7 +7,6 @@ the ones that are to be had under the GPL alone: whether weights learnt from the
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -18,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import ModelFileError
+from ...files import atomic_write
 from ...labels import BACKGROUND, label_index
 from ...logmel import SAMPLE_RATE
-from .licences import gpl_alone
+from .manifests import gpl_alone, read_manifest
 
 # Recordings of one speaker, not of one publisher, are what a speech net must not be tested on.
 _SPEECH: Final = frozenset((label_index("Male speech"), label_index("Female speech")))
@@ -96,11 +96,7 @@ def load_sounds(folder: Path, work: Path, progress: Callable[[float], None] = la
 
 
 def _decode_all(folder: Path, work: Path, progress: Callable[[float], None]) -> None:
-    manifest = folder / "MANIFEST.tsv"
-    if not manifest.is_file():
-        raise ModelFileError(f"{manifest}: no such file; --data must be laid out as its README says")
-    with manifest.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file, delimiter="\t"))
+    rows = read_manifest(folder)
     work.mkdir(parents=True, exist_ok=True)
     sounds: list[Sound] = []
     start = 0
@@ -126,9 +122,7 @@ def _decode_all(folder: Path, work: Path, progress: Callable[[float], None]) -> 
             flat.write(samples.tobytes())
             start += samples.size
             progress((number + 1) / len(rows))
-    temporary = work / "sounds.json.tmp"
-    temporary.write_text(json.dumps([asdict(sound) for sound in sounds]))
-    temporary.replace(work / "sounds.json")
+    atomic_write(work / "sounds.json", json.dumps([asdict(sound) for sound in sounds]))
 
 
 def loud_starts(wave: NDArray[np.float32], length: int, step: int, floor_db: float) -> NDArray[np.int64]:

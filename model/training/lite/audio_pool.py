@@ -18,7 +18,7 @@ from ...labels import BACKGROUND
 from ...logmel import PATCH_SAMPLES, SAMPLE_RATE, log_mel
 from . import audio_augment as augment
 from .audio_data import SoundBank, loud_starts
-from .kept import keep_arrays
+from .stages import keep_arrays
 from .teacher import Teacher
 
 SHARD: Final = 1_000

@@ -10,7 +10,7 @@ import numpy as np
 from .audio_data import SoundBank, load_sounds
 from .audio_pool import Pool, build_audio_pool, build_clean_pool, load_pool
 from .audio_student import DEFAULT, StudentConfig, save_student, train_student
-from .report import Report
+from .stages import Report
 from .teacher import Teacher
 
 SHARDS: Final = 150

@@ -21,7 +21,7 @@ from .compose import Composer
 from .head import HeadSettings, background_shift, scene_accuracy, train_head
 from .material import Batch, PicturePool, TakePool
 from .recipe import NOTHING, PLAIN, RECIPE
-from .report import Report
+from .stages import Report
 
 HEAD: Final = DIIAConfig(
     visual_dim=VISUAL_DIM,

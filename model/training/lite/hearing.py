@@ -23,8 +23,8 @@ from ...labels import BACKGROUND
 from .audio_data import SoundBank
 from .audio_measure import source_folds
 from .audio_pool import group_names
-from .kept import keep_arrays
 from .material import TakePool
+from .stages import keep_arrays
 from .takes import TakeMaker, Takes, Wave
 
 PER_EVENT: Final = {"train": 240, "validation": 40}

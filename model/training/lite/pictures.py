@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,10 +18,10 @@ from ...backbones.visual_concepts import PROBES
 from ...backbones.visual_evidence import VisualEvidence
 from ...errors import ModelFileError
 from ...labels import BACKGROUND, label_index
-from .kept import keep_arrays
-from .licences import gpl_alone
+from .manifests import gpl_alone, read_manifest
 from .material import PERSON, PicturePool
 from .scenes import Image, plain_view, webcam_view
+from .stages import keep_arrays
 
 # Photographs under these terms may be looked at to measure, never to train what is shipped.
 _NOT_FOR_TRAINING: Final = "ImageNet"
@@ -64,16 +63,12 @@ def read_photos(folder: Path) -> list[Photo]:
         ModelFileError: no manifest.
 
     """
-    manifest = folder / "MANIFEST.tsv"
-    if not manifest.is_file():
-        raise ModelFileError(f"{manifest}: no such file; --data must hold photos/MANIFEST.tsv")
     kinds = {"_bg": BACKGROUND, "_person": PERSON}
-    with manifest.open(newline="", encoding="utf-8") as file:
-        rows = [
-            r
-            for r in csv.DictReader(file, delimiter="\t")
-            if not (r["licence"].startswith(_NOT_FOR_TRAINING) or gpl_alone(r["licence"]))
-        ]
+    rows = [
+        r
+        for r in read_manifest(folder)
+        if not (r["licence"].startswith(_NOT_FOR_TRAINING) or gpl_alone(r["licence"]))
+    ]
     return [
         Photo(folder / r["file"], kinds[r["class"]] if r["class"] in kinds else label_index(r["class"]))
         for r in rows

@@ -32,7 +32,7 @@ from .hearing import hear, hear_known, join_takes, load_takes, make_takes, save_
 from .material import PicturePool, TakePool
 from .pictures import picture_pools, read_photos, view_features
 from .reader import train_reader
-from .report import Report
+from .stages import Report
 from .takes import Takes
 
 

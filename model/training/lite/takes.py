@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ...labels import BACKGROUND
 from ...logmel import SAMPLE_RATE, patch
 from .audio_data import SoundBank
-from .kept import keep_arrays
+from .stages import keep_arrays
 
 T: Final = 10
 _LENGTH: Final = T * SAMPLE_RATE

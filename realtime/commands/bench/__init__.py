@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ....model.profiles import PROFILES
 from ...errors import UsageError
 
 
@@ -16,7 +17,7 @@ def bench(
     clips: Annotated[
         list[Path] | None, typer.Argument(help="recordings to run on; the demo clip if none is given")
     ] = None,
-    profile: Annotated[list[str] | None, typer.Option(help="lite, paper, … (repeatable)")] = None,
+    profile: Annotated[list[str] | None, typer.Option(help=f"{', '.join(PROFILES)} (repeatable)")] = None,
     backend: Annotated[
         list[str] | None, typer.Option(help="torch, onnxruntime, tensorrt or auto (repeatable)")
     ] = None,

@@ -24,7 +24,7 @@ from ....model.runtime.select import load_engine
 from ...clock import Clock, SystemClock, cpu_s
 from ...config.schema import NONE, Config
 from ...errors import AvelError
-from ...messages import Hop, StreamEnd
+from ...messages import SAMPLE_RATE, Hop, StreamEnd
 from ...session.calibration import ActiveCalibration
 from ...session.open import open_stream
 from ...sources.base import Source
@@ -132,7 +132,7 @@ def window(engine: Engine, repeats: int) -> dict[str, float]:
     """Median milliseconds of one hop, and of the same answer computed from all ten segments."""
     make = np.random.default_rng(0)
     frames = make.integers(0, 256, (FRAMES_PER_SEGMENT, 224, 224, 3), np.uint8)
-    samples = make.normal(0, 0.1, 16_000).astype(np.float32)
+    samples = make.normal(0, 0.1, SAMPLE_RATE).astype(np.float32)
     here = np.ones(WINDOW, np.bool_)
 
     def segment() -> tuple[Any, Any]:

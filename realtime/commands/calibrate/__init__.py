@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from ....model.profiles import PROFILES
 from ...config.typed import make_app
 
 app = make_app(
@@ -18,7 +19,7 @@ _Data = Annotated[
     Path, typer.Option("--data", help="labelled clips (MANIFEST.tsv), or a folder in AVE's layout")
 ]
 _Split = Annotated[str, typer.Option(help="which split of AVE's layout")]
-_Profile = Annotated[str | None, typer.Option(help="which networks: lite, lite-yamnet, paper")]
+_Profile = Annotated[str | None, typer.Option(help=f"which networks: {', '.join(PROFILES)}")]
 _Backend = Annotated[str | None, typer.Option(help="auto, torch, onnxruntime, tensorrt")]
 _Precision = Annotated[str | None, typer.Option(help="auto, fp32, fp16, bf16, int8")]
 _Checkpoint = Annotated[Path | None, typer.Option(help="a trained head instead of the shipped one")]
@@ -52,7 +53,7 @@ def quantise(
     data: Annotated[
         Path | None, typer.Option(help="training data, as `avel train lite` reads it, instead of clips")
     ] = None,
-    profile: Annotated[str | None, typer.Option(help="which networks: lite, lite-yamnet, paper")] = None,
+    profile: _Profile = None,
     minutes: Annotated[float, typer.Option(min=0.2, max=1440, help="how long to watch live devices")] = 5.0,
     agreement: Annotated[
         float, typer.Option(min=0, max=1, help="least share of seconds whose label must stay the same")

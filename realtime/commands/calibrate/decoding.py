@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ....calibration.spans import Span
 from ....calibration.thresholds import Decode, Rules
+from ....model.spans import Span
 from ...events.config import DecoderConfig
 from ...events.track import Closed, Second, Tracker
 from ...session.calibration import with_rules

@@ -14,13 +14,12 @@ from rich.table import Table
 
 from ....calibration.int8 import Int8Result, Int8Settings, calibrate
 from ....calibration.int8.install import install
-from ....calibration.int8.quantise import TARGETS, Target
 from ....calibration.int8.report import thinned
 from ....calibration.int8.samples import Second
 from ....model.labels import LABELS
 from ....model.profiles import get_profile
 from ....model.runtime.base import EngineOptions
-from ....model.runtime.int8_graphs import shipped_folder
+from ....model.runtime.int8_graphs import TARGETS, Target, shipped_folder
 from ...clock import NS_PER_S, Clock, SystemClock
 from ...config.schema import Config
 from ...errors import UsageError

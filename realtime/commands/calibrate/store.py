@@ -16,6 +16,7 @@ from ....calibration.files import (
     calibration_path,
     check_fits,
     load_calibration,
+    new_calibration_path,
     save,
 )
 from ....model.runtime.base import EngineInfo
@@ -42,11 +43,12 @@ def store(info: EngineInfo, output: Path | None, console: Console, dry_run: bool
     if dry_run:
         console.print("nothing stored (--dry-run)")
         return
-    path = output or calibration_path(info.checkpoint, info.precision)
+    path = output or new_calibration_path(info.checkpoint, info.precision)
+    before = output or calibration_path(info.checkpoint, info.precision)
     kept: dict[str, Any] = {}
-    if path.is_file():
-        old = load_calibration(path)
-        check_fits(old, str(path), checkpoint=info.checkpoint, precision=info.precision, labels=info.labels)
+    if before.is_file():
+        old = load_calibration(before)
+        check_fits(old, str(before), checkpoint=info.checkpoint, precision=info.precision, labels=info.labels)
         kept = {name: getattr(old, name) for name in ("confidence", "thresholds", "room")}
     made = Calibration(
         made=now(),

@@ -11,12 +11,12 @@ from rich.table import Table
 from rich.text import Text
 
 from ....calibration.background import RoomReport
-from ....calibration.metrics import Bins
 from ....calibration.rates import Rate
 from ....calibration.report import ConfidenceReport, Line
 from ....calibration.sync import SyncEstimate
 from ....calibration.thresholds import Chosen
 from ....model.labels import short_name
+from ....model.probabilities import Bins
 
 
 def confidence_view(report: ConfidenceReport, settled: Line | None, settle_s: int) -> RenderableType:

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ....model.errors import ModelFileError
+from ....model.files import atomic_write
+from ....model.profiles import PROFILES
 from ...errors import OutputError, UsageError
+from ..train.data import generated
 
 if TYPE_CHECKING:
     from ....model.checkpoint import CheckpointInfo
     from ....model.training.data import DataSet
+    from ....model.training.evaluate import Evaluation
 
 
 def evaluate(
@@ -26,7 +31,7 @@ def evaluate(
     labels: Annotated[Path | None, typer.Option(help="CSV: file,start,end,label[,split].")] = None,
     synthetic: Annotated[str | None, typer.Option(help="Generated features: joint, audio or visual.")] = None,
     clips: Annotated[Path | None, typer.Option(help="MANIFEST.tsv of real clips, scored as streams.")] = None,
-    profile: Annotated[str, typer.Option(help="With --clips: lite, lite-yamnet or paper.")] = "lite",
+    profile: Annotated[str, typer.Option(help=f"With --clips: {', '.join(PROFILES)}.")] = "lite",
     audio_weights: Annotated[
         Path | None, typer.Option(help="With --clips: weights of the audio network.")
     ] = None,
@@ -40,12 +45,7 @@ def evaluate(
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for JSON, PNG and HTML.")] = None,
 ) -> None:
     """Accuracy, event F1, confusion, calibration error, and what waiting for the future buys."""
-    sources = {"ave": ave, "features": features, "synthetic": synthetic, "clips": clips}
-    given = [name for name, value in sources.items() if value is not None]
-    if len(given) != 1:
-        raise UsageError(
-            f"give one of --ave, --features, --synthetic, --clips; got {', '.join(given) or 'none'}"
-        )
+    kind = _one_of({"ave": ave, "features": features, "synthetic": synthetic, "clips": clips})
     if clips is not None:
         from .clips import score_clips
 
@@ -66,30 +66,14 @@ def evaluate(
         raise UsageError(f"--temperature {temperature}: must be positive")
     from ....model.checkpoint import load_checkpoint
     from ....model.training.evaluate import evaluate as judge
-    from ....model.training.evaluate import to_json
 
     model, info = load_checkpoint(checkpoint)
-
-    def open_data() -> DataSet:
-        if ave is not None:
-            from ....model.training.ave import AveData
-
-            return AveData(ave, annotations=annotations, splits=splits)
-        if features is not None:
-            from ....model.training.folder import FolderData
-
-            if labels is None:
-                raise UsageError("--features needs --labels, the CSV file")
-            return FolderData(features, labels, info.labels[:-1])
-        from ..train.data import generated
-
-        return generated(str(synthetic), annotations, splits, seed)
-
-    data = _checked(open_data, info)
+    material = Material(ave, features, labels, synthetic, annotations, splits, seed)
+    data = _checked(material.open(info), info)
     if not len(data.splits[split]):
         raise UsageError(f"--split {split}: no videos in it")
     result = judge(model, data, split, streaming=streaming, temperature=temperature)
-    plain = {"checkpoint": str(checkpoint), "sha256": info.sha256, "profile": info.profile, **to_json(result)}
+    plain = _plain(result, info)
     if json_out:
         print(json.dumps(plain, ensure_ascii=False))
     else:
@@ -97,24 +81,50 @@ def evaluate(
 
         print_evaluation(result)
     if out is not None:
-        from ....model.training.report import write_html, write_png
-
-        try:
-            out.mkdir(parents=True, exist_ok=True)
-            (out / "evaluation.json").write_text(json.dumps(plain, indent=1, ensure_ascii=False) + "\n")
-            write_png(result, out / "evaluation.png")
-            write_html(result, out / "evaluation.html", f"{checkpoint.name} on {given[0]}, {split}")
-        except OSError as error:
-            raise OutputError(f"--out {out}: can't be written ({error})") from error
-        print(f"wrote {out}/evaluation.json, .png and .html", file=sys.stderr)
+        _write(out, plain, result, f"{checkpoint.name} on {kind}, {split}")
 
 
-def _checked(open_data: Callable[[], DataSet], info: CheckpointInfo) -> DataSet:
+def _one_of(sources: dict[str, object]) -> str:
+    """The name of the one source that is given."""
+    given = [name for name, value in sources.items() if value is not None]
+    if len(given) != 1:
+        raise UsageError(
+            f"give one of {', '.join(f'--{name}' for name in sources)}; got {', '.join(given) or 'none'}"
+        )
+    return given[0]
+
+
+@dataclass(frozen=True)
+class Material:
+    """Where features and labels come from: one of `ave`, `features` and `synthetic`."""
+
+    ave: Path | None
+    features: Path | None
+    labels: Path | None
+    synthetic: str | None
+    annotations: Path | None
+    splits: Path | None
+    seed: int
+
+    def open(self, info: CheckpointInfo) -> DataSet:
+        """The data, with the classes of a checkpoint where it does not bring its own."""
+        if self.ave is not None:
+            from ....model.training.ave import AveData
+
+            return AveData(self.ave, annotations=self.annotations, splits=self.splits)
+        if self.features is not None:
+            from ....model.training.folder import FolderData
+
+            if self.labels is None:
+                raise UsageError("--features needs --labels, the CSV file")
+            return FolderData(self.features, self.labels, info.labels[:-1])
+        return generated(str(self.synthetic), self.annotations, self.splits, self.seed)
+
+
+def _checked(data: DataSet, info: CheckpointInfo) -> DataSet:
     """The data, refused where it is not what the checkpoint was trained on."""
     from ....model.checkpoint import check_features
-    from ....model.errors import ModelFileError
 
-    data = open_data()
     if data.profile != info.profile:
         raise ModelFileError(
             f"checkpoint {info.path}: trained on {info.profile!r} features, but these are {data.profile!r}; "
@@ -124,3 +134,25 @@ def _checked(open_data: Callable[[], DataSet], info: CheckpointInfo) -> DataSet:
     if tuple(data.labels) != tuple(info.labels):
         raise ModelFileError(f"checkpoint {info.path}: its classes are not those of the data")
     return data
+
+
+def _plain(result: Evaluation, info: CheckpointInfo) -> dict[str, Any]:
+    """What is printed with --json and written with --out."""
+    from ....model.training.evaluate import to_json
+
+    about = {"checkpoint": str(info.path), "sha256": info.sha256, "profile": info.profile}
+    return {**about, **to_json(result)}
+
+
+def _write(out: Path, plain: dict[str, Any], result: Evaluation, title: str) -> None:
+    """The files of --out."""
+    from ....model.training.report import write_html, write_png
+
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        atomic_write(out / "evaluation.json", json.dumps(plain, indent=1, ensure_ascii=False) + "\n")
+        write_png(result, out / "evaluation.png")
+        write_html(result, out / "evaluation.html", title)
+    except OSError as error:
+        raise OutputError(f"--out {out}: can't be written ({error})") from error
+    print(f"wrote {out}/evaluation.json, .png and .html", file=sys.stderr)

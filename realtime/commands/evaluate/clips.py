@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ....model.probabilities import bootstrap
 from ...errors import UsageError
 
 if TYPE_CHECKING:
@@ -65,18 +66,13 @@ def _top1(clip: Answers, background: int) -> bool:
 
 def intervals(clips: list[Answers], background: int, seed: int = 0) -> dict[str, tuple[float, float]]:
     """95 % intervals of `figures`, by drawing clips with replacement."""
-    rng = np.random.default_rng(seed)
-    drawn = [
-        figures([clips[i] for i in rng.integers(len(clips), size=len(clips))], background)
-        for _ in range(_RESAMPLES)
-    ]
-    return {
-        name: (
-            float(np.nanpercentile([d[name] for d in drawn], 2.5)),
-            float(np.nanpercentile([d[name] for d in drawn], 97.5)),
-        )
-        for name in drawn[0]
-    }
+    names = list(figures(clips, background))
+
+    def drawn(chosen: Labels) -> list[float]:
+        return list(figures([clips[i] for i in chosen], background).values())
+
+    low, high = bootstrap(drawn, np.arange(len(clips)), rounds=_RESAMPLES, seed=seed)
+    return dict(zip(names, zip(low.tolist(), high.tolist(), strict=True), strict=True))
 
 
 def decode(clip: Clip, settle: int, labels: tuple[str, ...]) -> Answers:

@@ -8,13 +8,14 @@ from typing import Annotated
 
 import typer
 
+from ....model.profiles import PROFILES, get_profile
 from ...errors import UsageError
 
 
 def extract(
     inputs: Annotated[list[Path], typer.Argument(help="Videos, folders of them, or AVE's zip file.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the features; run again to go on.")],
-    profile: Annotated[str, typer.Option(help="Whose networks: paper, paper-torchvision, lite, …")] = "paper",
+    profile: Annotated[str, typer.Option(help=f"Whose networks: {', '.join(PROFILES)}.")] = "paper",
     annotations: Annotated[
         Path | None, typer.Option(help="AVE's Annotations.txt: one row for each of its lines.")
     ] = None,
@@ -28,7 +29,6 @@ def extract(
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from ....model.profiles import get_profile
     from . import run as extraction
     from .jobs import MAX_WINDOWS
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ....model.checkpoint import file_sha256
+from ....model.files import atomic_write, replacing
 from ....model.profiles import GRID, WINDOW, get_profile
 from ...errors import OutputError
 from .jobs import Job
@@ -67,7 +67,7 @@ class FeatureStore:
                     "choose another --out, or delete it"
                 )
             return
-        _replace(path, json.dumps(note) + "\n")
+        atomic_write(path, json.dumps(note) + "\n")
 
     def _read_journal(self) -> dict[int, dict[str, Any]]:
         done: dict[int, dict[str, Any]] = {}
@@ -76,7 +76,7 @@ class FeatureStore:
             text = path.read_text(encoding="utf-8")
             whole = text[: text.rfind("\n") + 1]  # a kill may leave half a line
             if whole != text:
-                _replace(path, whole)
+                atomic_write(path, whole)
             for line in whole.splitlines():
                 entry = json.loads(line)
                 done[int(entry["row"])] = entry
@@ -87,8 +87,7 @@ class FeatureStore:
 
         path = self.folder / name
         if not path.is_file():
-            temporary = path.with_suffix(".tmp")
-            with h5py.File(temporary, "w", libver="earliest") as file:
+            with replacing(path) as temporary, h5py.File(temporary, "w", libver="earliest") as file:
                 for key, (shape, dtype) in parts.items():
                     space = h5py.h5s.create_simple(shape)
                     plan = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
@@ -97,7 +96,6 @@ class FeatureStore:
                     h5py.h5d.create(
                         file.id, key.encode(), h5py.h5t.py_create(dtype, logical=True), space, plan
                     )
-            os.replace(temporary, path)
             self.done.clear()
         return h5py.File(path, "r+", libver="earliest")
 
@@ -132,16 +130,8 @@ class FeatureStore:
         _write_csv(self.folder / "broken.csv", ("row", "file", "reason"), broken)
 
 
-def _replace(path: Path, text: str) -> None:
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
-
-
 def _write_csv(path: Path, head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("w", newline="", encoding="utf-8") as file:
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(head)
         writer.writerows(rows)
-    os.replace(temporary, path)

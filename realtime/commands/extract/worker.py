@@ -56,13 +56,14 @@ class Networks:
     def __init__(self, options: Options) -> None:
         import torch
 
-        from ....model.runtime.networks import build_audio, build_visual
+        from ....model.runtime.networks import build_network
 
         torch.set_num_threads(options.threads)
         self.profile: Profile = get_profile(options.profile)
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self._visual = build_visual(self.profile, options.visual_weights).to(self._device)
-        self._audio = build_audio(self.profile, options.audio_weights).to(self._device)
+        self._visual = build_network("visual", self.profile, options.visual_weights).to(self._device)
+        self._audio = build_network("audio", self.profile, options.audio_weights).to(self._device)
+        self._front_end = self.profile.audio.front_end()
 
     def visual(self, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
         """[N, 7, 7, D] of pictures; two frames at a time keep a CPU's caches warm."""
@@ -77,10 +78,8 @@ class Networks:
         """[D] of one second of sound."""
         import torch
 
-        from ....model.logmel import patch
-
         with torch.inference_mode():
-            sound = self._audio(torch.from_numpy(patch(samples)[None]).to(self._device))
+            sound = self._audio(torch.from_numpy(self._front_end(samples)[None]).to(self._device))
         vector: NDArray[np.float32] = sound[0].float().cpu().numpy()
         return vector
 

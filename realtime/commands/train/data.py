@@ -1,13 +1,14 @@
-"""What is trained on where the user has no features: generated ones."""
+"""Generated features, on AVE's annotations or on generated ones."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ...errors import UsageError
 
 if TYPE_CHECKING:
+    from ....model.training.annotations import Annotation, Splits
     from ....model.training.data import DataSet
 
 
@@ -21,7 +22,7 @@ def generated(kind: str, annotations: Path | None, splits: Path | None, seed: in
     return synthetic_data(SyntheticSpec(evidence=kind, seed=seed), rows, parts)
 
 
-def annotated(folder: Path | None) -> tuple[Any, Any]:
+def annotated(folder: Path | None) -> tuple[tuple[Annotation, ...], Splits]:
     """AVE's annotations and splits from a folder, or generated ones."""
     from ....model.training.annotations import generate, read_annotations, read_splits
 

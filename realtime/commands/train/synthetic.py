@@ -15,6 +15,7 @@ from ....model.training.compare import ABLATIONS, BASELINES, Cell, compare
 from ....model.training.report import percent
 from ....model.training.synthetic import Evidence
 from ...errors import UsageError
+from .data import annotated
 
 
 def table_of(cells: Sequence[Cell]) -> Table:
@@ -50,8 +51,6 @@ def print_table(
     only: list[str] | None = None,
 ) -> list[Cell]:
     """Train everything and print the table; progress goes to stderr."""
-    from .data import annotated
-
     known = get_args(Evidence)
     kinds: list[Evidence] = [k for k in known if not evidence or k in evidence]
     if unknown := [k for k in evidence or [] if k not in known]:
