@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from avel_live.calibration.background import QuietSecond, level_dbfs, measure_room, tail_threshold
+from avel_live.calibration.background import QuietSecond, measure_room, tail_threshold
 from avel_live.calibration.rates import poisson_rate
 from avel_live.calibration.spans import Tally, compare
 from avel_live.calibration.thresholds import (
@@ -16,6 +16,7 @@ from avel_live.calibration.thresholds import (
     choose,
     precision_recall,
 )
+from avel_live.model.level import level_dbfs
 from avel_live.model.spans import Span, of_labels
 from avel_live.realtime.commands.calibrate.decoding import decode_with
 from avel_live.realtime.events.config import DecoderConfig

@@ -16,7 +16,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,10 +27,12 @@ from ...messages import Event, Hop, State, StreamEnd, StreamStart, TimedAudio, T
 from ..base import About, Sink
 from ..overlay import jpeg, with_attention
 from ..records import event_record, slug
-from . import ClipOptions
 from .codec import AUDIO_BITS_PER_S, VIDEO_BITS_PER_S, AudioEncoder, VideoEncoder, write_mp4
 from .ring import ClipRing
 from .store import Budget, ClipStore
+
+if TYPE_CHECKING:
+    from . import ClipOptions
 
 QUEUED_FRAMES: Final = 12
 FLUSH_S: Final = 20.0

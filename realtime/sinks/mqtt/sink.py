@@ -12,15 +12,17 @@ import json
 import socket
 import uuid
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ....model.labels import LABELS
 from ...errors import UsageError
 from ..base import About
 from ..records import JsonSink, Record, slug
-from . import MqttOptions
 from .discovery import discovery_payload, discovery_topic
 from .link import Broker, LinkCounts, Message, MqttLink
+
+if TYPE_CHECKING:
+    from . import MqttOptions
 
 FLUSH_S: Final = 5.0
 """How long the end waits for the broker to acknowledge what is left."""
