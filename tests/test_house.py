@@ -40,7 +40,7 @@ def files() -> list[Path]:
 
 
 def imports(path: Path, source: str, dotted: Mapping[tuple[str, ...], Path], *, types: bool) -> set[Path]:
-    """The files of ours that a file imports, in functions too; with `types`, also where only types need it."""
+    """The files of ours that a file imports, in functions too; with `types`, also those for types alone."""
     # The library installs as the top of the package: its relative imports begin there.
     here = () if path.parts[:2] == ("realtime", "api") else path.parts[:-1]
     found: set[Path] = set()

@@ -24,6 +24,9 @@ class Source:
     dropped: int = 0
     """Frames and blocks dropped so far because the reader was late."""
 
+    behind_ns: int = 0
+    """How far a recording that keeps to a speed is behind it, because its reader is late."""
+
     def open(self) -> None:
         """Open devices or files and start delivering.
 

@@ -127,6 +127,7 @@ class Replay(Source):
         if self._origin_ns is None:
             self._origin_ns = now
         at = self._origin_ns + round(due_ns / speed)
+        self.behind_ns = max(0, now - at)
         self._clock.wait_until(min(at, now + round(timeout_s * NS_PER_S)), self._closed)
         return self._clock.now_ns() >= at or self._closed.is_set()
 

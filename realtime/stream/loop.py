@@ -42,6 +42,8 @@ from .reader import Reader
 from .window import Calibrate, softmax
 
 _TAKE_TIMEOUT_S = 0.2
+_BEHIND_NS = NS_PER_S
+"""How far a replay may be behind its speed without a word."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,7 @@ class Stream:
         self._busy_ns = self._end_ns = 0
         self._hops = self._events = self._skips_told = 0
         self._begun = self._closed = False
+        self._behind_told_ns = 0
         self._lost = ""
 
     # What people call -----------------------------------------------------------------------------
@@ -325,11 +328,26 @@ class Stream:
             count, self._skips_told = self._queue.skipped - self._skips_told, self._queue.skipped
             many = "1 answer" if count == 1 else f"{count} answers"
             yield Status("machine", "late", f"{many} skipped: the networks take too long", self._end_ns)
+        yield from self._paced()
         before = self._budget.frames_per_segment
         if (frames := self._budget.after_hop(self._busy_ns, self._clock.now_ns())) is not None:
             self._reader.frames_per_segment = frames
             reason = f"{frames} pictures a second"
             yield Status("machine", "effort", reason, self._end_ns, "info" if frames > before else "warning")
+
+    def _paced(self) -> Iterator[Status]:
+        """A recording that can't keep to its speed says so, once and at every doubling; it loses nothing."""
+        behind_ns = self._source.behind_ns
+        if behind_ns > max(_BEHIND_NS, 2 * self._behind_told_ns):
+            self._behind_told_ns = behind_ns
+            reason = (
+                f"the recording plays {behind_ns / NS_PER_S:.1f} s behind its speed: too much for this "
+                "machine; --fast plays it as fast as can be, --frames 8 (or 4) computes less"
+            )
+            yield Status("machine", "late", reason, self._end_ns)
+        elif self._behind_told_ns and behind_ns < _BEHIND_NS // 4:
+            self._behind_told_ns = 0
+            yield Status("machine", "running", "the recording keeps to its speed again", self._end_ns)
 
     def _count(self, step: DecoderStep) -> None:
         for event in step.events:

@@ -215,7 +215,7 @@ class ScreenState:
 
 def is_well(status: Status) -> bool:
     """Whether a state needs no attention."""
-    return status.state in ("running", "ended", "opening", "loading")
+    return status.severity == "info"
 
 
 def _missing(video: bool, sound: bool) -> str:

@@ -9,6 +9,7 @@ import pytest
 from avel_live.realtime.clock import ManualClock
 from avel_live.realtime.events import Decoder
 from avel_live.realtime.messages import EndOfStream, TimedAudio, TimedFrame
+from avel_live.realtime.sources.decode import Resampler16k, Sound
 from avel_live.realtime.sources.detectors import ClippingDetector, NumberGuard
 from avel_live.realtime.stream.loop import Stream
 from support.loop import NS, Collector, ScriptedSource, ToyEngine, a_start, steady
@@ -78,3 +79,20 @@ def test_garbage_pictures_are_only_pictures() -> None:
     got = play(items, 4)
     assert [hop.segment.index for hop in got.hops] == [0, 1, 2, 3]
     assert all(np.isfinite(hop.scores.probabilities).all() for hop in got.hops)
+
+
+def test_one_sample_that_is_no_number_stays_one_sample() -> None:
+    """It is silenced before the resampler, whose filter would spread it over hundreds."""
+    samples = tone(0.5)[:16_000].repeat(3)  # one second at 48 kHz
+    broken = samples.copy()
+    broken[24_000] = np.nan
+    resampled = []
+    for sound in (samples, broken):
+        resampler = Resampler16k()
+        blocks = [*resampler.push(Sound(0, 48_000, sound)), *resampler.flush()]
+        resampled.append(np.concatenate([block for _, block in blocks]))
+        told = [(s.device, s.state) for s in resampler.told()]
+    whole, mended = resampled
+    assert np.isfinite(mended).all()
+    assert np.count_nonzero(np.abs(whole - mended) > 0.01) < 40
+    assert told == [("sound", "damaged")]

@@ -258,3 +258,36 @@ def test_softmax_is_one_over_classes() -> None:
     assert np.isfinite(p).all()
     np.testing.assert_allclose(p.sum(axis=1), 1, atol=1e-6)
     assert (p.argmax(1) == logits.argmax(1)).all()
+
+
+def test_a_replay_that_falls_behind_its_speed_says_so_and_loses_nothing() -> None:
+    class Late(ScriptedSource):
+        """Plays further and further behind, and catches up at the end."""
+
+        def read(self, timeout_s: float) -> object:
+            item = super().read(timeout_s)
+            if isinstance(item, TimedFrame):
+                second = item.t_ns // NS_PER_S
+                self.behind_ns = second * 600_000_000 if second < 10 else 0
+            return item
+
+    source = Late(steady(13.0), live=False, end=EndOfStream(13 * NS_PER_S))
+    sink = play(source, ToyEngine())
+    assert [r.segment.index for r in sink.hops] == list(range(13))
+    assert [(s.state, s.severity) for s in sink.statuses][-1] == ("running", "info")
+    late = [s.reason for s in sink.statuses if s.state == "late"]
+    assert 2 <= len(late) <= 3  # once, and at every doubling
+    assert "--fast" in late[0]
+    assert "--frames" in late[0]
+
+
+def test_a_recording_in_real_time_knows_how_far_behind_it_is(clip: Path) -> None:
+    clock = ManualClock()
+    source = Replay(clip, clock, ReplayOptions(speed=1.0))
+    source.open()
+    assert source.read(1.0) is not None
+    assert source.behind_ns == 0
+    clock.advance(5.0)  # the reader was busy elsewhere
+    assert source.read(1.0) is not None
+    assert source.behind_ns > 4 * NS_PER_S
+    source.close()

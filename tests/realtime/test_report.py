@@ -16,9 +16,12 @@ import av
 import numpy as np
 import pytest
 from avel_live.model.labels import LABELS
+from avel_live.realtime.config.keys import keys
+from avel_live.realtime.config.load import config_from
 from avel_live.realtime.recordings.batch import (
     Job,
     find_jobs,
+    fingerprint,
     finished,
     index_row,
     write_index,
@@ -315,3 +318,18 @@ def test_a_long_recording_and_an_empty_one_have_pages(tmp_path: Path) -> None:
                 if e["level"] == "SEVERE" and "gone.mp4" not in e["message"]
             ]
             assert bad == []
+
+
+def test_every_option_that_changes_what_is_found_is_part_of_the_settings() -> None:
+    """A recording done without `--veto` is not done with it; where results go changes nothing."""
+    plain = config_from({})
+    deciding = {
+        "veto": 1.5, "enter": 0.6, "frames": "4", "profile": "paper", "calibration": "none", "settle": 5,
+        "classes": ("Bark",), "brief": 0.9,
+    }  # fmt: skip
+    prints = {name: fingerprint(config_from({name: value}), "1") for name, value in deciding.items()}
+    assert len({*prints.values(), fingerprint(plain, "1")}) == len(deciding) + 1
+    assert {key.path for key in keys() if key.option.affects != "start"} >= set(deciding)
+    for name, value in {"name": "door", "webhook.url": "http://h/", "threads": 2, "no_ui": True}.items():
+        assert fingerprint(config_from({name: value}), "1") == fingerprint(plain, "1")
+    assert fingerprint(plain, "2") != fingerprint(plain, "1")

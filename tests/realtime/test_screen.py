@@ -23,7 +23,7 @@ from avel_live.realtime.ui import make_screen, picture
 from avel_live.realtime.ui.layout import frame
 from avel_live.realtime.ui.plain import PlainLines
 from avel_live.realtime.ui.screen import MAX_RATE, Screen, theme_for
-from avel_live.realtime.ui.state import CELLS, DEVICES, RECENT, ScreenState
+from avel_live.realtime.ui.state import CELLS, DEVICES, RECENT, ScreenState, is_well
 from avel_live.realtime.ui.stderr import HeldStderr
 from avel_live.realtime.ui.summary import summary
 from avel_live.realtime.ui.theme import ASCII, Theme, brief, clock_text, oklch
@@ -436,3 +436,15 @@ def test_on_a_real_terminal(columns: int, rows: int) -> None:
     assert drawn.count("\n") == rows - 1
     assert "garden.mp4" in drawn
     assert "end of file" in text[text.index("\x1b[?1049l") :]
+
+
+def test_good_news_does_not_stand_among_the_troubles() -> None:
+    """A reload that worked, or more pictures again, is no trouble; fewer pictures are."""
+    state = ScreenState()
+    state.take_start(make_start())
+    state.take_status(Status("camera", "stalled", "no picture", 0))
+    state.take_status(Status("configuration", "reloaded", "reloaded: thresholds", 0))
+    state.take_status(Status("machine", "effort", "16 pictures a second", 0, "info"))
+    assert [s.device for s in state.standing() if not is_well(s)] == ["camera"]
+    state.take_status(Status("machine", "effort", "4 pictures a second", 0, "warning"))
+    assert [s.device for s in state.standing() if not is_well(s)] == ["camera", "machine"]
