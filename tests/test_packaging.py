@@ -20,6 +20,7 @@ else:
 
 ROOT = Path(__file__).resolve().parents[1]
 TOP = ("realtime", "model", "calibration")
+LIBRARY = Path("realtime/api")  # what `import avel_live` gives: installed as the package itself
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 
@@ -30,7 +31,9 @@ def modules(top: str) -> Iterator[Path]:
 def folder_names() -> set[str]:
     """Every folder with Python in it, under the name it installs as."""
     folders = {p.parent.relative_to(ROOT) for top in TOP for p in modules(top)}
-    return {".".join(("avel_live", *folder.parts)) for folder in folders}
+    return {
+        "avel_live" if folder == LIBRARY else ".".join(("avel_live", *folder.parts)) for folder in folders
+    }
 
 
 def test_every_package_is_listed() -> None:
@@ -116,9 +119,11 @@ def test_wheel(tmp_path: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     ours = {name for name in names if ".dist-info/" not in name}
     assert {name.split("/")[0] for name in ours} == {"avel_live"}
+    assert "avel_live/__init__.py" in ours
     for top in TOP:
         for path in modules(top):
-            assert f"avel_live/{path.relative_to(ROOT).as_posix()}" in ours
+            if path.parent.relative_to(ROOT) != LIBRARY:
+                assert f"avel_live/{path.relative_to(ROOT).as_posix()}" in ours
         assert f"avel_live/{top}/py.typed" in ours
     shipped = [p for p in (ROOT / "model" / "weights").iterdir() if p.suffix == ".safetensors"]
     assert shipped

@@ -52,6 +52,7 @@ def copy(tmp_path_factory) -> Path:
     """A folder with a copy of the model package that may be changed."""
     root = tmp_path_factory.mktemp("copy")
     shutil.copytree(MODEL, root / "avel_live/model", ignore=shutil.ignore_patterns("__pycache__"))
+    (root / "avel_live/__init__.py").touch()  # a folder without one loses to an installed package
     return root
 
 

@@ -268,9 +268,8 @@ def test_a_checkpoint_for_other_features_is_refused(features, tmp_path, capsys):
 
 
 def test_a_calibration_in_the_package_serves_every_floating_precision(tmp_path, monkeypatch):
-    from avel_live.model.runtime import networks
-
-    monkeypatch.setattr(networks, "WEIGHTS", tmp_path)
+    monkeypatch.setattr("avel_live.model.files.SHIPPED", tmp_path)
+    monkeypatch.setattr("avel_live.realtime.session.calibration.SHIPPED", tmp_path)
     yamnet = replace(ENGINE, profile="lite-yamnet")
     made = calibration(
         confidence=Confidence.of(Calibrator.from_temperatures(np.full(10, 2.0), 29), 9, 0.2, 0.1)
