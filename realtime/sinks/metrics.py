@@ -1,5 +1,8 @@
 """Prometheus metrics and `/healthz` over HTTP, on loopback unless told otherwise.
 
+Every series exists from the moment the stream starts, at 0: `increase()` and `rate()` see the first event
+only if they saw the nothing before it. OpenMetrics is spoken with whoever asks for it.
+
 `/healthz` answers 200 while answers keep coming and no device is lost, else 503, with the reasons as JSON.
 On any other address than loopback both want `Authorization: Bearer TOKEN`.
 """
@@ -12,13 +15,14 @@ import json
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from itertools import product
+from typing import TYPE_CHECKING, Annotated, Any, Final, get_args
 
 from annotated_types import Ge, Gt, Le
 
 from ..clock import NS_PER_S
 from ..errors import OutputError, UsageError
-from ..messages import Event, Hop, Status, StreamEnd, StreamStart
+from ..messages import DeviceState, Event, Hop, Status, StreamEnd, StreamStart
 from ..options import OUTPUTS, Option, Secret
 from .base import About, Sink, SinkOptions
 
@@ -29,6 +33,20 @@ _LATENCY_BUCKETS_S: Final = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 1.
 _BAD_STATES: Final = frozenset({"stalled", "lost", "failed", "failing"})
 _VITAL: Final = frozenset({"camera", "microphone", "stream", "file", "machine"})
 """Devices without which the stream is not healthy; a sink in trouble is shown but does not count."""
+_STATES: Final[dict[tuple[str, ...], tuple[str, ...]]] = {
+    ("camera", "microphone", "stream"): get_args(DeviceState),
+    ("stream", "sound"): ("damaged", "truncated"),
+    ("machine",): ("running", "late", "overloaded", "effort"),
+    ("networks",): ("running", "recovering", "failed"),
+    ("mqtt", "webhook", "exec", "clips", "notify", "log", "csv"): (
+        "running",
+        "failing",
+        "failed",
+        "dropping",
+        "lost",
+    ),
+}
+"""Devices and what they may say: series that exist before anything was said."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +131,9 @@ class MetricsSink(Sink):
         self._trouble = prom.Counter(
             "avel_status", "State changes of devices and sinks", ["device", "state"], registry=registry
         )
+        for devices, states in _STATES.items():
+            for device, state in product(devices, states):
+                self._trouble.labels(device, state)
         self._healthy = prom.Gauge("avel_healthy", "What /healthz says", registry=registry)
         self._healthy.set_function(lambda: float(not self.troubles()))
         self._server = _serve(options, self._page)
@@ -136,6 +157,11 @@ class MetricsSink(Sink):
                 "source": start.source.kind,
             }
         )
+        for label in start.labels:
+            self._seconds.labels(label)
+        for label in start.labels[:-1]:
+            for family in (self._events, self._retracted, self._active_now):
+                family.labels(label)
 
     def hop(self, record: Hop) -> None:
         """Count an answer."""
@@ -207,12 +233,13 @@ class MetricsSink(Sink):
         self._dropped.inc(max(0, record.dropped - self._seen[1]))
         self._seen = (record.skipped, record.dropped)
 
-    def _page(self, path: str) -> tuple[int, str, bytes]:
-        """Status, content type and body of one page."""
-        import prometheus_client as prom
+    def _page(self, path: str, accept: str) -> tuple[int, str, bytes]:
+        """Status, content type and body of one page, in the form that suits `accept`, a header's value."""
+        from prometheus_client.exposition import choose_encoder
 
         if path == "/metrics":
-            return 200, prom.CONTENT_TYPE_LATEST, prom.generate_latest(self._registry)
+            encode, kind = choose_encoder(accept)
+            return 200, kind, encode(self._registry)
         if path == "/healthz":
             troubles = self.troubles()
             body = json.dumps({"healthy": not troubles, "troubles": troubles}).encode()
@@ -227,7 +254,9 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _serve(options: MetricsOptions, page: Callable[[str], tuple[int, str, bytes]]) -> ThreadingHTTPServer:
+def _serve(
+    options: MetricsOptions, page: Callable[[str, str], tuple[int, str, bytes]]
+) -> ThreadingHTTPServer:
     from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
     wanted = None if _is_loopback(options.host) and not options.token else f"Bearer {options.token}"
@@ -236,11 +265,17 @@ def _serve(options: MetricsOptions, page: Callable[[str], tuple[int, str, bytes]
         timeout = 10  # a client that connects and says nothing must not keep a thread
 
         def do_GET(self) -> None:
+            self._answer(whole=True)
+
+        def do_HEAD(self) -> None:
+            self._answer(whole=False)
+
+        def _answer(self, *, whole: bool) -> None:
             given = self.headers.get("Authorization", "")
             if wanted is not None and not hmac.compare_digest(given.encode(), wanted.encode()):
                 answer = 401, "text/plain", b"a bearer token is needed\n"
             else:
-                answer = page(self.path.split("?")[0])
+                answer = page(self.path.split("?")[0], ",".join(self.headers.get_all("Accept", [])))
             status, kind, body = answer
             self.send_response(status)
             self.send_header("Content-Type", kind)
@@ -249,7 +284,8 @@ def _serve(options: MetricsOptions, page: Callable[[str], tuple[int, str, bytes]
             if status == 401:
                 self.send_header("WWW-Authenticate", "Bearer")
             self.end_headers()
-            self.wfile.write(body)
+            if whole:
+                self.wfile.write(body)
 
         def log_message(self, format: str, *args: Any) -> None:
             """Nobody reads an access log of a health check."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from avel_live.realtime.errors import OutputError, UsageError
 from avel_live.realtime.messages import Status
 from avel_live.realtime.sinks.metrics import MetricsOptions, MetricsSink
 from support.about import about
+from support.peers import program
 from support.stream import make_start, make_stream
 
 prometheus_parser = pytest.importorskip("prometheus_client.parser")
@@ -32,9 +34,11 @@ def sink(clock: ManualClock) -> Iterator[MetricsSink]:
     sink.close()
 
 
-def get(sink: MetricsSink, path: str, token: str | None = None) -> tuple[int, str]:
-    headers = {} if token is None else {"Authorization": f"Bearer {token}"}
-    request = urllib.request.Request(f"http://127.0.0.1:{sink.port}{path}", headers=headers)
+def get(
+    sink: MetricsSink, path: str, token: str | None = None, method: str = "GET", accept: str = "*/*"
+) -> tuple[int, str]:
+    headers = {"Accept": accept} | ({} if token is None else {"Authorization": f"Bearer {token}"})
+    request = urllib.request.Request(f"http://127.0.0.1:{sink.port}{path}", headers=headers, method=method)
     try:
         with urllib.request.urlopen(request, timeout=30) as response:
             return response.status, response.read().decode()
@@ -127,3 +131,69 @@ def test_another_address_wants_a_token(clock: ManualClock) -> None:
             MetricsSink(MetricsOptions(sink.port, host="0.0.0.0", token="x"), about(clock=clock))
     finally:
         sink.close()
+
+
+def test_every_series_is_there_at_zero_before_anything_happened(sink: MetricsSink) -> None:
+    own = ("Дверь", "собака", 'a "quoted\\ name"', "background")
+    sink.start(make_start(labels=own))
+    got = samples(sink)
+    for family in ("avel_events_total", "avel_events_retracted_total", "avel_event_active"):
+        assert {label: v for (name, label), v in got.items() if name == family} == dict.fromkeys(own[:-1], 0)
+    assert {label for name, label in got if name == "avel_settled_seconds_total"} == set(own)
+    assert all(v == 0 for (name, _), v in got.items() if name.endswith("_total"))
+    before = get(sink, "/metrics")[1].count("\navel_")
+    for device, state in (("camera", "lost"), ("stream", "damaged"), ("machine", "late"), ("mqtt", "lost")):
+        sink.status(Status(device, state, "", 0))  # type: ignore[arg-type]
+    _, hops, end = make_stream(25)
+    for record in hops:
+        sink.status(Status("camera", "running", "", 0))
+        sink.hop(replace(record, settled=(), events=()))
+    sink.end(replace(end, last_settled=(), last_events=()))
+    assert get(sink, "/metrics")[1].count("\navel_") == before
+
+
+OPENMETRICS = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
+
+
+def test_promtool_finds_nothing_to_say(sink: MetricsSink) -> None:
+    promtool = program("promtool", "prometheus")
+    start, hops, _ = make_stream(25)
+    sink.start(start)
+    pages = [get(sink, "/metrics")[1]]
+    for record in hops:
+        sink.hop(record)
+    sink.status(Status("camera", "lost", "unplugged", 0))
+    pages.append(get(sink, "/metrics")[1])
+    for page in pages:
+        done = subprocess.run(
+            [promtool, "check", "metrics"], input=page, text=True, capture_output=True, timeout=60
+        )
+        assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+def test_open_metrics_is_spoken_with_who_asks_for_it(sink: MetricsSink) -> None:
+    from prometheus_client.openmetrics.parser import text_string_to_metric_families
+
+    start, hops, _ = make_stream(25)
+    sink.start(start)
+    for record in hops:
+        sink.hop(record)
+    request = urllib.request.Request(f"http://127.0.0.1:{sink.port}/metrics", headers={"Accept": OPENMETRICS})
+    with urllib.request.urlopen(request, timeout=30) as response:
+        kind, text = response.headers["Content-Type"], response.read().decode()
+    assert kind.startswith("application/openmetrics-text; version=1.0.0; charset=utf-8")
+    assert text.endswith("# EOF\n")
+    families = {family.name: family for family in text_string_to_metric_families(text)}
+    assert next(s.value for s in families["avel_hops"].samples if s.name == "avel_hops_total") == 25
+    plain = get(sink, "/metrics", accept="text/plain")[1]
+    assert "# EOF" not in plain
+
+
+def test_head_has_the_headers_of_get_and_no_body(sink: MetricsSink) -> None:
+    sink.start(make_start())
+    for path, status in (("/metrics", 200), ("/healthz", 200), ("/nothing", 404)):
+        assert get(sink, path, method="HEAD") == (status, "")
+    with urllib.request.urlopen(
+        urllib.request.Request(f"http://127.0.0.1:{sink.port}/healthz", method="HEAD"), timeout=30
+    ) as response:
+        assert int(response.headers["Content-Length"]) == len(get(sink, "/healthz")[1])
