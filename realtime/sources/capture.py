@@ -6,6 +6,7 @@ import os
 import re
 import sys
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -35,13 +36,17 @@ class CameraOptions:
 
 @dataclass(frozen=True, slots=True)
 class CaptureFormat:
-    """What a camera says it delivers: read back after opening. `fps` 0 when it does not say."""
+    """What a camera says it delivers: read back after opening. `fps` 0 when it does not say.
+
+    `aspect`: width : height of a pixel; analogue cameras behind an encoder have pixels that are not square.
+    """
 
     width: int
     height: int
     fps: float
     fourcc: str
     backend: str
+    aspect: Fraction = Fraction(1)
 
     def __str__(self) -> str:
         fps = f" at {self.fps:g} fps" if 0 < self.fps < 1000 else ""
@@ -119,7 +124,13 @@ def read_back(capture: Any) -> CaptureFormat:
         float(capture.get(cv2.CAP_PROP_FPS)),
         letters if letters.isprintable() else "",
         capture.getBackendName(),
+        _aspect(capture.get(cv2.CAP_PROP_SAR_NUM), capture.get(cv2.CAP_PROP_SAR_DEN)),
     )
+
+
+def _aspect(width: float, height: float) -> Fraction:
+    """Of a pixel, as OpenCV gives it: zeros and minus ones where nobody knows."""
+    return Fraction(round(width), round(height)) if width >= 1 and height >= 1 else Fraction(1)
 
 
 def _open_csi(cv2: Any, options: CameraOptions) -> Any:

@@ -167,7 +167,9 @@ class LiveSource(Source):
         self._first.set()
         if t_ns is not None:
             keep = self.options.camera is not None and self.options.camera.keep_original
-            self._buffer.put(timed_frame(t_ns, frame.image, keep_original=keep))
+            granted = None if self.camera is None else self.camera.granted
+            aspect = None if granted is None else granted.aspect
+            self._buffer.put(timed_frame(t_ns, frame.image, keep_original=keep, aspect=aspect))
 
     def take_block(self, block: AudioBlock) -> None:
         """Sound from the microphone's thread."""

@@ -214,10 +214,11 @@ class NetworkSource(Source):
         import av
 
         streams = _wanted(container, self.options)
+        converter = None
         for stream in streams:
             if stream.type == "video":
                 stream.thread_type = "SLICE"  # frame threads hold pictures back
-        converter = FrameConverter()
+                converter = FrameConverter(stream)
         quiet = f"nothing came for {self.options.read_timeout_s:g} s"
         last_ns = self._clock.now_ns()
         try:
@@ -241,7 +242,7 @@ class NetworkSource(Source):
                 self._emit(self._sound.flush())
         return "the server ended the stream"
 
-    def _take(self, frame: Any, stream: Any, converter: FrameConverter) -> None:
+    def _take(self, frame: Any, stream: Any, converter: FrameConverter | None) -> None:
         if frame.pts is None or frame.time_base is None:
             return
         now_ns = self._clock.now_ns()
@@ -254,6 +255,7 @@ class NetworkSource(Source):
             if frame.samples:
                 self._emit(self._sound.push(Sound(t_ns, frame.sample_rate, mono(frame))))
             return
+        assert converter is not None
         self._keep_up(stream, present - t_ns)
         if t_ns <= self._last_frame_ns or t_ns < self._next_wanted_ns:
             return

@@ -1,12 +1,18 @@
-"""From a decoded picture to what travels: resized once, at capture, for the networks and for the screen."""
+"""From a decoded picture to what travels: resized once, at capture, for the networks and for the screen.
+
+The networks see the whole picture squeezed to a square. People (previews, clips, thumbnails) see it in its
+true proportions: pixels that are not square are made square.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import SourceError
 from ..messages import FRAME_SIZE, TimedFrame
 
 if TYPE_CHECKING:
@@ -16,14 +22,17 @@ PREVIEW_WIDTH = 160
 """Pixels; the height follows the picture's proportions, at most 160."""
 
 
-def timed_frame(t_ns: int, image: NDArray[np.uint8], *, keep_original: bool = False) -> TimedFrame:
+def timed_frame(
+    t_ns: int, image: NDArray[np.uint8], *, keep_original: bool = False, aspect: Fraction | None = None
+) -> TimedFrame:
     """Squeeze the whole picture to 224×224 (no crop, as the field does) and make a small preview.
 
     Args:
         t_ns: instant on the common timeline.
-        image: [H, W, 3] uint8 RGB, upright. Not written to afterwards by the caller when
-            `keep_original` is set.
+        image: [H, W, 3] uint8 RGB, upright. Not written to afterwards by the caller when `keep_original` is
+            set.
         keep_original: also carry the full picture, for clips.
+        aspect: width : height of a pixel; None when square.
 
     """
     import cv2
@@ -35,7 +44,11 @@ def timed_frame(t_ns: int, image: NDArray[np.uint8], *, keep_original: bool = Fa
     else:
         method = cv2.INTER_AREA if _shrinks(width, height) else cv2.INTER_LINEAR
         squeezed = cast(NDArray[np.uint8], cv2.resize(image, size, interpolation=method))
-    return TimedFrame(t_ns, squeezed, _preview(squeezed, width, height), image if keep_original else None)
+    shown = squared(width, height, aspect)
+    original = None
+    if keep_original:
+        original = image if shown == (width, height) else cast(NDArray[np.uint8], cv2.resize(image, shown))
+    return TimedFrame(t_ns, squeezed, _preview(squeezed, *shown), original)
 
 
 class FrameConverter:
@@ -43,35 +56,116 @@ class FrameConverter:
 
     Three times as quick as colours first and size second. One for a stream: making the scaler's tables takes
     longer than using them.
+
+    Args:
+        stream: PyAV's stream that the frames come from; knows the shape of its pixels.
+
     """
 
-    def __init__(self) -> None:
+    def __init__(self, stream: Any) -> None:
+        from av.sidedata.sidedata import Type
         from av.video.reformatter import VideoReformatter
 
         # Each keeps the tables of one pair of formats.
         self._small, self._full = VideoReformatter(), VideoReformatter()
+        self._matrix = Type.DISPLAYMATRIX
+        self._codec = stream.codec_context
+        self._coded = self._codec.sample_aspect_ratio
+        # What the container says goes before what the codec says, as in every player.
+        self._aspect = stream.sample_aspect_ratio
 
     def timed(self, t_ns: int, frame: av.VideoFrame, *, keep_original: bool = False) -> TimedFrame:
-        """As `timed_frame`, of a decoded frame; the file's rotation is applied."""
+        """As `timed_frame`, of a decoded frame; turned, mirrored and stretched as its file says.
+
+        Raises:
+            SourceError: it is to be shown turned by something that is no quarter.
+
+        """
         method = "AREA" if _shrinks(frame.width, frame.height) else "BILINEAR"
         small = self._small.reformat(frame, FRAME_SIZE, FRAME_SIZE, "rgb24", interpolation=method)
-        turns = round((frame.rotation or 0) / 90) % 4
-        squeezed = _upright(small, turns)
-        size = (frame.width, frame.height) if turns % 2 == 0 else (frame.height, frame.width)
+        side: Any = frame.side_data  # PyAV's stubs take its keys for strings
+        matrix = side.get(self._matrix)
+        pose = UPRIGHT if matrix is None else pose_of(bytes(matrix))
+        width, height = squared(frame.width, frame.height, self._shape())
+        squeezed = _posed(small, pose)
         original = None
         if keep_original:
-            original = _upright(self._full.reformat(frame, format="rgb24"), turns)
+            original = _posed(self._full.reformat(frame, width, height, "rgb24"), pose)
+        size = (height, width) if pose.swapped else (width, height)
         return TimedFrame(t_ns, squeezed, _preview(squeezed, *size), original)
+
+    def _shape(self) -> Fraction | None:
+        coded = self._codec.sample_aspect_ratio
+        if coded != self._coded:  # the stream has changed since it was opened
+            self._coded = self._aspect = coded
+        return self._aspect  # type: ignore[no-any-return]
+
+
+_MOST_STRETCHED = 4
+"""Pixels longer than this are believed, but the other side is shortened instead: memory is bounded."""
+
+
+def squared(width: int, height: int, aspect: Fraction | None) -> tuple[int, int]:
+    """The size at which pixels of this width : height (None and 0: unknown, square) become square."""
+    if not aspect or aspect <= 0 or aspect == 1:
+        return width, height
+    if 1 < aspect <= _MOST_STRETCHED or aspect < Fraction(1, _MOST_STRETCHED):
+        return max(1, round(width * aspect)), height
+    return width, max(1, round(height / aspect))
+
+
+class Pose(NamedTuple):
+    """How a picture is to be shown: its axes swapped, then the result mirrored, left-right and top-bottom."""
+
+    swapped: bool
+    left_right: bool
+    top_bottom: bool
+
+
+UPRIGHT = Pose(swapped=False, left_right=False, top_bottom=False)
+
+
+def pose_of(matrix: bytes) -> Pose:
+    """What a display matrix (nine int32: FFmpeg's, as in ISO/IEC 14496-12, 8.3.2) asks for.
+
+    A pixel at (p, q) goes to (a·p + c·q, b·p + d·q). Its scale is FFmpeg's business (the shape of pixels),
+    where the picture is moved to is nobody's.
+
+    Raises:
+        SourceError: it turns by something that is no quarter, shears, or draws in perspective.
+
+    """
+    a, b, u, c, d, v, _, _, _ = (int(n) for n in np.frombuffer(matrix, "=i4", count=9))
+    longest, other = max(abs(a), abs(d)), max(abs(b), abs(c))
+    if not longest and not other:
+        return UPRIGHT  # all zeros: a muxer that left it empty
+    swapped = other > longest
+    kept, lost = ((b, c), (a, d)) if swapped else ((a, d), (b, c))
+    # A degree off is rounding; so much more is another picture than the one that was judged.
+    if max(map(abs, lost)) > 0.02 * min(map(abs, kept)) or u or v:
+        degrees = round(np.degrees(np.arctan2(b, a))) % 360
+        raise SourceError(
+            f"the picture is to be shown turned by {degrees}° or sheared, and only quarter turns and mirrors "
+            "are supported; write it upright: ffmpeg -i IN -c:a copy OUT"
+        )
+    down, right = (b, c) if swapped else (d, a)
+    return Pose(swapped, left_right=right < 0, top_bottom=down < 0)
 
 
 def _shrinks(width: int, height: int) -> bool:
     return width >= FRAME_SIZE and height >= FRAME_SIZE
 
 
-def _upright(frame: av.VideoFrame, turns: int) -> NDArray[np.uint8]:
-    """An RGB frame as an array, turned by so many quarters, counter-clockwise."""
+def _posed(frame: av.VideoFrame, pose: Pose) -> NDArray[np.uint8]:
+    """An RGB frame as an array, as it is to be shown."""
     image = cast(NDArray[np.uint8], frame.to_ndarray())
-    return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
+    if pose == UPRIGHT:
+        return image
+    if pose.swapped:
+        image = image.transpose(1, 0, 2)
+    if pose.left_right:
+        image = image[:, ::-1]
+    return np.ascontiguousarray(image[::-1] if pose.top_bottom else image)
 
 
 def _preview(squeezed: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:

@@ -256,12 +256,15 @@ class Replay(Source):
 
     def _video(self, track: Track, zero_s: float, offset: int, ends: list[int]) -> Iterator[_Timed]:
         keep = self._options.originals
-        converter = FrameConverter()
+        converter = FrameConverter(track.stream)
         last: Picture | None = None
         shifted = (p.later(offset) for p in pictures(track, zero_s, self._options.start_s > 0))
         for picture in shown(shifted, track.damage, every=keep):
             last = picture
-            frame = converter.timed(picture.t_ns, picture.frame, keep_original=keep)
+            try:
+                frame = converter.timed(picture.t_ns, picture.frame, keep_original=keep)
+            except SourceError as error:
+                raise SourceError(f"{self.path}: {error}") from error
             yield _Timed(frame.t_ns, frame.t_ns, frame)
         if last is not None:
             ends.append(last.end_ns)

@@ -7,6 +7,7 @@ while the beep sounds. Nothing is downloaded and nothing is random.
 from __future__ import annotations
 
 import shutil
+import struct
 import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -137,6 +138,22 @@ def rotated(source: Path, target: Path, degrees: int) -> Path:
     """A copy that says it is to be shown turned (display matrix), as telephones write it."""
     command = ["ffmpeg", "-v", "error", "-y", "-i", str(source), "-c", "copy"]
     subprocess.run([*command, "-metadata:s:v:0", f"rotate={degrees}", str(target)], check=True, timeout=60)
+    return target
+
+
+def with_display_matrix(source: Path, target: Path, matrix: tuple[float, ...]) -> Path:
+    """A copy of an MP4 whose video track has the matrix a, b, c, d written into its header (`tkhd`)."""
+    data = bytearray(source.read_bytes())
+    a, b, c, d = (round(65536 * value) for value in matrix)
+    at, written = data.find(b"tkhd"), 0
+    while at >= 0:
+        start = at + 4 + 4 + (20 if data[at + 4] == 0 else 32) + 8 + 8
+        if int.from_bytes(data[start + 36 : start + 38], "big"):  # has a width: the picture
+            data[start : start + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
+            written += 1
+        at = data.find(b"tkhd", at + 4)
+    assert written == 1
+    target.write_bytes(data)
     return target
 
 
