@@ -1,6 +1,6 @@
 """A room: what it sounds and looks like while nothing happens, and what the network makes of it.
 
-Only numbers are kept: per second a level, a brightness, how much moved, and 29 probabilities. Five
+Only numbers are kept: per second a level, a brightness, how much moved, and every class's probability. Five
 minutes without a false alarm can't promise less than some twenty an hour, so thresholds for a budget are
 *extrapolated*: the log-odds of a class above its 90th percentile are taken as exponentially distributed
 (peaks over threshold), and the enter threshold is put where that tail gives the class's share of the budget.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -183,4 +184,25 @@ def check_features(info: CheckpointInfo, visual_dim: int, audio_dim: int, grid: 
         raise ModelFileError(
             f"checkpoint {info.path}: made for features of {c.visual_dim} and {c.audio_dim} dimensions on a "
             f"{c.grid}×{c.grid} grid, but these have {visual_dim} and {audio_dim} on {grid}×{grid}"
+        )
+
+
+def check_classes(have: Sequence[str], want: Sequence[str], where: str) -> None:
+    """Refuse material whose classes are not the head's.
+
+    Args:
+        have: class names of the head, background last.
+        want: those of the material.
+        where: what the material is called.
+
+    Raises:
+        ModelFileError: they differ; says how.
+
+    """
+    if tuple(have) != tuple(want):
+        strange = next((name for name in have if name not in want), None)
+        difference = f"{strange!r} is not among them" if strange else "their number or order differs"
+        raise ModelFileError(
+            f"{where}: its {len(want)} classes are not the {len(have)} of the checkpoint ({difference}); "
+            "give material labelled with the checkpoint's classes"
         )

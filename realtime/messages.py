@@ -167,10 +167,10 @@ class SegmentFeatures:
 class Scores:
     """One look of the network at a window of up to ten segments.
 
-    `probabilities` is [T, 29] float32 (calibrated softmax), `attention` [T, 7, 7] float32 summing to 1
-    per segment: where in the picture the sound was found. `first_index` is the segment index of row
-    0; the last row is the newest segment. `valid` [T] bool: segments that had picture or sound.
-    `logits` [T, 29] are the raw network outputs before temperature.
+    `probabilities` is [T, C] float32 (calibrated softmax; background last), `attention` [T, 7, 7] float32
+    summing to 1 per segment: where in the picture the sound was found. `first_index` is the segment index
+    of row 0; the last row is the newest segment. `valid` [T] bool: segments that had picture or sound.
+    `logits` [T, C] are the raw network outputs before temperature.
     """
 
     hop: int

@@ -7,11 +7,13 @@ calibration, the benchmark.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from ..clock import Clock, wall_clock_s
 from ..config.schema import Config
+from ..errors import UsageError
 from ..messages import StreamStart
 from ..sources.base import Source
 from .calibration import ActiveCalibration, apply_calibration, under_flags
@@ -74,6 +76,25 @@ def decoding(config: Config, labels: tuple[str, ...], active: ActiveCalibration)
     return under_flags(config, decoder_config(config, labels), active.rules)
 
 
+def _of_classes(decoder: DecoderConfig, labels: tuple[str, ...]) -> DecoderConfig:
+    """Numbers that were given without class names, for the classes that the networks have.
+
+    Raises:
+        UsageError: they are of other classes, or of another number of them.
+
+    """
+    from ...model.labels import LABELS
+
+    if decoder.labels == labels:
+        return decoder
+    if decoder.labels != LABELS:
+        raise UsageError(
+            f"decoder: its labels are not those of the networks ({len(decoder.labels)} and {len(labels)}); "
+            "leave labels away"
+        )
+    return replace(decoder, labels=labels)
+
+
 def open_stream(
     config: Config,
     source: Source,
@@ -109,7 +130,7 @@ def open_stream(
 
     info = engine.info
     active = active or apply_calibration(config, info, source.info)
-    numbers = decoder or decoding(config, info.labels, active)
+    numbers = decoding(config, info.labels, active) if decoder is None else _of_classes(decoder, info.labels)
     start = StreamStart(
         version=version("avel-live"),
         profile=info.profile,

@@ -156,8 +156,8 @@ class ScreenState:
 
     @property
     def background(self) -> int:
-        """Index of *background*."""
-        return len(self.start.labels) - 1 if self.start is not None else 28
+        """Index of *background*; −1 before the stream's classes are known."""
+        return len(self.start.labels) - 1 if self.start is not None else -1
 
     @property
     def now_s(self) -> float:

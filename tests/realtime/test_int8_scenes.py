@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 from avel_live.model.errors import ModelFileError
-from avel_live.model.labels import BACKGROUND, EVENT_NAMES
+from avel_live.model.labels import BACKGROUND, EVENT_NAMES, LABELS
 from avel_live.realtime.commands.calibrate.int8_scenes import FRAMES, SECONDS, from_training_data
 
 KINDS = {"Bark": "Bark", "Clock": "Clock", "_bg": "_bg", "_person": "_person"}
@@ -44,7 +44,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_photograph_is_one_stream_of_whole_seconds(data: Path) -> None:
-    streams = list(from_training_data(data))
+    streams = list(from_training_data(data, LABELS))
     assert len(streams) == 2 * len(KINDS)
     for stream in streams:
         assert len(stream) == SECONDS
@@ -60,7 +60,7 @@ def test_every_photograph_is_one_stream_of_whole_seconds(data: Path) -> None:
 
 
 def test_the_same_seed_makes_the_same_streams(data: Path) -> None:
-    one, two = (list(from_training_data(data, seed=3)) for _ in range(2))
+    one, two = (list(from_training_data(data, LABELS, seed=3)) for _ in range(2))
     for a, b in zip(one, two, strict=True):
         assert all(
             (x.frames == y.frames).all() and (x.audio == y.audio).all() for x, y in zip(a, b, strict=True)
@@ -69,4 +69,9 @@ def test_the_same_seed_makes_the_same_streams(data: Path) -> None:
 
 def test_a_folder_without_photographs_is_said(tmp_path: Path) -> None:
     with pytest.raises(ModelFileError, match=r"photos/MANIFEST\.tsv"):
-        list(from_training_data(tmp_path))
+        list(from_training_data(tmp_path, LABELS))
+
+
+def test_a_head_of_own_classes_is_not_measured_on_aves(data: Path) -> None:
+    with pytest.raises(ModelFileError, match=r"its 29 classes are not the 3 of the checkpoint \('Own 0'"):
+        list(from_training_data(data, ("Own 0", "Own 1", "background")))

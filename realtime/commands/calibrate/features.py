@@ -41,7 +41,7 @@ def ave_clips(
         UsageError: there is no such split.
 
     """
-    from ....model.checkpoint import check_features, load_checkpoint
+    from ....model.checkpoint import check_classes, check_features, load_checkpoint
     from ....model.training.ave import AveData
 
     data = AveData(folder, profile=profile)
@@ -52,6 +52,7 @@ def ave_clips(
     done = 0
     try:
         check_features(info, data.visual_dim, data.audio_dim, data.grid)
+        check_classes(info.labels, data.labels, str(folder))
         for part in np.array_split(rows, max(1, len(rows) // 32)):
             if progress is not None:
                 progress(done, len(rows))
@@ -71,10 +72,12 @@ def scene_clips(
         ModelFileError: the folder holds no takes for this profile, or the checkpoint is another profile's.
 
     """
-    from ....model.checkpoint import check_features, load_checkpoint
+    from ....model.checkpoint import check_classes, check_features, load_checkpoint
+    from ....model.labels import LABELS
     from ....model.training.lite.held_out import held_out_scenes
 
     head, info = load_checkpoint(checkpoint, profile=profile)
+    check_classes(info.labels, LABELS, str(work))
     for k, batch in enumerate(held_out_scenes(work, profile, SCENE_BATCHES)):
         if progress is not None:
             progress(k, SCENE_BATCHES)

@@ -16,10 +16,11 @@ from ....calibration.int8 import Int8Result, Int8Settings, calibrate
 from ....calibration.int8.install import install
 from ....calibration.int8.report import thinned
 from ....calibration.int8.samples import Second
-from ....model.labels import LABELS
+from ....model.checkpoint import read_info
 from ....model.profiles import get_profile
 from ....model.runtime.base import EngineOptions
 from ....model.runtime.int8_graphs import TARGETS, Target, shipped_folder
+from ....model.runtime.networks import head_path
 from ...clock import NS_PER_S, Clock, SystemClock
 from ...config.schema import Config
 from ...errors import UsageError
@@ -68,13 +69,14 @@ def calibrate_int8(config: Config, job: Int8Job, settings: Int8Settings) -> None
         threads=config.threads,
     )
     clock = SystemClock()
+    labels = read_info(head_path(profile, config.checkpoint)).labels
     streams: Iterable[Iterable[Second]]
     if job.data is not None:
         from .int8_scenes import from_training_data
 
-        streams = from_training_data(job.data, settings.seed)
+        streams = from_training_data(job.data, labels, settings.seed)
     elif job.clips:
-        streams = from_files(job.clips, clock, settings)
+        streams = from_files(job.clips, clock, labels)
     else:
         streams = [from_devices(config, job, clock)]
     with (
@@ -93,8 +95,13 @@ def calibrate_int8(config: Config, job: Int8Job, settings: Int8Settings) -> None
             console.print(f"installed: {installed}", highlight=False)
 
 
-def from_files(clips: Sequence[Path], clock: Clock, settings: Int8Settings) -> Iterator[Iterable[Second]]:
+def from_files(clips: Sequence[Path], clock: Clock, labels: Sequence[str]) -> Iterator[Iterable[Second]]:
     """The seconds of every recording, with labels where a MANIFEST.tsv has them.
+
+    Args:
+        clips: recordings, or folders of them.
+        clock: of the replay.
+        labels: class names of the head, background last.
 
     Raises:
         UsageError: a path does not exist.
@@ -104,7 +111,7 @@ def from_files(clips: Sequence[Path], clock: Clock, settings: Int8Settings) -> I
         if not path.exists():
             raise UsageError(f"no such file or folder: {path}")
         if path.is_dir() and is_manifest(path):
-            for clip, targets in read_manifest(path, LABELS):
+            for clip, targets in read_manifest(path, labels):
                 yield _labelled(clip, targets, clock)
         else:
             for clip in media_files(path):

@@ -6,7 +6,7 @@ event where there is one. Every photograph is in one stream only, so that the he
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....calibration.int8.samples import Second
-from ....model.labels import BACKGROUND, EVENT_NAMES
+from ....model.checkpoint import check_classes
+from ....model.labels import BACKGROUND, EVENT_NAMES, LABELS
 from ....model.logmel import SAMPLE_RATE
 from ....model.training.lite.audio_data import decode
 from ....model.training.lite.material import PERSON, SPEECH
@@ -29,13 +30,19 @@ _PER_KIND: Final = 12
 _NOTHING: Final = "_bg"
 
 
-def from_training_data(folder: Path, seed: int = 0) -> Iterator[list[Second]]:
+def from_training_data(folder: Path, labels: Sequence[str], seed: int = 0) -> Iterator[list[Second]]:
     """Streams from a folder with `photos/` and `audio/`, as `avel train lite` reads them.
 
+    Args:
+        folder: photographs and sounds of AVE's classes.
+        labels: class names of the head, background last.
+        seed: of what is composed.
+
     Raises:
-        ModelFileError: there is no manifest, or a file of it can't be read.
+        ModelFileError: there is no manifest, or a file of it can't be read; a head of other classes.
 
     """
+    check_classes(labels, LABELS, f"--data {folder}")
     rng = np.random.default_rng(seed)
     photos = read_photos(folder / "photos")
     behind = [photo for photo in photos if photo.kind == BACKGROUND][::8]

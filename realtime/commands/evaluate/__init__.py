@@ -123,7 +123,7 @@ class Material:
 
 def _checked(data: DataSet, info: CheckpointInfo) -> DataSet:
     """The data, refused where it is not what the checkpoint was trained on."""
-    from ....model.checkpoint import check_features
+    from ....model.checkpoint import check_classes, check_features
 
     if data.profile != info.profile:
         raise ModelFileError(
@@ -131,8 +131,7 @@ def _checked(data: DataSet, info: CheckpointInfo) -> DataSet:
             "extract them with the same profile"
         )
     check_features(info, data.visual_dim, data.audio_dim, data.grid)
-    if tuple(data.labels) != tuple(info.labels):
-        raise ModelFileError(f"checkpoint {info.path}: its classes are not those of the data")
+    check_classes(info.labels, data.labels, "the data")
     return data
 
 

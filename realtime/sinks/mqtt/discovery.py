@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..records import slug
+from ..records import slug, slugs
 
 PROJECT_URL = "https://pypi.org/project/avel-live/"
 
@@ -71,12 +71,12 @@ def discovery_payload(base: str, name: str, labels: Sequence[str], version: str)
             "state_topic": f"{base}/active",
         },
     }
-    for label in events:
-        components[f"class_{slug(label)}"] = {
+    for label, path in slugs(events).items():
+        components[f"class_{path}"] = {
             "platform": "binary_sensor",
             "name": label,
-            "unique_id": f"{identity}_class_{slug(label)}",
-            "state_topic": f"{base}/active/{slug(label)}",
+            "unique_id": f"{identity}_class_{path}",
+            "state_topic": f"{base}/active/{path}",
             "enabled_by_default": False,
         }
     return {

@@ -11,13 +11,13 @@ from __future__ import annotations
 import json
 import socket
 import uuid
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from ....model.labels import LABELS
 from ...errors import UsageError
 from ..base import About
-from ..records import JsonSink, Record, slug
+from ..records import JsonSink, Record, slug, slugs
 from .discovery import discovery_payload, discovery_topic
 from .link import Broker, LinkCounts, Message, MqttLink
 
@@ -49,9 +49,9 @@ class MqttSink(JsonSink):
         if not first or any(c in first for c in "+#"):
             raise UsageError(f"mqtt.topic: expected a topic without + and #, got {first!r}")
         self.base = f"{first}/{slug(about.name)}"
-        self.labels = LABELS
         self._options, self._about = options, about
         self._version = ""
+        self._slugs: dict[str, str] = {}
         self._open: dict[int, str] = {}
         self._offline = Message(f"{self.base}/availability", b"offline", retain=True)
         client_id = f"avel-{slug(about.name)}-{slug(socket.gethostname())}-{uuid.uuid4().hex[:6]}"
@@ -71,8 +71,10 @@ class MqttSink(JsonSink):
         """Publish what this record means to others."""
         if record["type"] == "start":
             self._version = record["version"]
-            if self._options.discovery:
-                self._link.send(self._announcement())
+            self._slugs = slugs(self.labels[:-1])
+            # Connected, perhaps, before the networks were there: now the classes are known.
+            for message in self._presented():
+                self._link.send(replace(message, keep=False))  # a broker that comes later is greeted anyway
         elif record["type"] == "hop":
             self._state(record)
         elif record["type"] == "event":
@@ -105,7 +107,7 @@ class MqttSink(JsonSink):
             self._open[record["id"]] = label
         now = set(self._open.values())
         for changed in before ^ now:
-            self._link.send(self._switched(f"active/{slug(changed)}", changed in now))
+            self._link.send(self._switched(f"active/{self._slugs[changed]}", changed in now))
         if bool(before) != bool(now):
             self._link.send(self._switched("active", bool(now)))
 
@@ -119,14 +121,15 @@ class MqttSink(JsonSink):
 
     def _greeting(self) -> list[Message]:
         # On the link's thread, after every connection: a broker without a memory has forgotten it all.
+        return [*self._presented(), Message(f"{self.base}/availability", b"online", retain=True)]
+
+    def _presented(self) -> list[Message]:
+        """The announcement and the switch of every class; before the start no class is known."""
         open_now = set(self._open.copy().values())
         switches = {"active": bool(open_now)}
-        switches |= {f"active/{slug(label)}": label in open_now for label in self.labels[:-1]}
-        return [
-            *([self._announcement()] if self._options.discovery else []),
-            *(self._switched(path, on) for path, on in switches.items()),
-            Message(f"{self.base}/availability", b"online", retain=True),
-        ]
+        switches |= {f"active/{path}": label in open_now for label, path in self._slugs.items()}
+        announced = [self._announcement()] if self._options.discovery and self._slugs else []
+        return [*announced, *(self._switched(path, on) for path, on in switches.items())]
 
 
 def _json(value: Record) -> bytes:
