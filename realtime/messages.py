@@ -225,7 +225,7 @@ DeviceState = Literal["opening", "running", "stalled", "lost", "recovering", "fa
 
 State = (
     DeviceState
-    | Literal["loading", "reloaded", "effort", "late", "overloaded", "damaged", "truncated"]
+    | Literal["loading", "reloaded", "effort", "late", "overloaded", "damaged", "truncated", "incomplete"]
     | Literal["failing", "dropping", "overrun"]
 )
 """Everything a `Status` may say: of devices, of the machine and the recording, of outputs."""
@@ -235,7 +235,7 @@ Severity = Literal["info", "warning", "error"]
 _SEVERITY: Final[dict[State, Severity]] = {
     **dict.fromkeys(("opening", "running", "ended", "loading", "reloaded"), "info"),
     **dict.fromkeys(("stalled", "recovering", "effort", "late", "overloaded", "damaged"), "warning"),
-    **dict.fromkeys(("truncated", "failing", "dropping", "overrun"), "warning"),
+    **dict.fromkeys(("truncated", "incomplete", "failing", "dropping", "overrun"), "warning"),
     **dict.fromkeys(("lost", "failed"), "error"),
 }
 
@@ -299,6 +299,58 @@ class StreamStart:
     """Unix time of stream time 0; None for a file."""
 
 
+LOSS_SHARE: Final = 0.01
+"""A track that loses more than this share of itself is said to be incomplete."""
+_ROUNDING_S: Final = 0.05
+"""Less than this is how containers round and encoders pad."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrackTotals:
+    """Where the seconds of one kind of track went; `sources.account` says what is counted where."""
+
+    delivered_s: float = 0.0
+    by_stamp_s: float = 0.0
+    """Dropped because of time stamps."""
+    late_s: float = 0.0
+    undecodable_s: float = 0.0
+    not_chosen_s: float = 0.0
+    """Of tracks that were passed over: no loss, somebody wanted it so."""
+
+    @property
+    def lost_s(self) -> float:
+        """What was in the input, was wanted, and did not reach the networks."""
+        return self.by_stamp_s + self.late_s + self.undecodable_s
+
+    @property
+    def share(self) -> float:
+        """Lost seconds of all that were wanted, 0..1."""
+        wanted = self.delivered_s + self.lost_s
+        return self.lost_s / wanted if wanted else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """The account of a whole stream."""
+
+    video: TrackTotals = TrackTotals()
+    audio: TrackTotals = TrackTotals()
+
+    @property
+    def tracks(self) -> dict[str, TrackTotals]:
+        """Both, by name."""
+        return {"video": self.video, "audio": self.audio}
+
+    @property
+    def lost(self) -> dict[str, TrackTotals]:
+        """The tracks that lost more than `LOSS_SHARE`, by name."""
+        return {
+            name: track
+            for name, track in self.tracks.items()
+            if track.share > LOSS_SHARE and track.lost_s > _ROUNDING_S
+        }
+
+
 @dataclass(frozen=True, slots=True)
 class StreamEnd:
     """The stream is over; the last settled seconds and events travel here, with the totals."""
@@ -320,6 +372,8 @@ class StreamEnd:
     """Seconds settled only because the stream ended; in order, after those of all hops."""
     last_events: tuple[Event, ...] = ()
     """Events ended (or retracted) because the stream ended."""
+    totals: Totals = Totals()
+    """What of the input reached the networks, per track, and what did not."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,9 @@ _PANELS = (NETWORK, EVENTS)
 _LEFT_OUT = tuple(
     key.path
     for key in keys()
-    if key.option.flags and key.path != "debug" and (key.option.panel not in _PANELS or key.path == "hop_s")
+    if key.option.flags
+    and key.path not in ("debug", "strict")
+    and (key.option.panel not in _PANELS or key.path == "hop_s")
 )
 
 
@@ -47,6 +49,7 @@ def run(loaded: Loaded, own: _Own) -> None:
     """Find what is to be done, do it in parallel, write the index."""
     from ..recordings.batch import find_jobs, fingerprint, finished, index_row, write_index
     from ..recordings.one import Plan
+    from ..recordings.table import write_table
 
     try:
         own.out.mkdir(parents=True, exist_ok=True)
@@ -81,11 +84,20 @@ def run(loaded: Loaded, own: _Own) -> None:
             return
     rows = [index_row(job, results.get(job), failures.get(job, "")) for job in jobs]
     index = write_index(rows, own.out) if len(jobs) > 1 else jobs[0].output(own.out, ".html")
+    write_table(jobs, results, failures, own.out)
     events = sum(len(record["events"]) for record in results.values())
     _say(f"{len(results)} recordings, {events} events; open {index}")
+    incomplete = {job: record for job, record in results.items() if record.get("lost")}
+    for job, record in incomplete.items():
+        _say(f"warning: {job.relative.as_posix()}: {'; '.join(record['remarks'])}")
     if failures:
         first = next(iter(failures.values()))
         raise SourceError(f"{len(failures)} of {len(jobs)} recordings can't be read; the first: {first}")
+    if incomplete and loaded.config.strict:
+        raise SourceError(
+            f"--strict: {len(incomplete)} of {len(jobs)} recordings lost more than 1 % of a track, see "
+            f"{own.out / 'index.csv'}"
+        )
 
 
 def _outcomes(

@@ -328,6 +328,14 @@ class Config(Options):
         str | None,
         Option("--name", panel=RUNNING, help="what this stream is called in messages and logs"),
     ] = None
+    strict: Annotated[
+        bool,
+        Option(
+            "--strict",
+            panel=RUNNING,
+            help="exit with 3 when more than 1 % of picture or sound did not reach the networks",
+        ),
+    ] = False
     debug: Annotated[bool, Option("--debug", panel=RUNNING, help="show the trace of an error")] = False
 
     def __post_init__(self) -> None:

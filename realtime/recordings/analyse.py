@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..clock import NS_PER_S, SystemClock
 from ..config.schema import Config
+from ..messages import Status
 from ..session.open import open_stream
 from ..sources.replay import Replay, ReplayOptions
 from .findings import Collector, Findings
@@ -46,9 +47,12 @@ def analyse(
     plain = replace(config, file=path, url=None, demo=False, camera="0", mic="default", fast=True, hop_s=1.0)
     with open_stream(replace(plain, duration_s=None), source, engine, clock) as stream:
         collector.start(stream.start)
-        for hop in stream:
-            collector.hop(hop)
-            tell(hop.segment.end_ns / NS_PER_S)
+        for update in stream.updates():
+            if isinstance(update, Status):
+                collector.status(update)
+                continue
+            collector.hop(update)
+            tell(update.segment.end_ns / NS_PER_S)
             if asked():
                 raise StoppedError
         assert stream.end is not None

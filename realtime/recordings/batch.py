@@ -20,6 +20,7 @@ from ...model.files import SHIPPED, atomic_write
 from ..config.keys import keys, value_of
 from ..config.schema import Config
 from ..errors import OutputError, SourceError
+from ..sinks.records import lost_record, tracks_record
 from .findings import Findings
 from .page import Media, render_index, render_page
 from .subtitles import subrip, webvtt
@@ -168,12 +169,14 @@ def index_row(job: Job, record: dict[str, Any] | None, error: str = "") -> dict[
         "seconds": 0,
         "events": [],
         "error": error,
+        "remarks": [],
     }
     if record is not None:
         page = job.relative.with_name(job.relative.name + ".html")
         row["page"] = quote(page.as_posix())
         row["seconds"] = record["seconds"]
         row["events"] = [{k: e[k] for k in ("label", "start_s", "end_s")} for e in record["events"]]
+        row["remarks"] = record.get("remarks", [])
     return row
 
 
@@ -196,6 +199,9 @@ def _record(findings: Findings, job: Job, print_: str, version: str, stat: os.st
         "labels": list(start.labels),
         "seconds": round(end.seconds, 3),
         "real_time_factor": round(end.real_time_factor, 4),
+        "tracks": tracks_record(end),
+        "lost": lost_record(end),
+        "remarks": list(findings.remarks),
         "events": [
             {"id": e.id, "label": e.label, "start_s": e.start_s, "end_s": e.end_s, "confidence": e.confidence}
             for e in findings.events

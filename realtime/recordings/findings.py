@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from ..messages import Event, Hop, Settled, StreamEnd, StreamStart
+from ..messages import Event, Hop, Settled, Status, StreamEnd, StreamStart
 from ..sinks.overlay import jpeg, with_attention
 from ..sinks.records import event_record, segment_record
 
@@ -54,6 +54,8 @@ class Findings:
     looks: dict[int, list[tuple[int, float]]]
     waveform: bytes
     pictures: tuple[Picture, ...]
+    remarks: tuple[str, ...] = ()
+    """What was wrong with the recording, in words: damage, what is missing."""
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -73,6 +75,7 @@ class Collector:
     _looks: dict[int, list[tuple[int, float]]] = field(default_factory=dict)
     _peaks: dict[int, bytes] = field(default_factory=dict)
     _pictures: dict[int, Picture] = field(default_factory=dict)
+    _remarks: list[str] = field(default_factory=list)
 
     def start(self, start: StreamStart) -> None:
         """The stream is open."""
@@ -91,6 +94,11 @@ class Collector:
             self._pictures[segment.index] = Picture(segment.index, record.confidence, jpeg(picture, 75))
         self._settle(record.settled)
         self._happen(record.events)
+
+    def status(self, status: Status) -> None:
+        """Something was wrong with the recording, or is worth a remark."""
+        if status.severity != "info" and status.device != "machine" and status.reason not in self._remarks:
+            self._remarks.append(status.reason)
 
     def end(self, end: StreamEnd) -> None:
         """The stream is over."""
@@ -125,6 +133,7 @@ class Collector:
             looks=self._looks,
             waveform=b"".join(self._peaks.get(k, silence) for k in range(count)),
             pictures=self._chosen(events),
+            remarks=tuple(self._remarks),
         )
 
     def _settle(self, settled: tuple[Settled, ...]) -> None:

@@ -49,7 +49,9 @@ def render_page(findings: Findings, media: Media) -> str:
 
 
 def render_index(rows: Sequence[dict[str, Any]]) -> str:
-    """Many recordings; rows have `name`, `page`, `seconds`, `events` [{label, start_s, end_s}], `error`."""
+    """Many recordings; rows have `name`, `page`, `seconds`, `events` [{label, start_s, end_s}], `remarks`,
+    `error`.
+    """
     return _fill("index.html", f"{len(rows)} recordings", {"rows": list(rows)})
 
 
@@ -60,6 +62,7 @@ def _page_data(findings: Findings, media: Media) -> dict[str, Any]:
         "url": media.url,
         "soundOnly": media.sound_only,
         "duration": round(end.seconds, 3),
+        "remarks": list(findings.remarks),
         "labels": list(findings.labels),
         "seconds": [
             {

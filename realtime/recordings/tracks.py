@@ -19,14 +19,14 @@ def seconds_csv(findings: Findings) -> str:
     """One row per settled second."""
     rows: list[Sequence[Any]] = [("index", "start_s", "end_s", "label", "confidence", "looks")]
     rows += [tuple(second[name] for name in rows[0]) for second in findings.seconds]
-    return _csv(rows)
+    return csv_text(rows)
 
 
 def events_csv(events: Iterable[Found]) -> str:
     """One row per event."""
     rows: list[Sequence[Any]] = [("id", "label", "start_s", "end_s", "confidence")]
     rows += [(e.id, e.label, e.start_s, e.end_s, e.confidence) for e in events]
-    return _csv(rows)
+    return csv_text(rows)
 
 
 def audacity(events: Iterable[Found]) -> str:
@@ -98,7 +98,8 @@ def elan(findings: Findings, media_url: str, author: str = "avel-live") -> bytes
     return bytes(ET.tostring(document, encoding="utf-8", xml_declaration=True))
 
 
-def _csv(rows: Iterable[Sequence[Any]]) -> str:
+def csv_text(rows: Iterable[Sequence[Any]]) -> str:
+    """Comma-separated, with quotes where they are needed."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue()

@@ -16,7 +16,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from ..clock import NS_PER_S
-from ..messages import Event, Hop, Settled, Status, StreamEnd, StreamStart
+from ..messages import Event, Hop, Settled, Status, StreamEnd, StreamStart, TrackTotals
 from .base import Sink
 
 SCHEMA = 1
@@ -150,6 +150,31 @@ def end_records(end: StreamEnd, labels: tuple[str, ...]) -> Iterator[Record]:
         "real_time_factor": round(end.real_time_factor, 4),
         "latency_ms": {name: round(value, 1) for name, value in end.latency_ms.items()},
         "skew_ms": None if end.skew_ms is None else round(end.skew_ms, 1),
+        "tracks": tracks_record(end),
+        "lost": lost_record(end),
+    }
+
+
+def lost_record(end: StreamEnd) -> Record:
+    """The tracks that lost more than one percent: seconds and share; empty when all is well."""
+    return {
+        name: {"seconds": _seconds(track.lost_s), "share": _p(track.share)}
+        for name, track in end.totals.lost.items()
+    }
+
+
+def tracks_record(end: StreamEnd) -> Record:
+    """What became of everything in the input, in seconds."""
+    return {name: _track(track) for name, track in end.totals.tracks.items()}
+
+
+def _track(track: TrackTotals) -> Record:
+    return {
+        "delivered_s": _seconds(track.delivered_s),
+        "by_stamp_s": _seconds(track.by_stamp_s),
+        "late_s": _seconds(track.late_s),
+        "undecodable_s": _seconds(track.undecodable_s),
+        "not_chosen_s": _seconds(track.not_chosen_s),
     }
 
 

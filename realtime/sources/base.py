@@ -10,7 +10,10 @@ of devices through `realtime.sources.clocks`, which fits the two clocks. The rea
 
 from __future__ import annotations
 
+from functools import cached_property
+
 from ..messages import EndOfStream, SourceInfo, Status, TimedAudio, TimedFrame
+from .account import Account
 
 Item = TimedFrame | TimedAudio | Status | EndOfStream
 
@@ -26,6 +29,11 @@ class Source:
 
     behind_ns: int = 0
     """How far a recording that keeps to a speed is behind it, because its reader is late."""
+
+    @cached_property
+    def account(self) -> Account:
+        """What became of everything in the input, per track; filled while the source is read."""
+        return Account()
 
     def open(self) -> None:
         """Open devices or files and start delivering.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from ..clock import NS_PER_S, Clock
 from ..messages import EndOfStream, Status, TimedAudio, TimedFrame
+from .account import Account
 from .base import Item
 
 
@@ -73,10 +74,14 @@ class DropMeter:
 class LiveBuffer:
     """A queue that never blocks its writers.
 
-    Pictures and sound have separate bounds, so a reader that is late loses old pictures, not sound.
+    Pictures and sound have separate bounds, so a reader that is late loses old pictures, not sound. What
+    was delivered and what was dropped goes into `account`.
     """
 
-    def __init__(self, clock: Clock, options: BufferOptions | None = None) -> None:
+    def __init__(
+        self, clock: Clock, options: BufferOptions | None = None, account: Account | None = None
+    ) -> None:
+        self.account = account or Account()
         self.options = options or BufferOptions()
         self.meter = DropMeter(self.options.alarm_share, self.options.alarm_window_s)
         self._clock = clock
@@ -119,8 +124,9 @@ class LiveBuffer:
             if self._items:
                 _, item = self._items.popleft()
                 self._count(item, -1)
-                if not isinstance(item, Status):
+                if isinstance(item, TimedFrame | TimedAudio):
                     self.meter.keep()
+                    self.account.delivered(item)
                 return item
             return self._end
 
@@ -137,8 +143,7 @@ class LiveBuffer:
         horizon = now_ns - round(o.max_age_s * NS_PER_S)
         while self._items and self._items[0][0] < horizon and not isinstance(self._items[0][1], Status):
             _, item = self._items.popleft()
-            self._count(item, -1)
-            self.meter.drop("older than the reader may lag")
+            self._dropped(item, "older than the reader may lag")
         if self._frames > o.max_frames or self._bytes > o.max_bytes:
             self._drop_first(TimedFrame, "too many pictures waiting")
         if self._samples > o.max_audio_s * 16_000:
@@ -150,6 +155,11 @@ class LiveBuffer:
         for k, (_, item) in enumerate(self._items):
             if isinstance(item, kind):
                 del self._items[k]
-                self._count(item, -1)
-                self.meter.drop(cause)
+                self._dropped(item, cause)
                 return
+
+    def _dropped(self, item: Item, cause: str) -> None:
+        self._count(item, -1)
+        self.meter.drop(cause)
+        if isinstance(item, TimedFrame | TimedAudio):
+            self.account.dropped_late(item)

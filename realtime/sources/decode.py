@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from ..clock import NS_PER_S
 from ..messages import SAMPLE_RATE, State, Status
+from .account import TrackAccount
 from .detectors import NumberGuard
 from .slots import SlotChooser, WonSlots
 
@@ -98,6 +99,12 @@ class Track:
     container: InputContainer
     stream: Any
     damage: Damage = field(default_factory=Damage)
+    account: TrackAccount = field(default_factory=TrackAccount)
+    fed: int = 0
+    """Packets with something in them that went into the decoder."""
+    first_pts: int | None = None
+    """Of the packets, earliest and latest presentation time, in the track's own units."""
+    last_pts: int | None = None
 
     @property
     def start_s(self) -> float | None:
@@ -124,15 +131,35 @@ class Track:
                 self.damage.note(error)
                 self.damage.broke_off = True
                 packet = None
-            if packet is not None and packet.is_corrupt:
-                self.damage.packets += 1
+            if packet is not None:
+                self._feed(packet)
             try:
                 yield from self.stream.codec_context.decode(packet)
             except (FFmpegError, OSError) as error:
                 if packet is None or not isinstance(error, EOFError):
                     self.damage.note(error)
+                if packet is not None and self.stream.type == "audio":
+                    self.account.undecodable_ns += self.ns(packet.duration or 0)
             if packet is None:
                 return
+
+    def ns(self, units: int) -> int:
+        """Nanoseconds of so many of the track's own units."""
+        base = self.stream.time_base
+        return int(units * NS_PER_S * base.numerator // base.denominator)
+
+    def _feed(self, packet: Any) -> None:
+        if packet.is_corrupt:
+            self.damage.packets += 1
+        if not packet.size:
+            return
+        self.fed += 1
+        pts = packet.pts
+        if pts is not None:
+            if self.first_pts is None or pts < self.first_pts:
+                self.first_pts = pts
+            if self.last_pts is None or pts > self.last_pts:
+                self.last_pts = pts
 
 
 def pictures(track: Track, zero_s: float, seek: bool) -> Iterator[Picture]:
@@ -141,6 +168,7 @@ def pictures(track: Track, zero_s: float, seek: bool) -> Iterator[Picture]:
     rate = track.stream.average_rate or track.stream.guessed_rate
     usual_ns = int(NS_PER_S / rate) if rate else 40_000_000
     last_ns: int | None = None
+    cover = Cover(usual_ns)
     for frame in track.frames(zero_s if seek else None):
         if frame.pts is not None:
             t_ns = round((frame.pts * frame.time_base - zero) * NS_PER_S)
@@ -148,13 +176,54 @@ def pictures(track: Track, zero_s: float, seek: bool) -> Iterator[Picture]:
             t_ns = last_ns + usual_ns
         else:
             t_ns = 0
-        if last_ns is not None and t_ns <= last_ns:
-            continue  # broken time stamps: a picture can't be shown before its predecessor
-        last_ns = t_ns
         duration = getattr(frame, "duration", 0)
         length_ns = round(duration * frame.time_base * NS_PER_S) if duration else usual_ns
+        cover.frames += 1
+        if last_ns is not None and t_ns <= last_ns:
+            track.account.by_stamp_ns += length_ns
+            continue  # broken time stamps: a picture can't be shown before its predecessor
+        last_ns = t_ns
         if t_ns >= 0:
+            cover.add(t_ns, length_ns)
             yield Picture(t_ns, frame, t_ns + length_ns)
+    cover.close(track, round(zero * NS_PER_S))
+
+
+@dataclass
+class Cover:
+    """Which part of a video track has pictures. `usual_ns`: how long one lasts where nothing says so."""
+
+    usual_ns: int
+    frames: int = 0
+    _first_ns: int | None = None
+    _end_ns: int = 0
+    _shown_ns: int = 0
+    _holes_ns: int = 0
+
+    def add(self, t_ns: int, length_ns: int) -> None:
+        """A picture is shown from `t_ns` on, at least for `length_ns`; they come in order."""
+        if self._first_ns is None:
+            self._first_ns = self._end_ns = t_ns
+        gap_ns = t_ns - self._end_ns
+        # Until the next one comes, a picture is on show.
+        if gap_ns > self.usual_ns:
+            self._holes_ns += gap_ns
+        self._shown_ns += t_ns + length_ns - self._end_ns
+        self._end_ns = t_ns + length_ns
+
+    def close(self, track: Track, zero_ns: int) -> None:
+        """Put it into the track's account. A hole counts as undecodable as far as packets went in for it."""
+        if track.first_pts is None or track.last_pts is None:
+            before = after = 0
+        else:
+            begin = max(0, track.ns(track.first_pts) - zero_ns)
+            end = max(0, track.ns(track.last_pts) - zero_ns)
+            before = max(0, (end if self._first_ns is None else self._first_ns) - begin)
+            after = max(0, end - self._end_ns) if self._first_ns is not None else 0
+        unanswered_ns = max(0, track.fed - self.frames) * self.usual_ns
+        undecodable_ns = min(unanswered_ns, self._holes_ns + before + after)
+        track.account.undecodable_ns += undecodable_ns
+        track.account.delivered_ns += max(0, self._shown_ns - min(undecodable_ns, self._holes_ns))
 
 
 def shown(source: Iterator[Picture], damage: Damage, *, every: bool) -> Iterator[Picture]:
@@ -237,8 +306,10 @@ def sounds(track: Track, zero_s: float, seek: bool) -> Iterator[Sound]:
             t_ns = round((frame.pts * frame.time_base - zero) * NS_PER_S)
             if next_ns is not None and (hole_s := (t_ns - next_ns) / NS_PER_S) > MAX_GAP_S:
                 track.damage.lost_s += hole_s
-        next_ns = t_ns + frame.samples * NS_PER_S // frame.sample_rate
+        length_ns = frame.samples * NS_PER_S // frame.sample_rate
+        next_ns = t_ns + length_ns
         if next_ns > 0:
+            track.account.delivered_ns += min(length_ns, next_ns)
             yield Sound(t_ns, frame.sample_rate, mono(frame))
 
 
@@ -257,6 +328,8 @@ class Resampler16k:
         self._expected_ns = 0
         self._position = 0
         self._floor = 0
+        self.cut = 0
+        """Samples at 16 kHz that overlapped with what was delivered already, so far."""
 
     def push(self, sound: Sound) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """Blocks (position, samples) that are complete now."""
@@ -302,6 +375,7 @@ class Resampler16k:
     def _emit(self, samples: NDArray[np.float32]) -> Iterator[tuple[int, NDArray[np.float32]]]:
         start, self._position = self._position, self._position + len(samples)
         cut = max(0, self._floor - start)
+        self.cut += min(cut, len(samples))
         if cut < len(samples):
             self._floor = self._position
             yield start + cut, samples[cut:]

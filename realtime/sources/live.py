@@ -64,7 +64,7 @@ class LiveSource(Source):
         self.options = options
         self.info = SourceInfo("live", "live", live=True)
         self._clock = clock
-        self._buffer = LiveBuffer(clock, options.buffer)
+        self._buffer = LiveBuffer(clock, options.buffer, self.account)
         self._lock = threading.Lock()
         self._start_ns: int | None = None
         self._frames: FrameTimeline | None = None

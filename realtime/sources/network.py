@@ -97,7 +97,7 @@ class NetworkSource(Source):
         self.info = SourceInfo(redact(options.url), "network", live=True)
         self._clock = clock
         self._connect = connector
-        self._buffer = LiveBuffer(clock, options.buffer)
+        self._buffer = LiveBuffer(clock, options.buffer, self.account)
         self.health = DeviceHealth("stream", clock, self._buffer.put, options.health)
         self._backoff = Backoff(options.health.backoff_s, options.health.backoff_max_s)
         self._sender = SenderClock()

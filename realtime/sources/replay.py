@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 from ..clock import NS_PER_S, Clock
 from ..errors import SourceError
 from ..messages import SAMPLE_RATE, EndOfStream, SourceInfo, Status, TimedAudio
+from .account import sound_ns
 from .base import Item, Source
 from .decode import Picture, Resampler16k, Track, open_container, pictures, shown, sounds
 from .picture import FrameConverter
@@ -213,13 +214,13 @@ class Replay(Source):
             stream = pictured[0]
             big = (stream.codec_context.width or 0) * (stream.codec_context.height or 0) > _BIG
             stream.codec_context.thread_count = min(2, os.cpu_count() or 1) if big else 1
-            video = Track(container, stream)
+            video = Track(container, stream, account=self.account.video)
         if o.audio and sounding:
             own = container
             if video is not None:
                 own = _open(self.path)
                 self._containers.append(own)
-            audio = Track(own, own.streams[sounding[0].index])
+            audio = Track(own, own.streams[sounding[0].index], account=self.account.audio)
         start_us = container.start_time or 0
         end_s = (start_us + container.duration) / 1_000_000 if container.duration else 0.0
         if first:
@@ -283,6 +284,8 @@ class Replay(Source):
                 yield _Timed(item.position * NS_PER_S // SAMPLE_RATE, end, item)
             for status in resampler.told():
                 yield _Timed(end, end, replace(status, t_ns=end))
+        track.account.by_stamp_ns += sound_ns(resampler.cut)
+        track.account.delivered_ns -= sound_ns(resampler.cut)
         if end:
             ends.append(end)
 

@@ -103,6 +103,9 @@ class Cutter:
         self._late = 0
         self._late_sound = 0
         self._dropped = 0
+        self._frame_ns = 0
+        self.late_ns = {"video": 0, "audio": 0}
+        """What came after its second was closed, so far; taken off by whoever keeps the account."""
         self.jumped_s = 0
         """Seconds jumped over so far."""
 
@@ -150,8 +153,10 @@ class Cutter:
 
     def _frame(self, frame: TimedFrame) -> list[Cut]:
         cuts: list[Cut] = []
+        since_ns, self._frame_ns = frame.t_ns - self._frame_ns, frame.t_ns
         if frame.t_ns <= self._last_frame_ns or frame.t_ns < self._floor_ns():
             self._late += 1
+            self.late_ns["video"] += min(max(0, since_ns), NS_PER_S)
             return cuts
         self._last_frame_ns = frame.t_ns
         self._open_to(frame.t_ns, cuts)
@@ -171,7 +176,9 @@ class Cutter:
         self._open_to((end * NS_PER_S - 1) // SAMPLE_RATE, cuts)
         if self._open:
             late = self._open[0].start_ns * SAMPLE_RATE // NS_PER_S - block.position
-            self._late_sound += min(len(block.samples), max(0, late)) if self._next_key > 1 else 0
+            late = min(len(block.samples), max(0, late)) if self._next_key > 1 else 0
+            self._late_sound += late
+            self.late_ns["audio"] += late * NS_PER_S // SAMPLE_RATE
         for segment in self._open:
             origin = segment.start_ns * SAMPLE_RATE // NS_PER_S
             first, last = max(block.position, origin), min(end, origin + SAMPLE_RATE)

@@ -119,6 +119,11 @@ class Reader:
             self._cutter.note_dropped(dropped - self._dropped_told)
             self._dropped_told = dropped
             self._forward(self._cutter.push(item))
+            late, account = self._cutter.late_ns, self._source.account
+            if late["video"] or late["audio"]:
+                account.video.came_late(late["video"])
+                account.audio.came_late(late["audio"])
+                late["video"] = late["audio"] = 0
 
     def _guarded(self, sound: TimedAudio) -> TimedAudio:
         """With silence for samples that are no numbers; when that begins and ends is told."""

@@ -80,7 +80,7 @@ def test_json_is_schema_1(clip: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert (last["index"], last["start_s"], last["end_s"], last["looks"]) == (2, 2.0, 2.6, 1)
     assert list(end) == [
         "type", "reason", "seconds", "hops", "skipped", "dropped", "events", "real_time_factor", "latency_ms",
-        "skew_ms",
+        "skew_ms", "tracks", "lost",
     ]  # fmt: skip
     assert (end["reason"], end["seconds"], end["hops"], end["skew_ms"]) == ("end of file", 2.6, 3, None)
     assert sorted(end["latency_ms"]) == ["p50", "p95", "p99"]

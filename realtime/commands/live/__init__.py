@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from ...clock import SystemClock
 from ...config.flags import with_flags
 from ...config.load import Loaded
+from ...errors import SourceError
 from ...messages import Status
 from .signals import Signals
 
@@ -49,6 +50,7 @@ def _stream(loaded: Loaded, signals: Signals, opened: list[Closeable]) -> None:
     from ...session.outputs import make_outputs, make_screen_for
     from ...session.sources import make_source
     from ...sinks.switchboard import Switchboard
+    from ...stream.loop import what_is_missing
     from ...stream.queue import StatusQueue
     from .reload import Reloader
     from .service import Service
@@ -95,8 +97,10 @@ def _stream(loaded: Loaded, signals: Signals, opened: list[Closeable]) -> None:
     service = Service(clock, reloader, reports)
     signals.on_stop(stream.stop)
     service.listen()
-    stream.run(screen, switchboard)
+    end = stream.run(screen, switchboard)
     service.stopping()
+    if config.strict and (lost := end.totals.lost):
+        raise SourceError(f"--strict: {source.info.name}: {what_is_missing(lost)}")
 
 
 def _teller(sinks: list[Sink]) -> Callable[[str], None]:
