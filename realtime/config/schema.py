@@ -33,12 +33,10 @@ from ..sinks.log import LogOptions
 from ..sinks.metrics import MetricsOptions
 from ..sinks.mqtt import MqttOptions
 from ..sinks.webhook import WebhookOptions
+from .naming import unnamed
 
 NONE = "none"
 """What `--camera` and `--mic` are set to when there shall be none."""
-
-STREAM_NAME = "avel"
-"""What a stream is called that has no `--name`."""
 
 
 @dataclass(frozen=True)
@@ -326,7 +324,7 @@ class Config(Options):
     ] = False
     name: Annotated[
         str | None,
-        Option("--name", panel=RUNNING, help="what this stream is called in messages and logs"),
+        Option("--name", panel=RUNNING, help="what this stream is called in messages, topics and file names"),
     ] = None
     strict: Annotated[
         bool,
@@ -373,7 +371,7 @@ class Config(Options):
     @property
     def stream_name(self) -> str:
         """What the stream is called in messages and names."""
-        return self.name or STREAM_NAME
+        return self.name or unnamed(self)
 
     @property
     def outputs(self) -> dict[str, SinkOptions]:

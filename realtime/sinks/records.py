@@ -10,8 +10,7 @@ wall-clock fields. Readers ignore fields they do not know.
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import datetime, timezone
 from typing import Any
 
@@ -188,24 +187,6 @@ def _seconds(value: float) -> float:
 
 def _at(t_ns: int) -> float:
     return round(t_ns / NS_PER_S, 3)
-
-
-def slug(text: str) -> str:
-    """Letters, digits and `_` only, as ids and topic levels want: `Violin, fiddle` → `violin_fiddle`."""
-    return re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_") or "x"
-
-
-def slugs(labels: Sequence[str]) -> dict[str, str]:
-    """The `slug` of every class; names that would share one (`Tür`, `T r`; `猫`, `狗`) are numbered."""
-    found: dict[str, str] = {}
-    for label in labels:
-        wanted = candidate = slug(label)
-        number = 1
-        while candidate in found.values():
-            number += 1
-            candidate = f"{wanted}_{number}"
-        found[label] = candidate
-    return found
 
 
 class JsonSink(Sink):

@@ -19,7 +19,6 @@ from avel_live.realtime.sinks.mqtt import MqttOptions
 from avel_live.realtime.sinks.mqtt.discovery import discovery_payload
 from avel_live.realtime.sinks.mqtt.link import Broker
 from avel_live.realtime.sinks.mqtt.sink import MqttSink
-from avel_live.realtime.sinks.records import slug
 from support.about import Said, about
 from support.event_flood import flood
 from support.peers import Mosquitto, Subscriber, eventually, program
@@ -178,6 +177,115 @@ def test_home_assistant_restarting_is_told_again(broker: Mosquitto) -> None:
     sink.close()
 
 
+def retained(port: int, pattern: str = "#") -> dict[str, bytes]:
+    """What the broker keeps."""
+    subscriber = Subscriber(port, pattern)
+    seen = -1
+    while len(subscriber.messages) != seen:
+        seen = len(subscriber.messages)
+        time.sleep(0.3)
+    subscriber.close()
+    return {topic: payload for topic, payload, kept in subscriber.messages if kept}
+
+
+def test_the_label_of_yesterday_is_gone_before_online_is_said(broker: Mosquitto) -> None:
+    pub = program("mosquitto_pub", "mosquitto-clients")
+    for topic, payload in (("state", '{"label": "Bark", "confidence": 0.9}'), ("active/bark", "ON")):
+        subprocess.run(
+            [pub, "-p", str(broker.port), "-r", "-t", f"avel/front_door/{topic}", "-m", payload], check=True
+        )
+    subscriber = Subscriber(broker.port, "avel/#")
+    eventually(lambda: len(subscriber.messages) == 2, "what yesterday left")
+    said = Said()
+    sink = sink_for(broker.port, said)
+    start, hops, _ = make_stream(25)
+    eventually(lambda: subscriber.last("/availability") == b"online", "online while the networks load")
+    sink.start(start)
+    for record in hops:  # ends with an event open, and without an end: as a crash of the loop would
+        sink.hop(record)
+    sink.close()
+    eventually(lambda: subscriber.last("/availability") == b"offline", "the goodbye")
+    subscriber.close()
+    since = [
+        (topic.removeprefix("avel/front_door/"), payload) for topic, payload, _ in subscriber.messages[2:]
+    ]
+    assert since.index(("state", b"")) < since.index(("availability", b"online"))
+    assert since.index(("active/bark", b"OFF")) < next(n for n, (t, _) in enumerate(since) if "event" in t)
+    assert since[-2:] == [("state", b""), ("availability", b"offline")]
+    left = retained(broker.port, "avel/#")
+    assert left.pop("avel/front_door/availability") == b"offline"
+    assert set(left.values()) == {b"OFF"}
+    assert "avel/front_door/state" not in left
+
+
+def test_entities_of_other_networks_are_removed_and_announced_only_when_classes_are_known(
+    broker: Mosquitto,
+) -> None:
+    topic = "homeassistant/device/avel_front_door/config"
+    runs = [
+        ("the shipped classes", LABELS),
+        ("own classes", ("Дверь", "собака", "Bark", "background")),
+        ("own classes again", ("Дверь", "собака", "Bark", "background")),
+    ]
+    subscriber = Subscriber(broker.port)
+    for _, labels in runs:
+        sink = sink_for(broker.port, Said())
+        before = len(subscriber.json(topic))
+        eventually(lambda: subscriber.last("/availability") == b"online", "connected")
+        assert len(subscriber.json(topic)) == before  # nobody knows the classes yet
+        sink.start(make_start(labels=labels))
+        eventually(lambda: len(subscriber.json(topic)) > before, "the announcement")  # noqa: B023
+        sink.close()
+        eventually(lambda: subscriber.last("/availability") == b"offline", "gone")
+    subscriber.close()
+    kept = retained(broker.port)
+    components = json.loads(kept[topic])["components"]
+    full = {key for key, one in components.items() if len(one) > 1}
+    names = {components[key]["name"] for key in full}
+    assert names == {"Event", "Now", "Confidence", "Any event", "Дверь", "собака", "Bark"}
+    gone = {key: one for key, one in components.items() if key not in full}
+    assert len(gone) == len(EVENT_NAMES) - 1  # all but Bark
+    assert all(one == {"platform": "binary_sensor"} for one in gone.values())
+    assert {t for t in kept if "/active/" in t} == {
+        f"avel/front_door/active/{x}" for x in ("дверь", "собака", "bark")
+    }
+
+
+def test_two_streams_of_one_name_do_not_call_each_other_offline(broker: Mosquitto) -> None:
+    subscriber = Subscriber(broker.port, "avel/#")
+    said = Said()
+    stays, goes = sink_for(broker.port, said), sink_for(broker.port, Said())
+    for sink in (stays, goes):
+        sink.start(make_start())
+    eventually(lambda: min(s.counts.acknowledged for s in (stays, goes)) > 30, "both are there")
+    goes.close()
+    eventually(lambda: any("--name" in s.reason for s in said), "it is said")
+    eventually(lambda: stays.counts.pending == 0, "the answer is out")
+    assert retained(broker.port, "avel/#")["avel/front_door/availability"] == b"online"
+    stays.close()
+    eventually(lambda: subscriber.last("/availability") == b"offline", "the last one turns off the light")
+    subscriber.close()
+
+
+def test_a_broker_keeps_nothing_of_streams_that_are_gone(tmp_path: Path) -> None:
+    broker = Mosquitto(tmp_path, "sys_interval 1")
+    broker.start()
+    for _ in range(4):
+        sink = sink_for(broker.port, said := Said())
+        eventually(lambda: "running" in states(said), "connected")
+        sink.close()
+    pub = program("mosquitto_pub", "mosquitto-clients")
+    for _ in range(3):
+        subprocess.run(
+            [pub, "-p", str(broker.port), "-q", "1", "-t", "homeassistant/status", "-m", "online"], check=True
+        )
+    subscriber = Subscriber(broker.port, "$SYS/broker/clients/#")
+    eventually(lambda: subscriber.last("clients/total") == b"1", "only the one who asks")
+    assert subscriber.last("clients/disconnected") == b"0"
+    subscriber.close()
+    broker.kill()
+
+
 @pytest.fixture
 def tls(tmp_path: Path) -> Iterator[tuple[Mosquitto, Path]]:
     """A broker that wants TLS and a password, and the certificate to trust."""
@@ -257,5 +365,4 @@ def test_addresses() -> None:
         Broker.parse("mqtts://hub", ca_file=Path("/nowhere/ca.pem"))
     with pytest.raises(UsageError, match="topic"):
         MqttSink(MqttOptions("mqtt://hub", topic="a/#"), about())
-    assert slug("Baby cry, infant cry") == "baby_cry_infant_cry"
     assert json.loads(json.dumps(discovery_payload("b", "n", LABELS, "1")))

@@ -19,10 +19,10 @@ from avel_live.realtime.commands.calibrate.features import ave_clips
 from avel_live.realtime.commands.calibrate.int8 import from_files
 from avel_live.realtime.events import DecoderConfig
 from avel_live.realtime.messages import Hop, Scores
+from avel_live.realtime.names import slugs
 from avel_live.realtime.sinks.mqtt import MqttOptions
 from avel_live.realtime.sinks.mqtt.discovery import discovery_payload
 from avel_live.realtime.sinks.mqtt.sink import MqttSink
-from avel_live.realtime.sinks.records import slugs
 from avel_live.realtime.ui.screen import Screen
 from rich.console import Console
 from support.about import about

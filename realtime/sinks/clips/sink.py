@@ -24,9 +24,10 @@ from numpy.typing import NDArray
 from ...clock import NS_PER_S
 from ...errors import AvelError
 from ...messages import Event, Hop, State, StreamEnd, StreamStart, TimedAudio, TimedFrame
+from ...names import slug
 from ..base import About, Sink
 from ..overlay import jpeg, with_attention
-from ..records import event_record, slug
+from ..records import event_record
 from .codec import AUDIO_BITS_PER_S, VIDEO_BITS_PER_S, AudioEncoder, VideoEncoder, write_mp4
 from .ring import ClipRing
 from .store import Budget, ClipStore

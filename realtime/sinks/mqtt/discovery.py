@@ -4,21 +4,45 @@ One retained message on `<prefix>/device/<id>/config` announces the device and i
 entity that fires when an event begins, two sensors (what is going on, how sure), a binary sensor for
 "anything at all", and one binary sensor per class, disabled until the user wants it. Form and field
 names: https://www.home-assistant.io/integrations/mqtt/#device-discovery-payload
+
+An entity that a later announcement no longer has (other networks, other classes) stays in Home Assistant
+for ever, unless it is announced once more with its platform and nothing else: that removes it.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
-from ..records import slug, slugs
+from ...names import ascii_id, slug, slugs
 
 PROJECT_URL = "https://pypi.org/project/avel-live/"
 
 
 def discovery_topic(prefix: str, name: str) -> str:
     """Where the announcement of the stream called `name` belongs."""
-    return f"{prefix}/device/avel_{slug(name)}/config"
+    return f"{prefix}/device/{_identity(name)}/config"
+
+
+def _identity(name: str) -> str:
+    # Home Assistant takes no other letters in a topic of announcements.
+    return f"avel_{ascii_id(slug(name))}"
+
+
+def former_components(payload: bytes) -> dict[str, dict[str, Any]]:
+    """The components of an announcement that the broker kept; empty where it is none of ours."""
+    try:
+        found = json.loads(payload)["components"]
+        return {str(key): dict(found[key]) for key in found if "platform" in found[key]}
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return {}
+
+
+def removals(former: dict[str, dict[str, Any]], payload: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """What has to stand in `payload` so that entities of `former` that it does not have are removed."""
+    present = payload["components"]
+    return {key: {"platform": one["platform"]} for key, one in former.items() if key not in present}
 
 
 def discovery_payload(base: str, name: str, labels: Sequence[str], version: str) -> dict[str, Any]:
@@ -31,7 +55,7 @@ def discovery_payload(base: str, name: str, labels: Sequence[str], version: str)
         version: of this program.
 
     """
-    identity = f"avel_{slug(name)}"
+    identity = _identity(name)
     state = f"{base}/state"
     events = list(labels[:-1])
     components: dict[str, dict[str, Any]] = {
@@ -51,7 +75,7 @@ def discovery_payload(base: str, name: str, labels: Sequence[str], version: str)
             "device_class": "enum",
             "options": list(labels),
             "state_topic": state,
-            "value_template": "{{ value_json.label }}",
+            "value_template": "{{ value_json.label if value_json is defined else none }}",
         },
         "confidence": {
             "platform": "sensor",
@@ -62,7 +86,9 @@ def discovery_payload(base: str, name: str, labels: Sequence[str], version: str)
             "state_class": "measurement",
             "suggested_display_precision": 0,
             "state_topic": state,
-            "value_template": "{{ value_json.confidence * 100 }}",
+            "value_template": (
+                "{{ (value_json.confidence * 100) | round(1) if value_json is defined else none }}"
+            ),
         },
         "active": {
             "platform": "binary_sensor",
@@ -71,18 +97,19 @@ def discovery_payload(base: str, name: str, labels: Sequence[str], version: str)
             "state_topic": f"{base}/active",
         },
     }
-    for label, path in slugs(events).items():
-        components[f"class_{path}"] = {
+    for label, level in slugs(events).items():
+        key = f"class_{ascii_id(level)}"
+        components[key] = {
             "platform": "binary_sensor",
             "name": label,
-            "unique_id": f"{identity}_class_{path}",
-            "state_topic": f"{base}/active/{path}",
+            "unique_id": f"{identity}_{key}",
+            "state_topic": f"{base}/active/{level}",
             "enabled_by_default": False,
         }
     return {
         "device": {
             "identifiers": [identity],
-            "name": f"avel {name}",
+            "name": name if name.startswith("avel") else f"avel {name}",
             "manufacturer": "avel-live",
             "model": "audio-visual event localizer",
             "sw_version": version,

@@ -102,12 +102,16 @@ class LinkCounts:
     pending: int
 
 
-_Note = tuple[Literal["send", "ack", "up", "down", "close"], Any]
+_Note = tuple[Literal["send", "ack", "up", "heard", "down", "close"], Any]
 
 
 class MqttLink:
     """See the module. `on_up` is called (on the link's thread) after every connection and returns what
-    has to be said first: availability, discovery. `on_change` is told `running` or `lost` and why.
+    has to be said first: availability, discovery; so is `on_heard(topic, payload, retained)` for every
+    message on the topics `subscribe`. `on_change` is told `running` or `lost` and why.
+
+    The session is clean: whatever is to be said again after a connection was lost stands here, and a
+    broker has nothing to keep for a stream that never comes back.
     """
 
     def __init__(
@@ -120,6 +124,7 @@ class MqttLink:
         lossless: bool = False,
         on_up: Callable[[], list[Message]],
         on_change: Callable[[State, str], None],
+        on_heard: Callable[[str, bytes, bool], list[Message]],
         subscribe: tuple[str, ...] = (),
     ) -> None:
         try:
@@ -129,6 +134,7 @@ class MqttLink:
                 "mqtt: the package paho-mqtt is missing; `pip install 'avel-live[mqtt]'`"
             ) from error
         self._broker, self._buffer, self._on_up, self._on_change = broker, buffer, on_up, on_change
+        self._on_heard = on_heard
         self._inbox: queue.SimpleQueue[_Note] = queue.SimpleQueue()
         self._lossless = lossless
         self._room = threading.Condition()
@@ -141,7 +147,7 @@ class MqttLink:
         self._acknowledged = 0
         self._dropped = 0
         self._unreported_drops = 0
-        self._goodbye: Message | None = None
+        self._goodbye: list[Message] | None = None
         self._idle = threading.Event()
         self._closed = self._parted = False
         self._subscribe = subscribe
@@ -149,7 +155,7 @@ class MqttLink:
         client = paho.Client(
             paho.CallbackAPIVersion.VERSION2,
             client_id=client_id,
-            clean_session=False,
+            clean_session=True,
             reconnect_on_failure=True,
         )
         client.max_inflight_messages_set(IN_FLIGHT)
@@ -167,9 +173,8 @@ class MqttLink:
         client.on_connect_fail = lambda *_: self._inbox.put(("down", _words(sys.exc_info()[1])))
         client.on_disconnect = lambda _c, _u, _f, reason, _p: self._inbox.put(("down", str(reason)))
         client.on_publish = lambda _c, _u, mid, *_: self._inbox.put(("ack", mid))
-        # Home Assistant says "online" after a restart and then wants to hear the announcement again.
-        client.on_message = lambda _c, _u, message: (
-            self._inbox.put(("up", "asked")) if message.payload == b"online" else None
+        client.on_message = lambda _c, _u, message: self._inbox.put(
+            ("heard", (message.topic, message.payload, message.retain))
         )
         self._client = client
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
@@ -195,7 +200,7 @@ class MqttLink:
         """Acknowledged, dropped and still pending messages."""
         return LinkCounts(self._acknowledged, self._dropped, len(self._waiting) + len(self._in_flight))
 
-    def close(self, goodbye: Message, timeout_s: float) -> LinkCounts:
+    def close(self, goodbye: list[Message], timeout_s: float) -> LinkCounts:
         """Send what waits and `goodbye`, at most for `timeout_s`, and disconnect; safe to call twice."""
         if self._closed:
             return self.counts
@@ -221,7 +226,10 @@ class MqttLink:
             elif kind == "ack":
                 self._acked(value)
             elif kind == "up":
-                self._came_up(again=value == "asked")
+                self._came_up()
+            elif kind == "heard":
+                if self._goodbye is None:  # our own goodbye comes back to us, too
+                    self._waiting.extendleft(reversed(self._on_heard(*value)))
             elif kind == "down":
                 self._went_down(value)
             elif value is None:
@@ -252,16 +260,15 @@ class MqttLink:
         if self._in_flight.pop(mid, None) is not None:
             self._acknowledged += 1
 
-    def _came_up(self, *, again: bool) -> None:
+    def _came_up(self) -> None:
         first = self._on_up()
-        if not again:
-            self._up = True
-            self._refused = ""
-            note = str(self._broker)
-            if self._unreported_drops:
-                note += f"; {self._unreported_drops} messages were lost while it was away"
-                self._unreported_drops = 0
-            self._on_change("running", note)
+        self._up = True
+        self._refused = ""
+        note = str(self._broker)
+        if self._unreported_drops:
+            note += f"; {self._unreported_drops} messages were lost while it was away"
+            self._unreported_drops = 0
+        self._on_change("running", note)
         self._waiting.extendleft(reversed(first))
 
     def _went_down(self, reason: str) -> None:
@@ -281,9 +288,9 @@ class MqttLink:
             info = self._client.publish(message.topic, message.payload, qos=1, retain=message.retain)
             self._in_flight[info.mid] = message
         if self._goodbye is not None and not self._waiting and not self._in_flight:
-            if self._up and self._goodbye.topic:
-                self._waiting.append(self._goodbye)
-                self._goodbye = Message("", b"")
+            if self._up and self._goodbye:
+                self._waiting.extend(self._goodbye)
+                self._goodbye = []
                 self._pump()
                 return
             self._idle.set()

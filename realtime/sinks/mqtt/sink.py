@@ -4,6 +4,10 @@
 <topic>/<name>/state                              {label, confidence, …} of the newest second, retained
 <topic>/<name>/active, …/active/<class>           ON or OFF, retained
 <topic>/<name>/availability                       online or offline (last will), retained
+
+What an earlier run left retained is taken away before `online` is said, and what this one leaves at its
+goodbye: nobody mistakes the last label of yesterday for one of now. `<name>` and `<class>` are slugs
+(`realtime.names`).
 """
 
 from __future__ import annotations
@@ -12,13 +16,14 @@ import json
 import socket
 import uuid
 from dataclasses import replace
-from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ...errors import UsageError
+from ...messages import State
+from ...names import ascii_id, slug, slugs
 from ..base import About
-from ..records import JsonSink, Record, slug, slugs
-from .discovery import discovery_payload, discovery_topic
+from ..records import JsonSink, Record
+from .discovery import discovery_payload, discovery_topic, former_components, removals
 from .link import Broker, LinkCounts, Message, MqttLink
 
 if TYPE_CHECKING:
@@ -51,10 +56,19 @@ class MqttSink(JsonSink):
         self.base = f"{first}/{slug(about.name)}"
         self._options, self._about = options, about
         self._version = ""
-        self._slugs: dict[str, str] = {}
+        self._classes: dict[str, str] = {}
+        """Class → its topic level; empty until the networks are loaded."""
         self._open: dict[int, str] = {}
+        self._newest = b""
         self._offline = Message(f"{self.base}/availability", b"offline", retain=True)
-        client_id = f"avel-{slug(about.name)}-{slug(socket.gethostname())}-{uuid.uuid4().hex[:6]}"
+        self._ha_status = f"{options.discovery_prefix}/status"
+        self._discovery = discovery_topic(options.discovery_prefix, about.name) if options.discovery else ""
+        self._former: dict[str, dict[str, Any]] = {}
+        """What was announced before, by an earlier run or by us."""
+        topics = (self._offline.topic, *((self._ha_status, self._discovery) if options.discovery else ()))
+        # A new id for every run: two streams of one name must not throw each other out.
+        host = ascii_id(slug(socket.gethostname()))
+        client_id = f"avel-{ascii_id(slug(about.name))}-{host}-{uuid.uuid4().hex[:6]}"
         self._link = MqttLink(
             broker,
             client_id=options.client_id or client_id,
@@ -62,8 +76,9 @@ class MqttSink(JsonSink):
             buffer=options.buffer,
             lossless=about.lossless,
             on_up=self._greeting,
-            on_change=partial(about.report, "mqtt"),
-            subscribe=(f"{options.discovery_prefix}/status",) if options.discovery else (),
+            on_change=self._changed,
+            on_heard=self._heard,
+            subscribe=topics,
         )
         self._link.open()
 
@@ -71,10 +86,10 @@ class MqttSink(JsonSink):
         """Publish what this record means to others."""
         if record["type"] == "start":
             self._version = record["version"]
-            self._slugs = slugs(self.labels[:-1])
-            # Connected, perhaps, before the networks were there: now the classes are known.
-            for message in self._presented():
-                self._link.send(replace(message, keep=False))  # a broker that comes later is greeted anyway
+            self._classes = slugs(self.labels[:-1])
+            # Where the broker is not there yet, the greeting will say it.
+            for message in self._presentation():
+                self._link.send(replace(message, keep=False))
         elif record["type"] == "hop":
             self._state(record)
         elif record["type"] == "event":
@@ -87,14 +102,18 @@ class MqttSink(JsonSink):
 
     def close(self) -> None:
         """Send what waits (at most `flush_s`), say goodbye, disconnect."""
-        self._link.close(self._offline, self._about.flush_s(FLUSH_S))
+        open_now = [f"active/{self._classes[label]}" for label in dict.fromkeys(self._open.values())]
+        left = [self._switched(path, on=False) for path in (["active", *open_now] if open_now else [])]
+        goodbye = [*left, Message(f"{self.base}/state", b"", retain=True), self._offline]
+        self._link.close(goodbye, self._about.flush_s(FLUSH_S))
 
     def _state(self, record: Record) -> None:
         state: Record = {
             key: record[key] for key in ("label", "confidence", "top", "segment") if key in record
         }
+        self._newest = _json(state)
         # Only the newest state matters: it is not worth a place in the buffer.
-        self._link.send(Message(f"{self.base}/state", _json(state), retain=True, keep=False))
+        self._link.send(Message(f"{self.base}/state", self._newest, retain=True, keep=False))
 
     def _event(self, record: Record) -> None:
         label = str(record["label"])
@@ -107,29 +126,69 @@ class MqttSink(JsonSink):
             self._open[record["id"]] = label
         now = set(self._open.values())
         for changed in before ^ now:
-            self._link.send(self._switched(f"active/{self._slugs[changed]}", changed in now))
+            self._link.send(self._switched(f"active/{self._classes[changed]}", changed in now))
         if bool(before) != bool(now):
             self._link.send(self._switched("active", bool(now)))
 
     def _switched(self, path: str, on: bool) -> Message:
         return Message(f"{self.base}/{path}", b"ON" if on else b"OFF", retain=True)
 
-    def _announcement(self) -> Message:
+    # What follows is called on the link's thread, too.
+
+    def _announcement(self) -> list[Message]:
+        """What Home Assistant is told, and an end to what entities that are no more have left."""
+        if not (self._discovery and self._classes):
+            return []
         payload = discovery_payload(self.base, self._about.name, self.labels, self._version)
-        topic = discovery_topic(self._options.discovery_prefix, self._about.name)
-        return Message(topic, _json(payload), retain=True)
+        gone = removals(self._former, payload)
+        payload["components"] |= gone
+        left = [str(self._former[key].get("state_topic", "")) for key in gone]
+        return [
+            Message(self._discovery, _json(payload), retain=True),
+            *(Message(topic, b"", retain=True) for topic in left if topic.startswith(f"{self.base}/active/")),
+        ]
 
-    def _greeting(self) -> list[Message]:
-        # On the link's thread, after every connection: a broker without a memory has forgotten it all.
-        return [*self._presented(), Message(f"{self.base}/availability", b"online", retain=True)]
-
-    def _presented(self) -> list[Message]:
-        """The announcement and the switch of every class; before the start no class is known."""
+    def _presentation(self) -> list[Message]:
+        """Everything but `online`: a broker without a memory has forgotten it all."""
         open_now = set(self._open.copy().values())
         switches = {"active": bool(open_now)}
-        switches |= {f"active/{path}": label in open_now for label, path in self._slugs.items()}
-        announced = [self._announcement()] if self._options.discovery and self._slugs else []
-        return [*announced, *(self._switched(path, on) for path, on in switches.items())]
+        switches |= {f"active/{level}": label in open_now for label, level in self._classes.items()}
+        return [
+            *self._announcement(),
+            Message(f"{self.base}/state", self._newest, retain=True),
+            *(self._switched(path, on) for path, on in switches.items()),
+        ]
+
+    def _changed(self, state: State, reason: str) -> None:
+        where = f"{self.base} on " if state == "running" else ""
+        self._about.report("mqtt", state, f"{where}{reason}")
+
+    def _greeting(self) -> list[Message]:
+        return [*self._presentation(), Message(f"{self.base}/availability", b"online", retain=True)]
+
+    def _heard(self, topic: str, payload: bytes, retained: bool) -> list[Message]:
+        """What has to be said because of a message of somebody else's."""
+        if topic == self._ha_status and payload == b"online":
+            return self._greeting()  # Home Assistant was restarted and wants to hear it all again
+        if topic == self._offline.topic and payload == b"offline" and not retained:
+            self._about.report(
+                "mqtt",
+                "running",
+                f"{self.base} was called offline by another stream of this name, or by the end of an older "
+                "run; it is online. Streams that run at the same time need a --name each",
+                "warning",
+            )
+            return self._greeting()
+        if topic == self._discovery and retained:
+            # Of an earlier run, or our own after a reconnection: then there is nothing new in it.
+            former = former_components(payload)
+            known, self._former = self._former, self._former | former
+            gone = set(former) - set(known) - self._present()
+            return self._announcement() if gone else []
+        return []
+
+    def _present(self) -> set[str]:
+        return set(discovery_payload(self.base, self._about.name, self.labels, self._version)["components"])
 
 
 def _json(value: Record) -> bytes:
