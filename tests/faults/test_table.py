@@ -1,4 +1,4 @@
-"""The README's table of faults names tests that exist."""
+"""The table of faults names tests that exist."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).resolve().parents[1]
-README = (TESTS.parent / "README.md").read_text(encoding="utf-8")
-TABLE = README.partition("## When things break")[2].partition("\n## ")[0]
+README = (TESTS / "faults" / "README.md").read_text(encoding="utf-8")
+TABLE = README.partition("# When things break")[2].partition("\n## ")[0]
 ROWS = [line for line in TABLE.splitlines() if line.startswith("| ")][1:]
 
 

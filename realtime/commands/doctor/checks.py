@@ -273,7 +273,7 @@ def gpu() -> list[Check]:
                 "GPU",
                 "missing",
                 "there is one, but this torch was built for CPUs only",
-                "install a CUDA build of torch (README, which torch)",
+                "install a CUDA build of torch (model/README.md, which torch)",
             )
         ]
     return [Check("GPU", "missing", "torch can't use it", "check the driver: nvidia-smi")]

@@ -175,7 +175,7 @@ def _record(line: str) -> dict[str, Any] | None:
 
 
 def _truth(second: int) -> str:
-    """What happens in a second of the package's clip (README, start in one command)."""
+    """What happens in a second of the package's clip (README.md, start in one command)."""
     return "Bark" if 3 <= second <= 8 else "Clock" if 14 <= second <= 19 else "background"
 
 

@@ -1,0 +1,80 @@
+"""The examples, run as their users run them, and every Python block of every README."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import runpy
+import sys
+from pathlib import Path
+
+import av
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+DEMO = ROOT / "realtime" / "data" / "demo.mp4"
+SECONDS = 5
+"""Of the demo that are played here: a dog, silent for three seconds, then barking."""
+
+BLOCKS = [
+    pytest.param(block, id=f"{path.relative_to(ROOT).parent}-{number}")
+    for path in sorted(ROOT.rglob("README.md"))
+    if not any(part.startswith(".") for part in path.relative_to(ROOT).parts)
+    for number, block in enumerate(re.findall(r"^```python\n(.*?)^```", path.read_text("utf-8"), re.M | re.S))
+]
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The beginning of the demo, packet by packet."""
+    path = tmp_path_factory.mktemp("media") / "clip.mp4"
+    with av.open(str(DEMO)) as source, av.open(str(path), "w") as target:
+        streams = {s.index: target.add_stream_from_template(s) for s in source.streams}
+        for packet in source.demux():
+            if packet.dts is not None and packet.dts * packet.time_base < SECONDS:
+                packet.stream = streams[packet.stream.index]
+                target.mux(packet)
+    return str(path)
+
+
+def run(name: str, *args: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`python -m avel_live.realtime.examples.NAME ARGS`, here."""
+    monkeypatch.setattr(sys, "argv", [name, *args])
+    runpy.run_module(f"avel_live.realtime.examples.{name}", run_name="__main__")
+
+
+def test_events(clip: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    run("events", clip, monkeypatch=monkeypatch)
+    assert capsys.readouterr().out.splitlines() == ["     3 s   Bark …", "     5 s   Bark, 2 s long"]
+
+
+def test_own_frames(clip: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    run("own_frames", clip, monkeypatch=monkeypatch)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[:SECONDS]] == [str(k) for k in range(SECONDS)]
+    assert [line.split("%")[1].strip() for line in lines].count("start Bark") == 1
+
+
+def test_custom_sink(clip: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    run("custom_sink", clip, monkeypatch=monkeypatch)
+    assert capsys.readouterr().out.splitlines() == ["    3 s  background", "    2 s  Bark"]
+
+
+def test_many_recordings(
+    clip: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("many_recordings", str(ROOT / "README.md"), clip, monkeypatch=monkeypatch)
+    said = capsys.readouterr()
+    (row,) = csv.DictReader(io.StringIO(said.out))
+    assert (row["recording"], row["event"], float(row["start_s"])) == (clip, "Bark", 3.0)
+    assert "README.md: not a media file" in said.err
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_what_a_readme_shows_runs(
+    block: str, clip: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(Path(clip).parent)
+    exec(compile(block.replace('"demo"', repr(clip)), "README.md", "exec"), {"__name__": "__main__"})
+    assert "Bark" in capsys.readouterr().out
