@@ -3,7 +3,8 @@
 Every series exists from the moment the stream starts, at 0: `increase()` and `rate()` see the first event
 only if they saw the nothing before it. OpenMetrics is spoken with whoever asks for it.
 
-`/healthz` answers 200 while answers keep coming and no device is lost, else 503, with the reasons as JSON.
+`/healthz` answers 200 while answers keep coming and every device is there, else 503, with the reasons as
+JSON. A device that was lost is there again when it delivers again, not when it is being reopened.
 On any other address than loopback both want `Authorization: Bearer TOKEN`.
 """
 
@@ -25,14 +26,14 @@ from ..errors import OutputError, UsageError
 from ..messages import DeviceState, Event, Hop, Status, StreamEnd, StreamStart
 from ..options import OUTPUTS, Option, Secret
 from .base import About, Sink, SinkOptions
+from .presence import Presence
 
 if TYPE_CHECKING:
     from http.server import ThreadingHTTPServer
 
 _LATENCY_BUCKETS_S: Final = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
-_BAD_STATES: Final = frozenset({"stalled", "lost", "failed", "failing"})
-_VITAL: Final = frozenset({"camera", "microphone", "stream", "file", "machine"})
-"""Devices without which the stream is not healthy; a sink in trouble is shown but does not count."""
+_VITAL: Final = frozenset({"camera", "microphone", "stream", "networks"})
+"""Without which the stream is not healthy. An output in trouble does not count: restarting would not help."""
 _STATES: Final[dict[tuple[str, ...], tuple[str, ...]]] = {
     ("camera", "microphone", "stream"): get_args(DeviceState),
     ("stream", "sound"): ("damaged", "truncated"),
@@ -99,7 +100,7 @@ class MetricsSink(Sink):
         self._last_hop_ns: int | None = None
         self._born_ns = self._clock.now_ns()
         self._ended = ""
-        self._bad: dict[str, str] = {}
+        self._presence = Presence()
         self._active: dict[int, str] = {}
         self._seen = (0, 0)
         self._lock = threading.Lock()
@@ -186,10 +187,8 @@ class MetricsSink(Sink):
         """Count a change of state; note what is in trouble."""
         self._trouble.labels(status.device, status.state).inc()
         with self._lock:
-            if status.device in _VITAL and status.state in _BAD_STATES:
-                self._bad[status.device] = f"{status.state}: {status.reason}"
-            else:
-                self._bad.pop(status.device, None)
+            if status.device in _VITAL:
+                self._presence.take(status)
 
     def end(self, end: StreamEnd) -> None:
         """Count the last seconds and events."""
@@ -208,12 +207,13 @@ class MetricsSink(Sink):
     def troubles(self) -> dict[str, str]:
         """Why the stream is not healthy; empty when it is."""
         with self._lock:
-            troubles = dict(self._bad)
+            troubles = {d: f"{s.state}: {s.reason}" for d, s in self._presence.all.items()}
         since_ns = self._clock.now_ns() - (self._last_hop_ns or self._born_ns)
         if self._ended:
             troubles["stream"] = f"over: {self._ended}"
         elif since_ns > self._stale_ns:
-            troubles["stream"] = f"no answer for {since_ns / NS_PER_S:.0f} s"
+            silent = f"no answer for {since_ns / NS_PER_S:.0f} s"
+            troubles["stream"] = f"{silent}; {troubles['stream']}" if "stream" in troubles else silent
         return troubles
 
     def _event(self, event: Event) -> None:

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 
 from ..messages import Hop, Status, StreamEnd, StreamStart, TimedAudio, TimedFrame
 from .base import Sink, wants_media
+from .presence import Presence
 
 
 class Switchboard(Sink):
@@ -18,6 +19,7 @@ class Switchboard(Sink):
         self._media = tuple(o for o in outputs if wants_media(o))
         self._start: StreamStart | None = None
         self._leaving: list[threading.Thread] = []
+        self._presence = Presence()
 
     @property
     def outputs(self) -> tuple[Sink, ...]:
@@ -25,10 +27,15 @@ class Switchboard(Sink):
         return self._outputs
 
     def exchange(self, old: Sequence[Sink], new: Sequence[Sink]) -> None:
-        """Start `new`, put them in the place of `old`, and close those aside: flushing delays nobody."""
-        if self._start is not None:
-            for output in new:
+        """Start `new`, put them in the place of `old`, and close those aside: flushing delays nobody.
+
+        Newcomers hear which devices are away: that was said once, to those before them.
+        """
+        for output in new:
+            if self._start is not None:
                 output.start(self._start)
+            for status in self._presence.all.values():
+                output.status(status)
         self._outputs = (*(o for o in self._outputs if o not in old), *new)
         self._media = tuple(o for o in self._outputs if wants_media(o))
         for output in old:
@@ -49,6 +56,7 @@ class Switchboard(Sink):
 
     def status(self, status: Status) -> None:
         """Tell all."""
+        self._presence.take(status)
         for output in self._outputs:
             output.status(status)
 

@@ -14,6 +14,7 @@ import numpy as np
 from ..clock import NS_PER_S
 from ..events.ledger import EventSpan, Ledger
 from ..messages import Event, Hop, Settled, Status, StreamEnd, StreamStart
+from ..sinks.presence import Presence
 
 CELLS = 10
 """Segments on the timeline."""
@@ -50,6 +51,7 @@ class ScreenState:
         self.retracted: deque[EventSpan] = deque(maxlen=RECENT)
         self.devices: OrderedDict[str, Status] = OrderedDict()
         self._told_s: dict[str, float] = {}
+        self._presence = Presence()
         self.level_dbfs = -120.0
         self.peak_dbfs = -120.0
         self.counts: Counter[int] = Counter()
@@ -69,12 +71,15 @@ class ScreenState:
             del self.devices[status.device]
 
     def take_status(self, status: Status) -> None:
-        """Remember the last state of each device."""
+        """Remember the last state of each device; an aside about one that is away does not bring it back."""
+        if not self._presence.take(status):
+            return
         self.devices.pop(status.device, None)
         self.devices[status.device] = status
         self._told_s[status.device] = self.now_s
         while len(self.devices) > DEVICES:
-            name, _ = self.devices.popitem(last=False)
+            name = min(self.devices, key=lambda device: not is_well(self.devices[device]))
+            del self.devices[name]
             self._told_s.pop(name, None)
 
     def take_hop(self, record: Hop) -> None:
