@@ -220,6 +220,9 @@ class Event:
     """The label's name."""
 
 
+CONFIGURATION: Final = "configuration"
+"""The `device` of what is said about a reload (SIGHUP)."""
+
 DeviceState = Literal["opening", "running", "stalled", "lost", "recovering", "failed", "ended"]
 """The life of a device; `realtime.sources.health` draws the legal steps."""
 

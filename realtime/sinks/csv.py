@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 from datetime import datetime, timezone
 
-from ..messages import Event, Hop, StreamEnd, StreamStart
+from ..messages import CONFIGURATION, Event, Hop, Status, StreamEnd, StreamStart
 from .base import Sink
 from .rotating import RotatingFile
 
@@ -46,6 +47,12 @@ class CsvFile(Sink):
         """Write the events that ended with the stream."""
         for event in end.last_events:
             self._event(event)
+
+    def status(self, status: Status) -> None:
+        """After SIGHUP look whether the file is still there: an event may be long in coming."""
+        if status.device == CONFIGURATION:
+            with contextlib.suppress(OSError):  # tried again with the next row, and reported then
+                self._file.refresh()
 
     def close(self) -> None:
         """Flush and close; safe to call twice."""

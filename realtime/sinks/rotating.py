@@ -1,10 +1,13 @@
 """A text file that lines are appended to, for months: rotated by size and by day, safe against a full disk.
 
-    events.jsonl                  the one being written
-    events-20260131T060000.jsonl  closed ones, named by the time of their rotation (UTC)
+    events.jsonl                     the one being written
+    events-20260131T060000.jsonl     closed ones, named by the time of their rotation (UTC)
+    events-20260131T060000_01.jsonl  the next one, where the clock does not say a later time
 
 Rotation is a rename within the folder, so a reader sees each line in exactly one file and every file whole.
+Names only ever grow: whatever the clock does, their order is the order of the lines, and the oldest go.
 A line is written with one call and, where the disk refuses it, cut off again: no half lines.
+A file that somebody else renamed, removed or emptied (logrotate) is begun anew with the next line.
 """
 
 from __future__ import annotations
@@ -12,9 +15,11 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
+from stat import S_ISREG
 from typing import BinaryIO, Literal
 
 from ..clock import NS_PER_S
@@ -27,6 +32,10 @@ Fsync = Literal["never", "event", "always"]
 RETRY_S = 10.0
 """After a write failed, how long lines are given up before the next try."""
 _DAY_S = 86_400.0
+_BEGUN = "user.avel.begun"
+"""Extended attribute with the Unix time of a file's first line, where the file system has such."""
+_ISO = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?\+00:00")
+_FIRST_LINES = 65_536
 
 
 @dataclass(frozen=True)
@@ -34,7 +43,8 @@ class Rotation:
     """When a file is closed and a new one begun, and how many are kept.
 
     `days` counts calendar days (UTC) when it is 1 or more: a file that began on an earlier day is closed
-    at midnight; below 1 it counts hours as a fraction of a day.
+    at midnight; below 1 it counts hours as a fraction of a day. A file begins with its first line, however
+    often the program was started since.
     """
 
     megabytes: float | None = None
@@ -72,12 +82,13 @@ class RotatingFile:
         self._clock, self._wall_s = about.clock, about.wall_s
         self._file: BinaryIO | None = None
         self._size = 0
-        self._opened_s = 0.0
+        self._begun_s = 0.0
+        self._regular = True
+        """Not a pipe or a device, which nobody rotates."""
         self._failing = False
         self._retry_ns = 0
         self._lost_told = 0
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
             self._open()
         except OSError as error:
             raise OutputError(
@@ -96,6 +107,7 @@ class RotatingFile:
             self.lost += 1
             return
         try:
+            self.refresh()
             self._rotate_if_due()
             if self._file is None:
                 self._open()
@@ -124,16 +136,36 @@ class RotatingFile:
         with contextlib.suppress(OSError):
             file.close()
 
+    def refresh(self) -> None:
+        """Begin anew where the file is no longer ours: renamed, removed, or emptied by somebody else.
+
+        Raises:
+            OSError: the new file can't be made.
+
+        """
+        if self._file is None or not self._regular:
+            return
+        ours = os.fstat(self._file.fileno())
+        try:
+            there = os.stat(self.path)
+        except FileNotFoundError:
+            there = None
+        same = there is not None and (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino)
+        if not same or ours.st_size < self._size:
+            self.close()
+            self._open()
+
     # ----------------------------------------------------------------------------------------------
 
     def _open(self) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
         # Unbuffered: what `write` accepted is in the file, and a failed write leaves nothing behind.
         file = open(self.path, "ab", buffering=0)  # noqa: SIM115 - lives as long as the sink
         try:
             stat = os.fstat(file.fileno())
-            self._size = stat.st_size
-            self._opened_s = stat.st_mtime if stat.st_size else self._wall_s()
+            self._size, self._regular = stat.st_size, S_ISREG(stat.st_mode)
             self._file = file
+            self._begun_s = self._first_line_s(stat.st_mtime) if stat.st_size else self._begin_now()
             self._mend()
             if self._header is not None and self._size == 0:
                 self._append(self._header.encode() + b"\n")
@@ -141,6 +173,32 @@ class RotatingFile:
             self._file = None
             file.close()
             raise
+
+    def _begin_now(self) -> float:
+        """The file begins now; what is noted with it outlives this process."""
+        now_s = self._wall_s()
+        assert self._file is not None
+        with contextlib.suppress(OSError, AttributeError):
+            os.setxattr(self._file.fileno(), _BEGUN, f"{now_s:.0f}".encode())
+        return now_s
+
+    def _first_line_s(self, changed_s: float) -> float:
+        """When the first line of the file was written, Unix seconds.
+
+        It is noted with the file. Where that can't be: the file before it was closed then; or the first
+        line says when it was; or, of a recording's log, the last change.
+        """
+        with contextlib.suppress(OSError, AttributeError, ValueError):
+            return float(os.getxattr(self.path, _BEGUN))
+        with contextlib.suppress(ValueError, IndexError):
+            stamp = self._closed()[-1][0][0]
+            return datetime.strptime(stamp, "%Y%m%dT%H%M%S").replace(tzinfo=timezone.utc).timestamp()
+        with open(self.path, "rb") as file:
+            said = _ISO.search(file.read(_FIRST_LINES))
+        if said:
+            with contextlib.suppress(ValueError):
+                return datetime.fromisoformat(said[0].decode()).timestamp()
+        return changed_s
 
     def _mend(self) -> None:
         """A file left by a crash may end within a line: end it, so that the next one stands by itself."""
@@ -166,26 +224,29 @@ class RotatingFile:
         self._size += len(data)
 
     def _rotate_if_due(self) -> None:
-        if self._file is None or self._size == 0 or not self._due():
+        if self._file is None or not self._regular or self._size == 0 or not self._due():
             return
         self.close()
-        stamp = datetime.fromtimestamp(self._wall_s(), timezone.utc).strftime("%Y%m%dT%H%M%S")
-        target = self.path.with_name(f"{self.path.stem}-{stamp}{self.path.suffix}")
-        number = 1
-        while target.exists():
-            target = self.path.with_name(f"{self.path.stem}-{stamp}_{number:02}{self.path.suffix}")
-            number += 1
-        os.rename(self.path, target)
+        wanted = datetime.fromtimestamp(self._wall_s(), timezone.utc).strftime("%Y%m%dT%H%M%S"), 0
+        if closed := self._closed():
+            (stamp, number), _ = closed[-1]
+            wanted = max(wanted, (stamp, number + 1))
+        name = f"{wanted[0]}_{wanted[1]:02}" if wanted[1] else wanted[0]
+        os.rename(self.path, self.path.with_name(f"{self.path.stem}-{name}{self.path.suffix}"))
         for old in self.closed_files()[: -self._rotation.keep]:
             with contextlib.suppress(OSError):
                 old.unlink()
 
     def closed_files(self) -> list[Path]:
         """The rotated files of this log, oldest first."""
-        stem, suffix = self.path.stem, self.path.suffix
-        pattern = f"{stem}-[0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9]T[0-9][0-9][0-9][0-9][0-9][0-9]*{suffix}"
-        found = [path for path in self.path.parent.glob(pattern) if path.is_file()]
-        return sorted(found, key=lambda path: path.stem)
+        return [path for _, path in self._closed()]
+
+    def _closed(self) -> list[tuple[tuple[str, int], Path]]:
+        """Time and number of every rotated file, and the file; oldest first."""
+        stem, suffix = re.escape(self.path.stem), re.escape(self.path.suffix)
+        ours = re.compile(rf"{stem}-(\d{{8}}T\d{{6}})(?:_(\d+))?{suffix}")
+        found = ((ours.fullmatch(path.name), path) for path in self.path.parent.iterdir())
+        return sorted(((m[1], int(m[2] or 0)), path) for m, path in found if m and path.is_file())
 
     def _due(self) -> bool:
         rotation = self._rotation
@@ -194,9 +255,11 @@ class RotatingFile:
         if rotation.days is None:
             return False
         now_s = self._wall_s()
+        # A clock that was set back knows nothing of a later beginning.
+        self._begun_s = min(self._begun_s, now_s)
         if rotation.days < 1:
-            return now_s - self._opened_s >= rotation.days * _DAY_S
-        return now_s // _DAY_S - self._opened_s // _DAY_S >= int(rotation.days)
+            return now_s - self._begun_s >= rotation.days * _DAY_S
+        return now_s // _DAY_S - self._begun_s // _DAY_S >= int(rotation.days)
 
     def _fail(self, error: OSError) -> None:
         self.close()

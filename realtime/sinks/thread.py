@@ -15,7 +15,7 @@ from collections import deque
 from dataclasses import dataclass, replace
 
 from ..clock import NS_PER_S, Clock
-from ..messages import Hop, State, Status, StreamEnd, StreamStart
+from ..messages import CONFIGURATION, Hop, State, Status, StreamEnd, StreamStart
 from .base import Report, Sink
 
 _REPORT_EVERY_NS = 60 * NS_PER_S
@@ -114,8 +114,8 @@ class SinkThread(Sink):
             self._put(without_media(record))
 
     def status(self, status: Status) -> None:
-        """Queue one status."""
-        if not self._sink.events_only:
+        """Queue one status; those who want events alone hear of reloads."""
+        if status.device == CONFIGURATION or not self._sink.events_only:
             self._put(status)
 
     def end(self, end: StreamEnd) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from types import FrameType
 
 from ...clock import Clock
-from ...messages import State
+from ...messages import CONFIGURATION, State
 from ...sinks.base import Report
 
 
@@ -90,7 +90,7 @@ class Service:
                 state: State = "reloaded"
             except Exception as error:  # a typing mistake in a file must not end the stream
                 state, said = "failed", f"not reloaded, all stays as it was: {' '.join(str(error).split())}"
-            self._report("configuration", state, said)
+            self._report(CONFIGURATION, state, said)
             self._notifier.send("READY=1")
 
     def stopping(self) -> None:
