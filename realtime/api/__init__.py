@@ -8,6 +8,7 @@
                 print(event.name, event.start_s, event.end_s)
 
 Streams
+
     open            a camera, an address, a recording, or a `Source` of yours, as a `Stream`
     from_config     the same from a whole configuration (`avel.toml`, a mapping)
     Stream          iterate it for `Hop`s; `events`, `seconds`, `aevents`; `run` it into `Sink`s; `stop`
@@ -17,6 +18,7 @@ Streams
     cameras, microphones            what this machine has
 
 What arrives
+
     Hop             one answer, with everything that was seen on the way
     Event           a change in the life of an event: start, update, end, retract
     Settled         the final answer for one second
@@ -24,11 +26,13 @@ What arrives
     StreamStart, StreamEnd          what holds for all of it, and the totals
 
 To add things of your own
+
     Sink            a consumer of results: override what you want to hear of
     Source          pictures and sound on one timeline; `register_source` gives it an address scheme
     DecoderConfig   every number that makes seconds and events of answers
 
 Errors
+
     AvelError       of everything that can go wrong; its children are also the built-ins they resemble
 
 Arrays are NumPy's. Importing this module loads neither torch nor OpenCV; they come when networks or devices
@@ -101,6 +105,9 @@ _HOMES: Final[dict[str, str]] = {
     "register_source": "realtime.session.sources",
     "timed_frame": "realtime.sources.picture",
 }
+
+__version__: str
+"""Of the installed package."""
 
 __all__ = [
     "AvelError",
