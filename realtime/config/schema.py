@@ -114,7 +114,9 @@ class Config(Options):
     ] = None
     channel: Annotated[
         Annotated[int, Ge(1)] | None,
-        Option("--channel", panel=SOURCE, help="microphone channel to use, from 1; all are mixed otherwise"),
+        Option(
+            "--channel", panel=SOURCE, help="channel of the sound to use, from 1; all are mixed otherwise"
+        ),
     ] = None
     sync_offset_ms: Annotated[
         Annotated[float, Ge(-5000), Le(5000)] | None,

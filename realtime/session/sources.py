@@ -53,6 +53,7 @@ def replay(config: Config, clock: Clock) -> Source:
             video=config.camera != NONE,
             audio=config.mic != NONE,
             originals=config.clips.dir is not None,
+            channel=config.channel,
         ),
     )
 

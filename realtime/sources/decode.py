@@ -20,26 +20,19 @@ from ..clock import NS_PER_S
 from ..messages import SAMPLE_RATE, State, Status
 from .account import TrackAccount
 from .detectors import NumberGuard
+from .downmix import Downmix
 from .slots import SlotChooser, WonSlots
+from .stamps import PictureStamps, is_empty
+from .steady import Sound, SteadyStamps
 
 if TYPE_CHECKING:
     import av
     from av.container import InputContainer
 
-MAX_GAP_S = 0.04
-"""Presentation times of sound may be off by this much (rounding of containers) before it is a gap."""
-
+_NO_STAMPS = 0x80
+"""FFmpeg's flag of a format without time stamps (AVFMT_NOTIMESTAMPS)."""
 MAX_STILL = 60
 """Seconds for which a picture without successor is believed to be still on show."""
-
-# ITU-R BS.775 downmix to mono: what each channel counts, before the sum is scaled to 1.
-_CHANNEL_WEIGHTS = {"FC": 1.0, "FL": 0.7071, "FR": 0.7071, "LFE": 0.0, "LFE2": 0.0}
-_OTHER_CHANNEL = 0.5
-_USUAL_CHANNELS = {
-    2: ["FL", "FR"],
-    6: ["FL", "FR", "FC", "LFE", "BL", "BR"],
-    8: ["FL", "FR", "FC", "LFE", "BL", "BR", "SL", "SR"],
-}
 
 
 def open_container(path: Path) -> InputContainer:
@@ -84,15 +77,6 @@ class Picture:
 
 
 @dataclass
-class Sound:
-    """Decoded sound of one packet, mono, at the file's own rate."""
-
-    t_ns: int
-    rate: int
-    samples: NDArray[np.float32]
-
-
-@dataclass
 class Track:
     """A track of an open file, before decoding starts."""
 
@@ -105,6 +89,8 @@ class Track:
     first_pts: int | None = None
     """Of the packets, earliest and latest presentation time, in the track's own units."""
     last_pts: int | None = None
+    channel: int | None = None
+    """Of sound: take only this channel, from 1; None mixes all."""
 
     @property
     def start_s(self) -> float | None:
@@ -112,11 +98,24 @@ class Track:
         start = self.stream.start_time
         return None if start is None else float(start * self.stream.time_base)
 
+    @property
+    def rate(self) -> Fraction | None:
+        """Pictures a second, as far as the file says."""
+        stream = self.stream
+        if self.container.format.flags & _NO_STAMPS:
+            # A bare stream: the average is FFmpeg's assumption of 25.
+            return stream.codec_context.framerate or stream.guessed_rate  # type: ignore[no-any-return]
+        return stream.average_rate or stream.guessed_rate  # type: ignore[no-any-return]
+
     def frames(self, from_s: float | None) -> Iterator[Any]:
         """Decoded frames in order of presentation; seeks to the key frame before `from_s` first."""
         from av.error import FFmpegError
 
+        pictured = self.stream.type == "video"
+        stamps = PictureStamps(self.container.format.name)
         if from_s is not None:
+            if pictured:
+                stamps = PictureStamps.before_seek(self.container, self.stream)
             # What can't be sought is decoded from its beginning; the reader drops what is too early.
             with contextlib.suppress(FFmpegError):
                 self.container.seek(int(from_s * 1_000_000), backward=True)
@@ -133,8 +132,15 @@ class Track:
                 packet = None
             if packet is not None:
                 self._feed(packet)
+                if is_empty(packet):
+                    if pictured and (again := stamps.again(packet)) is not None:
+                        self.fed += 1
+                        yield again
+                    continue
+                stamps.fed(packet)
             try:
-                yield from self.stream.codec_context.decode(packet)
+                for frame in self.stream.codec_context.decode(packet):
+                    yield stamps.decoded(frame) if pictured else frame
             except (FFmpegError, OSError) as error:
                 if packet is None or not isinstance(error, EOFError):
                     self.damage.note(error)
@@ -165,7 +171,7 @@ class Track:
 def pictures(track: Track, zero_s: float, seek: bool) -> Iterator[Picture]:
     """Pictures from `zero_s` (file time) on, with times from there; those before it are left out."""
     zero = Fraction(zero_s).limit_denominator(1_000_000_000)
-    rate = track.stream.average_rate or track.stream.guessed_rate
+    rate = track.rate
     usual_ns = int(NS_PER_S / rate) if rate else 40_000_000
     last_ns: int | None = None
     cover = Cover(usual_ns)
@@ -271,32 +277,11 @@ def _held(picture: Picture, first: int, end: int) -> Iterator[Picture]:
         yield Picture(second * NS_PER_S, picture.frame, picture.end_ns)
 
 
-def mono(frame: av.AudioFrame) -> NDArray[np.float32]:
-    """[n] float32 in [-1, 1): the channels weighed as ITU-R BS.775 does, the low-frequency one left out."""
-    data: NDArray[Any] = frame.to_ndarray()
-    channels = [channel.name for channel in frame.layout.channels]
-    if "NONE" in channels:  # the file does not say; the usual order
-        channels = _USUAL_CHANNELS.get(len(channels), channels)
-    if not frame.format.is_planar:
-        data = data.reshape(-1, len(channels)).T
-    if data.dtype.kind == "i":
-        scaled = data.astype(np.float32) / np.float32(-float(np.iinfo(data.dtype).min))
-    elif data.dtype.kind == "u":
-        scaled = (data.astype(np.float32) - 128) / np.float32(128)
-    else:
-        scaled = data.astype(np.float32)
-    if len(channels) == 1:
-        return np.ascontiguousarray(scaled[0])
-    weights = np.array([_CHANNEL_WEIGHTS.get(name, _OTHER_CHANNEL) for name in channels], np.float32)
-    total = float(weights.sum())
-    weights = weights / total if total else np.full(len(channels), 1 / len(channels), np.float32)
-    return cast(NDArray[np.float32], weights @ scaled)
-
-
 def sounds(track: Track, zero_s: float, seek: bool) -> Iterator[Sound]:
     """Sound from about `zero_s` on, with times from there (the first may be negative)."""
     zero = Fraction(zero_s).limit_denominator(1_000_000_000)
     next_ns: int | None = None
+    downmix = Downmix(track.channel)
     for frame in track.frames(zero_s if seek else None):
         if not frame.samples or not frame.sample_rate:
             continue
@@ -304,24 +289,25 @@ def sounds(track: Track, zero_s: float, seek: bool) -> Iterator[Sound]:
             t_ns = next_ns or 0
         else:
             t_ns = round((frame.pts * frame.time_base - zero) * NS_PER_S)
-            if next_ns is not None and (hole_s := (t_ns - next_ns) / NS_PER_S) > MAX_GAP_S:
-                track.damage.lost_s += hole_s
         length_ns = frame.samples * NS_PER_S // frame.sample_rate
         next_ns = t_ns + length_ns
         if next_ns > 0:
             track.account.delivered_ns += min(length_ns, next_ns)
-            yield Sound(t_ns, frame.sample_rate, mono(frame))
+            samples, note = downmix.mono(frame)
+            yield Sound(t_ns, frame.sample_rate, samples, note)
 
 
 class Resampler16k:
     """Sound at any rate to blocks at 16 kHz with their position on the timeline; keeps state between.
 
-    A gap in the presentation times becomes a jump in position; overlapping sound is cut off. Samples that
-    are no numbers become silence first: the filter would spread each of them over hundreds.
+    A gap in the presentation times becomes a jump in position; overlapping sound is cut off. Stamps that
+    only wobble change nothing (`steady`). Samples that are no numbers become silence first: the filter would
+    spread each of them over hundreds.
     """
 
     def __init__(self) -> None:
         self.guard = NumberGuard()
+        self._stamps = SteadyStamps()
         self._told: list[Status] = []
         self._resampler: Any = None
         self._rate = 0
@@ -331,21 +317,37 @@ class Resampler16k:
         self.cut = 0
         """Samples at 16 kHz that overlapped with what was delivered already, so far."""
 
+    @property
+    def lost_s(self) -> float:
+        """Holes within the sound so far."""
+        return self._stamps.hole_ns / NS_PER_S
+
     def push(self, sound: Sound) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """Blocks (position, samples) that are complete now."""
+        if sound.note is not None:
+            self._told.append(Status("sound", "running", sound.note, max(0, sound.t_ns), "warning"))
+        for placed in self._stamps.push(sound):
+            yield from self._place(placed)
+
+    def flush(self) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """What the resampler still holds; afterwards a new run may begin."""
+        for placed in self._stamps.finish():
+            yield from self._place(placed)
+        yield from self._drain()
+
+    def _place(self, sound: Sound) -> Iterator[tuple[int, NDArray[np.float32]]]:
         samples, line = self.guard.clean(sound.samples)
         if line is not None:
             state: State = "damaged" if self.guard.damaged else "running"
             self._told.append(Status("sound", state, line, max(0, sound.t_ns)))
-        off_s = abs(sound.t_ns - self._expected_ns) / NS_PER_S
-        if self._resampler is None or sound.rate != self._rate or off_s > MAX_GAP_S:
-            yield from self.flush()
+        shifted = sound.t_ns != self._expected_ns
+        if self._resampler is None or sound.rate != self._rate or shifted:
+            yield from self._drain()
             self._begin(sound)
-        self._expected_ns += len(sound.samples) * NS_PER_S // sound.rate
+        self._expected_ns += sound.length_ns
         yield from self._emit(self._resample(samples, last=False))
 
-    def flush(self) -> Iterator[tuple[int, NDArray[np.float32]]]:
-        """What the resampler still holds; afterwards a new run may begin."""
+    def _drain(self) -> Iterator[tuple[int, NDArray[np.float32]]]:
         if self._resampler is not None:
             yield from self._emit(self._resample(np.zeros(0, np.float32), last=True))
             self._resampler = None

@@ -19,10 +19,12 @@ from ..messages import EndOfStream, SourceInfo, State, Status, TimedAudio
 from .base import Item, Source
 from .buffers import BufferOptions, LiveBuffer
 from .clocks.sender import SenderClock
-from .decode import Resampler16k, Sound, mono
+from .decode import Resampler16k
+from .downmix import Downmix
 from .health import Backoff, DeviceHealth, HealthOptions
 from .picture import FrameConverter
 from .redact import redact
+from .steady import Sound
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,7 @@ class NetworkSource(Source):
         self._backoff = Backoff(options.health.backoff_s, options.health.backoff_max_s)
         self._sender = SenderClock()
         self._sound = Resampler16k()
+        self._downmix = Downmix()
         self._last_frame_ns = -1
         self._next_wanted_ns = 0
         self._lock = threading.Lock()
@@ -253,7 +256,8 @@ class NetworkSource(Source):
         self.health.data(now_ns, self.info.video or self.info.audio)
         if stream.type == "audio":
             if frame.samples:
-                self._emit(self._sound.push(Sound(t_ns, frame.sample_rate, mono(frame))))
+                samples, note = self._downmix.mono(frame)
+                self._emit(self._sound.push(Sound(t_ns, frame.sample_rate, samples, note)))
             return
         assert converter is not None
         self._keep_up(stream, present - t_ns)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import heapq
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -21,6 +22,7 @@ from ..errors import SourceError
 from ..messages import SAMPLE_RATE, EndOfStream, SourceInfo, Status, TimedAudio
 from .account import sound_ns
 from .base import Item, Source
+from .codecs import decodable, undecodable
 from .decode import Picture, Resampler16k, Track, open_container, pictures, shown, sounds
 from .picture import FrameConverter
 
@@ -51,6 +53,7 @@ class ReplayOptions:
         video: whether the picture is used.
         audio: whether the sound is used.
         originals: deliver every picture, with its full size, for clips.
+        channel: of the sound, from 1; None mixes all.
 
     """
 
@@ -61,6 +64,7 @@ class ReplayOptions:
     video: bool = True
     audio: bool = True
     originals: bool = False
+    channel: int | None = None
 
 
 class Replay(Source):
@@ -79,6 +83,7 @@ class Replay(Source):
         self._containers: list[InputContainer] = []
         self._end_ns = 0
         self._reading = threading.Lock()
+        self._remarks: deque[str] = deque()
 
     def open(self) -> None:
         """Open both tracks and decode up to the first item.
@@ -105,6 +110,8 @@ class Replay(Source):
             if self._closed.is_set():
                 self._end = EndOfStream(self._end_ns, "stopped")
                 return self._end
+            if self._remarks:
+                return Status("stream", "running", self._remarks.popleft(), 0, "warning")
             if self._waiting is None:
                 self._waiting = next(self._items)
             due_ns, item = self._waiting
@@ -172,7 +179,7 @@ class Replay(Source):
             parts.append(self._video(video, zero_s, offset, ends))
         if audio is not None:
             parts.append(self._audio(audio, zero_s, offset, ends))
-        for timed in heapq.merge(*parts, key=lambda timed: timed.start_ns):
+        for timed in heapq.merge(*map(self._named, parts), key=lambda timed: timed.start_ns):
             yield timed.due_ns, timed.item
         yield from self._complaints((video, audio), max(ends, default=offset), offset, header_end_s - zero_s)
 
@@ -200,8 +207,8 @@ class Replay(Source):
         container = _open(self.path)
         self._containers.append(container)
         o = self._options
-        pictured = [s for s in container.streams.video if _decodable(s) and not _is_cover(s)]
-        sounding = [s for s in container.streams.audio if _decodable(s)]
+        pictured = [s for s in container.streams.video if decodable(s) and not _is_cover(s)]
+        sounding = [s for s in container.streams.audio if decodable(s)]
         if not pictured and not sounding:
             raise SourceError(f"{self.path}: has neither picture nor sound that can be decoded")
         if not (o.video and pictured) and not (o.audio and sounding):
@@ -209,6 +216,8 @@ class Replay(Source):
             raise SourceError(
                 f"{self.path}: has only {only}, and that is switched off; nothing is left to judge"
             )
+        if first:
+            self._remarks += undecodable(container, video=o.video, audio=o.audio)
         video = audio = None
         if o.video and pictured:
             stream = pictured[0]
@@ -220,7 +229,8 @@ class Replay(Source):
             if video is not None:
                 own = _open(self.path)
                 self._containers.append(own)
-            audio = Track(own, own.streams[sounding[0].index], account=self.account.audio)
+            stream = own.streams[sounding[0].index]
+            audio = Track(own, stream, account=self.account.audio, channel=o.channel)
         start_us = container.start_time or 0
         end_s = (start_us + container.duration) / 1_000_000 if container.duration else 0.0
         if first:
@@ -253,6 +263,13 @@ class Replay(Source):
             container.close()
         self._containers.clear()
 
+    def _named(self, items: Iterator[_Timed]) -> Iterator[_Timed]:
+        """The same; what can't be used says in which recording."""
+        try:
+            yield from items
+        except SourceError as error:
+            raise SourceError(f"{self.path}: {error}") from error
+
     # Tracks to items ------------------------------------------------------------------------------
 
     def _video(self, track: Track, zero_s: float, offset: int, ends: list[int]) -> Iterator[_Timed]:
@@ -262,10 +279,7 @@ class Replay(Source):
         shifted = (p.later(offset) for p in pictures(track, zero_s, self._options.start_s > 0))
         for picture in shown(shifted, track.damage, every=keep):
             last = picture
-            try:
-                frame = converter.timed(picture.t_ns, picture.frame, keep_original=keep)
-            except SourceError as error:
-                raise SourceError(f"{self.path}: {error}") from error
+            frame = converter.timed(picture.t_ns, picture.frame, keep_original=keep)
             yield _Timed(frame.t_ns, frame.t_ns, frame)
         if last is not None:
             ends.append(last.end_ns)
@@ -282,6 +296,7 @@ class Replay(Source):
                 item = TimedAudio(first + skip + shift, samples[skip : skip + _PIECE])
                 end = -(-(item.position + len(item.samples)) * NS_PER_S // SAMPLE_RATE)
                 yield _Timed(item.position * NS_PER_S // SAMPLE_RATE, end, item)
+            track.damage.lost_s = resampler.lost_s
             for status in resampler.told():
                 yield _Timed(end, end, replace(status, t_ns=end))
         track.account.by_stamp_ns += sound_ns(resampler.cut)
@@ -328,10 +343,6 @@ def _open(path: Path) -> InputContainer:
             f"{path}: not a media file, or its header is damaged ({getattr(error, 'strerror', error)})"
         ) from error
     return container
-
-
-def _decodable(stream: Any) -> bool:
-    return stream.codec_context is not None
 
 
 def _is_cover(stream: Any) -> bool:
