@@ -229,8 +229,8 @@ class Replay(Source):
             if video is not None:
                 own = _open(self.path)
                 self._containers.append(own)
-            stream = own.streams[sounding[0].index]
-            audio = Track(own, stream, account=self.account.audio, channel=o.channel)
+            sound = own.streams[sounding[0].index]
+            audio = Track(own, sound, account=self.account.audio, channel=o.channel)
         start_us = container.start_time or 0
         end_s = (start_us + container.duration) / 1_000_000 if container.duration else 0.0
         if first:
