@@ -17,8 +17,12 @@ from ..profiles import Profile
 
 BackendName = Literal["torch", "onnxruntime", "tensorrt"]
 Precision = Literal["fp32", "fp16", "bf16", "int8"]
-Network = Literal["visual", "audio", "head"]
+Network = Literal["visual", "audio", "head", "segment", "window"]
 NETWORKS: Final[tuple[Network, ...]] = ("visual", "audio", "head")
+HALVES: Final[tuple[Network, ...]] = ("segment", "window")
+"""The head in two graphs: what it makes of one segment by itself, and how ten of them relate."""
+HEADS: Final[tuple[Network, ...]] = ("head", *HALVES)
+"""The graphs that are made from the head's checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -89,4 +93,4 @@ class EngineOptions(NamedTuple):
 
     def given(self, network: Network) -> Path | None:
         """The file that the user gives for a network: its weights, or the head's checkpoint."""
-        return {"visual": self.visual_weights, "audio": self.audio_weights, "head": self.checkpoint}[network]
+        return {"visual": self.visual_weights, "audio": self.audio_weights}.get(network, self.checkpoint)

@@ -6,8 +6,11 @@ it runs on ONNX Runtime.
     frames [n, 224, 224, 3] uint8            → grid [n, 7, 7, Dv]        visual, n dynamic or fixed
     patches [n, 96, 64] float32              → sound [n, Da]             audio
     visual, audio, visual_mask, audio_mask   → logits, attention         head, window of ten, batch of one
+    visual, audio, visual_mask, audio_mask   → v, a, attention           segment: half of the head, of one
+    v, a, visual_mask, audio_mask            → logits                    window: the other half, of ten
 
-Pixels enter as bytes; their normalisation is part of the graph.
+Pixels enter as bytes; their normalisation is part of the graph. A committee is one stack (`stacking`), and
+what depends on no input is computed here, once.
 """
 
 from __future__ import annotations
@@ -27,7 +30,9 @@ from torch import Tensor, nn
 from ..diia import MultiHeadAttention
 from ..errors import AvelError, ModelFileError, first_line
 from ..profiles import GRID, WINDOW, Profile
-from .base import Network
+from ..stacking import SegmentHalf, StackedHead, WindowHalf
+from .base import HEADS, Network
+from .constants import fold_constants
 from .helper import requested
 from .networks import build_network
 from .pads import fold_pads
@@ -37,16 +42,20 @@ INPUTS: Final[dict[Network, tuple[str, ...]]] = {
     "visual": ("frames",),
     "audio": ("patches",),
     "head": ("visual", "audio", "visual_mask", "audio_mask"),
+    "segment": ("visual", "audio", "visual_mask", "audio_mask"),
+    "window": ("v", "a", "visual_mask", "audio_mask"),
 }
 OUTPUTS: Final[dict[Network, tuple[str, ...]]] = {
     "visual": ("grid",),
     "audio": ("sound",),
     "head": ("logits", "attention"),
+    "segment": ("v", "a", "attention"),
+    "window": ("logits",),
 }
 
 
 def example_inputs(network: Network, profile: Profile, count: int = 2) -> tuple[Tensor, ...]:
-    """Inputs of the right shape, seeded: `count` frames or patches, or one window."""
+    """Inputs of the right shape, seeded: `count` frames or patches, one window, or one segment."""
     make = np.random.default_rng(0)
     if network == "visual":
         return (torch.from_numpy(make.integers(0, 256, (count, 224, 224, 3), np.uint8)),)
@@ -56,7 +65,8 @@ def example_inputs(network: Network, profile: Profile, count: int = 2) -> tuple[
     sound = make.random((1, WINDOW, profile.audio.dim), np.float32)
     seen, heard = np.ones((1, WINDOW), np.bool_), np.ones((1, WINDOW), np.bool_)
     seen[0, 7:] = heard[0, 8:] = False
-    return tuple(torch.from_numpy(x) for x in (grid, sound, seen, heard))
+    length = 1 if network == "segment" else WINDOW
+    return tuple(torch.from_numpy(x[:, :length]) for x in (grid, sound, seen, heard))
 
 
 class HalfInside(nn.Module):
@@ -74,16 +84,23 @@ class HalfInside(nn.Module):
 
 
 def export_onnx(
-    module: nn.Module, network: Network, profile: Profile, target: Path, frames: int | None
+    module: nn.Module,
+    network: Network,
+    profile: Profile,
+    target: Path,
+    frames: int | None,
+    *,
+    half: bool = False,
 ) -> None:
     """Write one self-contained ONNX file, opset 18, and check it.
 
     Args:
         module: what `build_network` returned.
-        network: `visual`, `audio` or `head`.
+        network: which graph is made of it.
         profile: for the shapes.
         target: the file.
         frames: fixed batch of the two backbones; None leaves it dynamic.
+        half: compute in float16 inside; inputs and outputs stay as they are.
 
     Raises:
         ModelFileError: the exporter or the checker refuses the graph.
@@ -92,8 +109,12 @@ def export_onnx(
     import onnx
 
     args = example_inputs(network, profile, frames or 2)
+    if network in HEADS:
+        module, args = _stacked(module, network, args)
+    if half:
+        module = HalfInside(module)
     names: dict[str, Any] = {"input_names": list(INPUTS[network]), "output_names": list(OUTPUTS[network])}
-    dynamic = network != "head" and frames is None
+    dynamic = network not in HEADS and frames is None
     try:
         with _quiet(), torch.inference_mode():
             try:
@@ -110,6 +131,7 @@ def export_onnx(
                 program.save(str(target), external_data=False)
         graph = onnx.load(target)
         fold_pads(graph)
+        fold_constants(graph)
         graph.doc_string = f"avel-live {profile.name} {network}"
         onnx.checker.check_model(graph, full_check=True)
         onnx.save(graph, target)
@@ -119,6 +141,19 @@ def export_onnx(
         raise ModelFileError(
             f"{profile.name} {network}: can't be exported to ONNX ({first_line(error)})"
         ) from error
+
+
+def _stacked(head: Any, network: Network, args: tuple[Tensor, ...]) -> tuple[nn.Module, tuple[Tensor, ...]]:
+    """The head, or half of it, as one stack, and inputs for that."""
+    stack = StackedHead(head).eval()
+    if network == "head":
+        return stack, args
+    half = SegmentHalf(stack)
+    if network == "segment":
+        return half.eval(), args
+    with torch.inference_mode():
+        v, a, _ = half(*args)
+    return WindowHalf(stack).eval(), (v.clone(), a.clone(), *args[2:])
 
 
 @contextlib.contextmanager
@@ -143,7 +178,7 @@ def main() -> int:
         for network, given, frames, half, target in requests:
             print(network, flush=True)
             module = build_network(network, profile, given)
-            export_onnx(HalfInside(module) if half else module, network, profile, target, frames)
+            export_onnx(module, network, profile, target, frames, half=half)
     except AvelError as error:
         print(error, file=sys.stderr)
         return 4

@@ -20,14 +20,20 @@ from ..checkpoint import file_sha256
 from ..errors import ModelFileError
 from ..profiles import Profile
 from . import helper
-from .base import NETWORKS, EngineOptions, Network
+from .base import HEADS, NETWORKS, EngineOptions, Network
 from .cache import EngineCache
 from .networks import head_path, network_files
 from .sources import source_digest
 
 EXPORT: Final = f"{__package__}.export"
 """The helper process: what it runs makes the graphs."""
-_TITLES: Final = {"visual": "the visual network", "audio": "the audio network", "head": "DIIA"}
+_TITLES: Final = {
+    "visual": "the visual network",
+    "audio": "the audio network",
+    "head": "DIIA",
+    "segment": "DIIA's look at a segment",
+    "window": "DIIA",
+}
 
 Progress = Callable[[str], None]
 
@@ -74,7 +80,7 @@ class Graph:
 
     def code(self) -> tuple[str, ...]:
         """Modules that make it, with all that they import."""
-        if self.network == "head":
+        if self.network in HEADS:
             return (EXPORT,)
         return (EXPORT, (self.profile.visual if self.network == "visual" else self.profile.audio).module)
 
@@ -104,7 +110,7 @@ def wanted(
 
     """
     # A missing head is found before anything large is fetched.
-    if "head" in networks:
+    if set(HEADS).intersection(networks):
         head_path(profile, options.checkpoint)
     return tuple(
         Graph(
@@ -112,7 +118,7 @@ def wanted(
             profile,
             network_files(network, profile, given := options.given(network)),
             given,
-            None if network == "head" else frames,
+            None if network in HEADS else frames,
             half,
         )
         for network in networks

@@ -9,7 +9,7 @@ from ..checkpoint import load_checkpoint
 from ..errors import ModelFileError
 from ..files import SHIPPED
 from ..profiles import Profile
-from .base import Network
+from .base import HEADS, Network
 
 if TYPE_CHECKING:
     from torch import nn
@@ -46,7 +46,7 @@ def network_files(network: Network, profile: Profile, given: Path | None = None)
         ModelFileError: a public file can't be had, or the profile ships no head.
 
     """
-    if network == "head":
+    if network in HEADS:
         return (head_path(profile, given),)
     return (profile.visual if network == "visual" else profile.audio).files(given)
 
@@ -67,6 +67,6 @@ def build_network(network: Network, profile: Profile, given: Path | None = None)
         ModelFileError: a weight file is missing, damaged, or made for something else.
 
     """
-    if network == "head":
+    if network in HEADS:
         return load_checkpoint(head_path(profile, given), profile=profile.name)[0]
     return (profile.visual if network == "visual" else profile.audio).build(given)

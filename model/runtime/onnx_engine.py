@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 
 from ..errors import BackendError, ModelFileError, first_line
 from ..profiles import GRID
-from .base import EngineOptions, Network, Precision
+from .base import HALVES, NETWORKS, EngineOptions, Network, Precision
 from .cache import EngineCache
 from .common import EngineBase, Floats
 from .graphs import ensure, wanted
 from .int8_graphs import Target, find_int8
+from .onnx_head import SlidingHead, only, takes
 from .probe import usable_cores
 
 CPU = "CPUExecutionProvider"
@@ -103,14 +104,18 @@ class OnnxEngine(EngineBase):
                 )
             precision = "fp16"
         cache = EngineCache(options.cache_dir)
-        paths = dict(ensure(wanted(self.profile, options), cache, options.progress))
         notes = []
+        special: dict[Network, Path] = {}
         if precision == "int8":
             target: Target = "tensorrt" if TENSORRT in gpu else "cpu"
             quantised = find_int8(self.profile, options, target)
-            paths.update(quantised.paths)
+            special.update(quantised.paths)
             notes.append(quantised.note)
-        paths.update(graphs or {})
+        special.update(graphs or {})
+        # On a CPU the head comes in halves, unless there is a graph of the whole that is to be run.
+        whole = bool(gpu) or "head" in special
+        networks = NETWORKS if whole else ("visual", "audio", *HALVES)
+        paths = ensure(wanted(self.profile, options, networks), cache, options.progress) | special
         self._threads = options.threads or usable_cores()
         providers = _providers(gpu, precision, cache.root)
         self._batched = bool(gpu)
@@ -121,6 +126,7 @@ class OnnxEngine(EngineBase):
             for name, path in paths.items()
         }
         self._sessions: dict[Network, Any] = sessions
+        self._sliding = None if whole else SlidingHead(sessions["segment"], sessions["window"])
         device = sessions["visual"].get_providers()[0].removesuffix("ExecutionProvider").lower()
         if device == "cpu":
             device = f"cpu, {self._threads} thread{'s' * (self._threads > 1)}"
@@ -150,14 +156,18 @@ class OnnxEngine(EngineBase):
         visual_mask: NDArray[np.bool_],
         audio_mask: NDArray[np.bool_],
     ) -> tuple[Floats, Floats]:
+        if self._sliding is not None:
+            return self._sliding(visual, audio, visual_mask, audio_mask)
         inputs = {"visual": visual, "audio": audio, "visual_mask": visual_mask, "audio_mask": audio_mask}
-        logits, attention = self._sessions["head"].run(["logits", "attention"], inputs)
+        session = self._sessions["head"]
+        logits, attention = session.run(["logits", "attention"], only(inputs, takes(session)))
         return logits, attention
 
     def close(self) -> None:
         """See `Engine.close`."""
         if self._pool is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
+        self._sliding = None
         self._sessions.clear()
 
 

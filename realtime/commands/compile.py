@@ -73,6 +73,7 @@ def _build(
     to: str, options: EngineOptions, frames: int | None, say: Callable[[str], None]
 ) -> dict[str, Path]:
     from ...model.profiles import get_profile
+    from ...model.runtime.base import HALVES
     from ...model.runtime.cache import EngineCache
     from ...model.runtime.graphs import ensure, wanted
     from ...model.runtime.int8_graphs import find_int8
@@ -80,8 +81,10 @@ def _build(
     profile = get_profile(options.profile)
     precision = _precision(options.precision)
     if to == "onnx":
-        graphs = wanted(profile, options, frames=frames, half=precision == "fp16")
-        paths = dict(ensure(graphs, EngineCache(options.cache_dir), say))
+        half, cache = precision == "fp16", EngineCache(options.cache_dir)
+        paths = dict(ensure(wanted(profile, options, frames=frames, half=half), cache, say))
+        if frames is None and not half:  # what a CPU runs in place of the head
+            ensure(wanted(profile, options, HALVES), cache, say)
         if precision == "int8":
             paths.update(find_int8(profile, options, "cpu").paths)
         return {str(name): path for name, path in paths.items()}
