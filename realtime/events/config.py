@@ -60,7 +60,8 @@ class DecoderConfig:
     Calibrated thresholds that were chosen with background in view may switch it off."""
 
     min_duration_s: PerClass = 1.0
-    """Events that turn out shorter than this are retracted (or never announced)."""
+    """Events that turn out shorter than this are never announced; above one second an event is announced
+    when what is settled of it is that long."""
     brief: float = 0.70
     """What is shorter than two seconds is an event only if its mean probability reaches this; until then
     it is not announced."""
@@ -110,6 +111,19 @@ class DecoderConfig:
             raise UsageError(f"brief must be a probability, 0 to 1, got {self.brief}")
         if self.margin < 0 or self.update_step < 0:
             raise UsageError("margin and update_step must not be negative")
+        self._check_classes()
+
+    def _check_classes(self) -> None:
+        """Refuse a choice of classes that contradicts itself, or leaves none: nothing would ever be said."""
+        both = sorted((self.classes or frozenset()) & self.ignore)
+        if both:
+            names = ", ".join(repr(self.labels[k]) if k < self.num_classes else str(k) for k in both)
+            raise UsageError(f"classes and ignore both name {names}; take it out of one of them")
+        if not self.wanted().any():
+            raise UsageError(
+                "classes and ignore leave no class that could make an event; "
+                "background is none: name an event, or ignore fewer"
+            )
 
     @property
     def num_classes(self) -> int:

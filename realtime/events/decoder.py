@@ -9,7 +9,7 @@ What it says about the provisional ones may be announced early; what the settled
     start     an event began (with `early`, possibly on provisional evidence)
     update    its start or its confidence changed
     end       it is over; never taken back
-    retract   it was announced, but the settled answer disagrees, or it stayed too short
+    retract   it was announced, but the settled answer disagrees
 
 At most one announced event is open at a time, and the events that ended never overlap.
 """
@@ -201,9 +201,22 @@ class Decoder:
                 self._update(match, records)
                 return
             self._retract(records)
-        first = next((span for span in spans if self._tracker.sure_enough(span)), None)
+        first = next((span for span in spans if self._may_start(span)), None)
         if first is not None:
             self._start(first, records)
+
+    def _may_start(self, span: Span) -> bool:
+        """Whether a span that is not over may be announced.
+
+        One second is enough of an answer to announce, but not to promise a length: where a class's events
+        must last, what is settled must have lasted. So what is too short is never announced.
+        """
+        if not self._tracker.sure_enough(span):
+            return False
+        if self._tracker.shortest_s(span.label) <= self.config.segment_s + _EPS:
+            return True
+        settled = self._state.open
+        return settled is not None and settled.label == span.label and self._tracker.is_event(settled)
 
     # Records --------------------------------------------------------------------------------------
 

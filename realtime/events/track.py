@@ -100,6 +100,10 @@ class Tracker:
         """Whether a span is sure enough and has reached its class's minimum duration."""
         return self.sure_enough(span) and bool(span.duration_s >= self._min_s[span.label] - _EPS)
 
+    def shortest_s(self, label: int) -> float:
+        """How long an event of class `label` must last."""
+        return float(self._min_s[label])
+
     def hold_s(self, label: int) -> float:
         """The longest gap that is bridged within an event of class `label`."""
         return float(self._hold_s[label])

@@ -243,10 +243,11 @@ class Stream:
                 elif isinstance(message, EndOfStream):
                     last = message
                     self._end_ns = last.t_ns
-                    if (judgement := self._judge.last_look()) is not None:
-                        yield self._hop(judgement, self._clock.now_ns())
                 else:
                     raise message.error
+            # Also when somebody stopped it: with a hop of several seconds the last ones wait to be looked at.
+            if (judgement := self._judge.last_look()) is not None:
+                yield self._hop(judgement, self._clock.now_ns())
             totals = self._totals()
             if totals.lost:
                 yield Status("stream", "incomplete", what_is_missing(totals.lost), self._end_ns)

@@ -100,13 +100,37 @@ def test_another_class_takes_over_without_overlap() -> None:
     assert story("BBBC....", DecoderConfig(min_duration_s=2.0)) == [(BARK, 0.0, 3.0)]
 
 
-def test_too_short_is_retracted_or_never_announced() -> None:
-    early = DecoderConfig(min_duration_s=2.0)
-    _, events = run(Decoder(early), stream(marks("..B....")))
-    assert [e.kind for e in events] == ["start", "retract"]
-    late = DecoderConfig(min_duration_s=2.0, early=False)
-    _, events = run(Decoder(late), stream(marks("..B....")))
-    assert events == []
+def test_too_short_is_never_announced() -> None:
+    for early in (True, False):
+        config = DecoderConfig(min_duration_s=2.0, early=early)
+        _, events = run(Decoder(config), stream(marks("..B....")))
+        assert events == []
+        _, events = run(Decoder(config), stream(marks("..BB...")))
+        assert [(e.kind, e.start_s, e.end_s) for e in events if e.kind != "update"] == [
+            ("start", 2.0, None),
+            ("end", 2.0, 4.0),
+        ]
+
+
+def test_a_long_enough_event_is_announced_when_that_is_settled() -> None:
+    decoder = Decoder(DecoderConfig(min_duration_s=5.0, settle=2))
+    said = [
+        (scores.newest_index, event.kind)
+        for scores in stream(marks("..BBBBBBBBBB...."))
+        for event in decoder.push(scores).events
+    ]
+    assert said[0] == (8, "start")  # second 6 is the fifth of it, and settled two later
+
+
+def test_choices_that_leave_nothing_to_say_are_refused() -> None:
+    with pytest.raises(UsageError, match="classes and ignore both name 'Bark'"):
+        DecoderConfig(classes=frozenset({BARK, CAT}), ignore=frozenset({BARK}))
+    with pytest.raises(UsageError, match="leave no class"):
+        DecoderConfig(classes=frozenset({BACKGROUND}))
+    with pytest.raises(UsageError, match="leave no class"):
+        DecoderConfig(ignore=frozenset(range(BACKGROUND)))
+    own = DecoderConfig(labels=("Own 0", "background"), classes=frozenset({0}))
+    assert own.wanted().tolist() == [True]
 
 
 def test_a_second_by_itself_must_be_surer_than_an_event_that_lasts() -> None:
@@ -370,6 +394,18 @@ def test_the_story_is_consistent(looks: list[Scores], config: DecoderConfig) -> 
     assert indices[-1] == looks[-1].newest_index
     for span in spans:
         assert any(s.label == span.label and s.start_s == span.start_s for s in settled)
+
+
+@given(streams(), configs(), st.sampled_from([1.5, 2.0, 3.0, 10.0]))
+@settings(max_examples=100, deadline=None)
+def test_where_events_must_last_whatever_is_announced_lasted(
+    looks: list[Scores], config: DecoderConfig, least_s: float
+) -> None:
+    _, events = run(Decoder(replace(config, min_duration_s=least_s)), iter(looks))
+    assert all(e.kind != "retract" for e in events)
+    ends = {e.id: e for e in events if e.kind == "end"}
+    assert set(ends) == {e.id for e in events}
+    assert all(e.end_s is not None and e.end_s - e.start_s >= least_s - 1e-6 for e in ends.values())
 
 
 @given(streams(), st.sampled_from([0.0, 0.4]), st.sampled_from([0.0, 0.15]))

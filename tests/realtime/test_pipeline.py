@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -70,6 +71,27 @@ def segments_of(path: Path) -> list[Segment]:
             return [cut.segment for cut in out if isinstance(cut, ClosedSegment)]
         if isinstance(item, TimedFrame | TimedAudio):
             out += cutter.push(item)
+
+
+class Stopper(Collector):
+    """Stops the stream when its source has said all, and nothing is left to be taken."""
+
+    def __init__(self, exhausted: threading.Event) -> None:
+        super().__init__()
+        self.exhausted = exhausted
+        self.stop = lambda: None
+        self.watch = threading.Thread(target=self._watch, daemon=True)
+
+    def start(self, start: object) -> None:
+        super().start(start)  # type: ignore[arg-type]
+        self.watch.start()
+
+    def _watch(self) -> None:
+        assert self.exhausted.wait(60)
+        seen = -1
+        while seen != (seen := len(self.hops)):
+            time.sleep(0.7)
+        self.stop()
 
 
 # Recordings ---------------------------------------------------------------------------------------
@@ -291,3 +313,20 @@ def test_a_recording_in_real_time_knows_how_far_behind_it_is(clip: Path) -> None
     assert source.read(1.0) is not None
     assert source.behind_ns > 4 * NS_PER_S
     source.close()
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_long_hops_look_at_the_last_seconds_when_somebody_stops(live: bool) -> None:
+    """As at the end of a file: what was seen and heard since the last answer has one, too."""
+    source = ScriptedSource(steady(16.2), live=live)
+    sink = Stopper(source.exhausted)
+    stream = Stream(
+        source, ToyEngine(), Decoder(), a_start(source, 10.0), ManualClock(), StreamOptions(hop_s=10.0)
+    )
+    sink.stop = stream.stop
+    stream.run(sink)
+    assert [hop.segment.index for hop in sink.hops] == [0, 10, 15]
+    (end,) = sink.ends
+    settled = [s.index for hop in sink.hops for s in hop.settled] + [s.index for s in end.last_settled]
+    assert settled == list(range(16))
+    assert end.reason == "stopped"
