@@ -53,6 +53,18 @@ def _argument(key: Key) -> str:
     return key.path.replace(".", "_")
 
 
+def _spelt(key: Key) -> tuple[str, ...]:
+    """The flags; a switch has a second one that undoes what the file or the environment says."""
+    if key.kind is not bool:
+        return key.option.flags
+    return tuple(f"{flag}/{_undone(flag)}" for flag in key.option.flags)
+
+
+def _undone(flag: str) -> str:
+    name = flag.removeprefix("--")
+    return f"--{name.removeprefix('no-')}" if name.startswith("no-") else f"--no-{name}"
+
+
 def _parameter(key: Key) -> inspect.Parameter:
     text = key.option.help.replace("{profiles}", ", ".join(PROFILES))
     default = key.default
@@ -60,7 +72,7 @@ def _parameter(key: Key) -> inspect.Parameter:
         text += f" (default {default:g})" if isinstance(default, float) else f" (default {default})"
     kind = list[key.kind] if key.several else key.kind  # type: ignore[name-defined]
     option = typer.Option(
-        *key.option.flags,
+        *_spelt(key),
         metavar=None if key.kind is bool else key.option.metavar,
         help=text,
         show_default=False,

@@ -2,7 +2,8 @@
 
 Precedence, highest first: flag, environment (`AVEL_CAMERA`, `AVEL_MQTT__URL`), the file given with
 `--config` (or `AVEL_CONFIG`), else `./avel.toml`, else `avel.toml` in the user's configuration folder,
-else the default. A key that does not exist is an error that names the nearest one.
+else the default. A higher layer also wins over what excludes it (`precedence`); an empty variable unsets
+what the file says. A key that does not exist is an error that names the nearest one.
 """
 
 from __future__ import annotations
@@ -18,12 +19,15 @@ from typing import TYPE_CHECKING, Any, Literal, get_origin
 
 from ..errors import UsageError
 from .keys import ENV_PREFIX, Key, keys
+from .precedence import names_of, settle
 from .schema import Config
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter, ValidationError
 
 FILE_NAME = "avel.toml"
+_SHOWN = 120
+"""Characters of a key or value that an error shows."""
 
 # Environment names that are not keys of the schema: where the file, engines, calibrations and weights are.
 _OTHER_ENV = {"AVEL_CONFIG", "AVEL_CACHE_DIR", "AVEL_DATA_DIR", "AVEL_WEIGHTS_DIR"}
@@ -73,10 +77,16 @@ def load_config(
 
     merged: dict[str, Any] = {}
     origins = dict.fromkeys(known, "default")
-    for origin, values in layers:
+    ranks = dict.fromkeys(known, 0)
+    for rank, (origin, values) in enumerate(layers):
         for key, value in values.items():
-            merged[key] = value
+            merged[key], ranks[key] = value, rank
             origins[key] = f"environment {_env_name(key)}" if origin == "environment" else origin
+            if origin == "environment" and value == "":
+                del merged[key]
+    defaults = {key.path: key.default for key in keys()}
+    for key in settle(merged, ranks.__getitem__, defaults):
+        origins[key] = "default"
     again = partial(load_config, flags, path=path if file is None else file, environ=environ)
     return Loaded(_checked(merged, origins), origins, again)
 
@@ -89,10 +99,13 @@ def config_from(values: Mapping[str, Any]) -> Config:
 
     """
     known = [key.path for key in keys()]
-    flat = _renamed(dict(_flatten(values)))
+    try:
+        flat = _renamed(dict(_flatten(values)))
+    except RecursionError:
+        raise UsageError("configuration: nested too deeply; groups have keys, and no groups") from None
     for key in flat:
         if key not in known:
-            raise UsageError(f"unknown key {key!r}{_near(key, known)}")
+            raise UsageError(f"unknown key {_short(key)}{_near(key, known)}")
     return _checked(flat, {})
 
 
@@ -105,11 +118,11 @@ def _checked(values: Mapping[str, Any], origins: Mapping[str, str]) -> Config:
     for path, value in values.items():
         key = by_path[path]
         if key.several and isinstance(value, str):
-            value = tuple(part.strip() for part in value.split(";") if part.strip())
+            value = names_of(value)
         elif get_origin(key.kind) is Literal and isinstance(value, int):
             value = str(value)  # a number in the file, a word on the command line
         elif key.option.pattern and not re.fullmatch(key.option.pattern, str(value)):
-            raise UsageError(f"{_named(path, origins)}: expected {key.option.form}, got {value!r}")
+            raise UsageError(f"{_named(path, origins)}: expected {key.option.form}, got {_short(value)}")
         _put(tree, path, value)
     try:
         return _adapter().validate_python(tree)
@@ -175,14 +188,21 @@ def _from_file(file: Path, known: list[str]) -> dict[str, Any]:
     else:
         import tomli as tomllib
     try:
-        tree = tomllib.loads(file.read_text("utf-8"))
+        values = _renamed(dict(_flatten(tomllib.loads(file.read_text("utf-8")))))
     except (OSError, ValueError) as error:
         raise UsageError(f"configuration {file}: not readable as TOML ({error})") from error
-    values = _renamed(dict(_flatten(tree)))
+    except RecursionError:
+        raise UsageError(f"configuration {file}: nested too deeply to be read as TOML") from None
     for key in values:
         if key not in known:
-            raise UsageError(f"configuration {file}: unknown key {key!r}{_near(key, known)}")
+            raise UsageError(f"configuration {file}: unknown key {_short(key)}{_near(key, known)}")
     return values
+
+
+def _short(value: object) -> str:
+    """As Python writes it, no longer than a line can bear."""
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
 def _from_environment(environ: Mapping[str, str], known: list[str]) -> dict[str, Any]:
@@ -191,7 +211,11 @@ def _from_environment(environ: Mapping[str, str], known: list[str]) -> dict[str,
     for name in environ:
         if name.startswith(ENV_PREFIX) and name not in names and name not in _OTHER_ENV:
             raise UsageError(f"environment: unknown variable {name}{_near(name, list(names))}")
-    return {path: environ[name] for name, path in names.items() if environ.get(name)}
+    found: dict[str, Any] = {}
+    for name, path in names.items():
+        if name in environ and (environ[name] or path not in found):
+            found[path] = environ[name]
+    return found
 
 
 def _explain(error: ValidationError, origins: Mapping[str, str]) -> str:
@@ -204,7 +228,7 @@ def _explain(error: ValidationError, origins: Mapping[str, str]) -> str:
     message = first["msg"].removeprefix("Value error, ")
     if not path:
         return message
-    got = "" if known[path].option.secret else f", got {first.get('input')!r}"
+    got = "" if known[path].option.secret else f", got {_short(first.get('input'))}"
     return f"{_named(path, origins)}: {message[0].lower()}{message[1:]}{got}"
 
 

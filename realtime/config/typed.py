@@ -5,13 +5,26 @@ typer would draw its help with rich, which takes longer to import than the whole
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import Any
 
 import typer
 from typer.core import TyperCommand
 
 
-class Grouped(TyperCommand):
+class Finite(TyperCommand):
+    """A command that takes no infinity and no NaN: the parser's own numbers are both, and pass its bounds."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run it, unless a number is none."""
+        for parameter in self.get_params(ctx):
+            value = ctx.params.get(parameter.name)
+            if isinstance(value, float) and not isfinite(value):
+                raise typer.BadParameter(f"{parameter.opts[0]}: expected a finite number, got {value}")
+        return super().invoke(ctx)
+
+
+class Grouped(Finite):
     """A command whose options stand under their headings (`rich_help_panel`), in order of appearance."""
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
@@ -26,7 +39,15 @@ class Grouped(TyperCommand):
                 formatter.write_dl(headings[heading])
 
 
+class _App(typer.Typer):
+    """Commands are `Finite` unless they say otherwise."""
+
+    def command(self, name: str | None = None, *, cls: type[TyperCommand] | None = None, **given: Any) -> Any:
+        """As typer's."""
+        return super().command(name, cls=cls or Finite, **given)
+
+
 def make_app(**settings: Any) -> typer.Typer:
     """A typer application as all of ours are: no completion, no drawn help, errors handled by us."""
     plain = {"add_completion": False, "pretty_exceptions_enable": False, "rich_markup_mode": None}
-    return typer.Typer(**{**plain, **settings})
+    return _App(**{**plain, **settings})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 import numpy as np
@@ -87,6 +87,10 @@ class DecoderConfig:
 
     def __post_init__(self) -> None:
         """Refuse what makes no sense, saying which option and what it may be."""
+        for one in fields(self):
+            value = getattr(self, one.name)
+            if one.name != "labels" and isinstance(value, (float, tuple)) and not np.isfinite(value).all():
+                raise UsageError(f"{one.name} must be finite, got {value}")
         if not 0 <= self.settle <= MAX_SETTLE:
             raise UsageError(f"settle must be 0 to {MAX_SETTLE} seconds, got {self.settle}")
         if not 0 < self.context_floor <= 1:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import datetime, timezone
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ def per_hour_of(budget: str) -> float:
 
     """
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(?:/\s*(h|hour|d|day|week|minute|min))?\s*", budget)
-    if not found or float(found[1]) <= 0:
+    if not found or not 0 < float(found[1]) < inf:
         raise UsageError(f"max false alarms: expected something like 1/hour or 3/day, got {budget!r}")
     hours = {"h": 1, "hour": 1, "d": 24, "day": 24, "week": 168, "minute": 1 / 60, "min": 1 / 60, None: 1}
     return float(found[1]) / hours[found[2]]

@@ -37,8 +37,8 @@ class Budget:
         max_bytes: int | None = None
         max_age_s: float | None = None
         for part in (text or "").replace(" ", "").split(","):
-            size = re.fullmatch(r"(\d+(?:\.\d+)?)([KMGT]?)i?B", part, re.IGNORECASE)
-            age = re.fullmatch(r"(\d+(?:\.\d+)?)([hd])", part, re.IGNORECASE)
+            size = re.fullmatch(r"(\d{1,15}(?:\.\d+)?)([KMGT]?)i?B", part, re.IGNORECASE)
+            age = re.fullmatch(r"(\d{1,9}(?:\.\d+)?)([hd])", part, re.IGNORECASE)
             if size and max_bytes is None:
                 max_bytes = int(float(size[1]) * _UNITS[size[2].upper()])
             elif age and max_age_s is None:
