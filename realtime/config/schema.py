@@ -25,7 +25,7 @@ from ..options import (
     Probability,
     Seconds,
 )
-from ..sinks.base import SinkOptions
+from ..sinks.base import OUTPUT_WAIT_S, SinkOptions
 from ..sinks.clips import ClipOptions
 from ..sinks.desktop import NotifyOptions
 from ..sinks.exec import ExecOptions
@@ -312,6 +312,15 @@ class Config(Options):
 
     # Outputs
     json: Annotated[bool, Option("--json", panel=OUTPUTS, help="JSONL on stdout, schema 1")] = False
+    output_wait_s: Annotated[
+        Seconds,
+        Option(
+            "--output-wait",
+            panel=OUTPUTS,
+            metavar="S",
+            help="how long a recording waits for an output that takes nothing, before it counts losses",
+        ),
+    ] = OUTPUT_WAIT_S
     log: LogOptions = LogOptions()
     metrics: MetricsOptions = MetricsOptions()
     mqtt: MqttOptions = MqttOptions()

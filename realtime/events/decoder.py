@@ -16,6 +16,7 @@ At most one announced event is open at a time, and the events that ended never o
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,14 +70,47 @@ class Decoder:
         self._ids = 0
         self._provisional = (self.config.background, 0.0)
         self._finished = False
+        self._ended_early: list[Event] = []
+        """Ends that the next step has to say."""
 
     def reconfigure(self, config: DecoderConfig) -> None:
         """Go on with other thresholds: open events, looks and settled seconds stay what they are.
 
+        An open event of a class that is not wanted any more ends where it was last seen, with the next push.
         `pool` and the number of classes can't change in a running stream.
         """
-        self.config = config
-        self._tracker = Tracker(config)
+        self.prepare(config)()
+
+    def prepare(self, config: DecoderConfig) -> Callable[[], None]:
+        """What `reconfigure` is to do, checked; calling the result can't fail.
+
+        Raises:
+            UsageError: a number of thresholds that does not fit the classes.
+
+        """
+        tracker, wanted = Tracker(config), config.wanted()
+
+        def change() -> None:
+            self.config, self._tracker = config, tracker
+            live, state = self._live, self._state
+            if live is not None and not wanted[live.label]:
+                self._ended_early.append(
+                    self._event("end", live.id, live.label, live.start_s, live.end_s, live.confidence)
+                )
+                self._live = None
+
+            def still(span: Span | None) -> Span | None:
+                return span if span is not None and wanted[span.label] else None
+
+            holds = state.label == config.background or bool(wanted[state.label])
+            open_, challenger = still(state.open), still(state.challenger)
+            if open_ is None:
+                open_, challenger = challenger, None
+            self._state = TrackState(
+                state.label if holds else config.background, open_, challenger, state.cooling
+            )
+
+        return change
 
     @property
     def pending(self) -> int:
@@ -141,7 +175,7 @@ class Decoder:
 
     def _settle_to(self, last: int) -> tuple[list[Settled], list[Event]]:
         settled: list[Settled] = []
-        records: list[Event] = []
+        records, self._ended_early = self._ended_early, list[Event]()
         if self._next is None:
             return settled, records
         while self._next <= last:

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection
+import threading
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 
 from ..clock import Clock
 from ..config.schema import Config
-from ..sinks.base import About, Report, Sink
+from ..sinks.base import About, Predecessor, Report, Sink
+from ..sinks.lines import LineWriter
 from ..sinks.stdout import JsonLines
 from ..ui import make_screen
 
 
 def make_outputs(
-    config: Config, report: Report, clock: Clock, only: Collection[str] | None = None
+    config: Config,
+    report: Report,
+    clock: Clock,
+    only: Collection[str] | None = None,
+    *,
+    stop: threading.Event | None = None,
+    replacing: Mapping[str, Predecessor] | None = None,
 ) -> dict[str, Sink]:
     """Build them, by the name of their group in the configuration.
 
@@ -22,18 +31,20 @@ def make_outputs(
         report: where the outputs tell their troubles.
         clock: the stream's clock.
         only: just these groups.
+        stop: set when the stream is asked to end.
+        replacing: in a reload, what they take the place of.
 
     Raises:
         UsageError: an address, command or budget that makes no sense.
         OutputError: a folder that can't be written, a taken port, a missing package or program.
 
     """
-    about = About(config.stream_name, config.is_live, report, clock)
+    about = About(config.stream_name, config.is_live, report, clock, wait_s=config.output_wait_s, stop=stop)
     outputs: dict[str, Sink] = {}
     try:
         for group, options in config.outputs.items():
             if only is None or group in only:
-                output = options.build(about)
+                output = options.build(replace(about, replaces=(replacing or {}).get(group)))
                 if output is not None:
                     outputs[group] = output
     except BaseException:
@@ -43,6 +54,24 @@ def make_outputs(
     return outputs
 
 
-def make_screen_for(config: Config, clock: Clock) -> Sink:
-    """What is written to standard output: JSON lines, or a screen for people."""
-    return JsonLines(sys.stdout) if config.json else make_screen(no_ui=config.no_ui, clock=clock)
+def make_screen_for(
+    config: Config,
+    clock: Clock,
+    *,
+    stop: threading.Event | None = None,
+    gone: Callable[[], None] | None = None,
+) -> Sink:
+    """What is written to standard output: JSON lines, or a screen for people.
+
+    Args:
+        config: which.
+        clock: paces the screen.
+        stop: set when the stream is asked to end: nothing waits for a reader any more.
+        gone: called once when the reader of standard output is gone (`| head`, a closed terminal); without
+            it that is an error.
+
+    """
+    lines = LineWriter(sys.stdout, clock, wait_s=config.output_wait_s, stop=stop, gone=gone)
+    if config.json:
+        return JsonLines(lines)
+    return make_screen(no_ui=config.no_ui, clock=clock, lines=lines, gone=gone)

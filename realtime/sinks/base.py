@@ -7,17 +7,21 @@ slow (network, disk, a busy terminal) queues it and returns: the next hop waits 
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Final, Protocol
 
 from ..clock import Clock, wall_clock_s
-from ..messages import Hop, Severity, State, Status, StreamEnd, StreamStart, TimedAudio, TimedFrame
+from ..messages import Event, Hop, Severity, State, Status, StreamEnd, StreamStart, TimedAudio, TimedFrame
 from ..options import Options
+from .room import Room, patient
 
 RECORDING_FLUSH_S: Final = 30.0
 """How long the end of a recording waits for outputs that are behind; the rest is counted and reported.
-A live stream ends sooner: whoever stops it wants it to stop."""
+A live stream ends sooner, and so does a recording that is stopped: whoever stops it wants it to stop."""
+OUTPUT_WAIT_S: Final = 300.0
+"""How long a recording waits for an output that takes nothing; what that misses is counted and reported."""
 
 
 class Sink:
@@ -33,6 +37,12 @@ class Sink:
 
     def start(self, start: StreamStart) -> None:
         """The stream begins."""
+
+    def resume(self, ongoing: Ongoing) -> None:
+        """Right after `start`, where the output is plugged into a stream that runs already (a reload)."""
+
+    def hand_over(self, successor: Sink) -> None:
+        """Right before `close`, where `successor` goes on in this one's place (a reload)."""
 
     def hop(self, record: Hop) -> None:
         """A hop has an answer; `record.settled` and `record.events` happened in that order."""
@@ -59,11 +69,33 @@ def wants_media(sink: Sink) -> bool:
     return type(sink).media is not Sink.media
 
 
+def words(error: BaseException) -> str:
+    """What an error says, on one line; what it is where it says nothing."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 class Report(Protocol):
     """Where troubles go. Callable from any thread; never blocks."""
 
     def __call__(self, device: str, state: State, reason: str, severity: Severity | None = None) -> None:
         """Say that `device` is in `state`; without a severity it is the usual one of the state."""
+
+
+@dataclass(frozen=True)
+class Ongoing:
+    """What a stream is in the middle of, for an output that is plugged in while it runs."""
+
+    events: tuple[Event, ...] = ()
+    """Open events, as they were said last."""
+
+
+@dataclass(frozen=True)
+class Predecessor:
+    """What a new output takes the place of; both are there until the new one has proved good."""
+
+    sink: Sink
+    gone: threading.Event
+    """Set when `sink` is closed and flushed: who writes where it wrote waits for that."""
 
 
 @dataclass(frozen=True)
@@ -79,17 +111,32 @@ class About:
     """The time of day, Unix seconds."""
     patience_s: float | None = None
     """How long the end may wait for this output; None leaves it to `flush_s`."""
+    wait_s: float = OUTPUT_WAIT_S
+    """How long a recording may wait for this output while it goes on."""
+    stop: threading.Event | None = None
+    """Set when the stream is asked to end: nothing waits for long any more."""
+    replaces: Predecessor | None = None
+    """In a reload: the output of the same kind that leaves when all new ones are there."""
 
     @property
     def lossless(self) -> bool:
         """Whether to wait for room rather than drop: a recording waits for its reader anyway."""
         return not self.live
 
+    def room(self) -> Room | None:
+        """How to wait for room in a queue; None where nothing ever waits."""
+        return Room(self.wait_s, self.stop, self.clock) if self.lossless else None
+
     def flush_s(self, live_s: float) -> float:
         """How long the end waits for what is queued: `live_s` for a live stream, longer for a recording."""
         if self.patience_s is not None:
             return self.patience_s
-        return live_s if self.live else RECORDING_FLUSH_S
+        stopped = self.stop is not None and self.stop.is_set()
+        return live_s if self.live or stopped else RECORDING_FLUSH_S
+
+    def flush(self, done: Callable[[float], bool], live_s: float) -> bool:
+        """Wait for `done` (as `Event.wait`) at the end, for `flush_s(live_s)`; whether it came in time."""
+        return patient(done, lambda: self.flush_s(live_s))
 
 
 @dataclass(frozen=True)

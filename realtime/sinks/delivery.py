@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from ..clock import NS_PER_S, Clock
+from ..clock import Clock
+from .room import Room, patient
 
 Job = TypeVar("Job")
 
@@ -32,8 +34,10 @@ class DeliveryQueue(Generic[Job]):
         capacity: jobs that may wait.
         on_drop: told the number dropped so far, at the first and then at every tenfold.
         threads: how many jobs at a time; with more than one, order of completion is not kept.
-        clock: for the deadline of `close`.
+        clock: measures how long `put` waits.
         lossless: `put` waits for room instead of dropping (for recordings, which wait for their reader).
+        room: how it waits; for ever without one.
+        on_error: told what `do` raised. Such a job counts as failed, and the next one is done.
 
     """
 
@@ -47,11 +51,13 @@ class DeliveryQueue(Generic[Job]):
         clock: Clock,
         threads: int = 1,
         lossless: bool = False,
+        room: Room | None = None,
+        on_error: Callable[[BaseException], object] = lambda _error: None,
     ) -> None:
         self.stopping = threading.Event()
         """Set when the time to finish is over."""
-        self._do, self._capacity, self._on_drop, self._lossless = do, capacity, on_drop, lossless
-        self._clock = clock
+        self._do, self._capacity, self._on_drop, self._on_error = do, capacity, on_drop, on_error
+        self._lossless, self._room = lossless or room is not None, room or Room(math.inf, None, clock)
         self._jobs: deque[Job] = deque()
         self._changed = threading.Condition()
         self._closing = False
@@ -72,8 +78,8 @@ class DeliveryQueue(Generic[Job]):
         """Queue a job; waits only where `lossless`."""
         dropped = 0
         with self._changed:
-            while self._lossless and len(self._jobs) >= self._capacity and not self._closing:
-                self._changed.wait()
+            if self._lossless:
+                self._room.wait(self._changed, lambda: self._closing or len(self._jobs) < self._capacity)
             if self._closing:
                 return
             if len(self._jobs) >= self._capacity:
@@ -85,14 +91,12 @@ class DeliveryQueue(Generic[Job]):
         if dropped and str(dropped).strip("0") == "1":
             self._on_drop(dropped)
 
-    def close(self, timeout_s: float) -> DeliveryCounts:
+    def close(self, timeout_s: float | Callable[[], float]) -> DeliveryCounts:
         """Finish what waits, at most for `timeout_s`; what is left then counts as dropped."""
         with self._changed:
             self._closing = True
             self._changed.notify_all()
-        deadline_ns = self._clock.now_ns() + round(timeout_s * NS_PER_S)
-        for thread in self._threads:
-            thread.join(max(0.0, (deadline_ns - self._clock.now_ns()) / NS_PER_S))
+        patient(self._finished, timeout_s if callable(timeout_s) else lambda: timeout_s)
         with self._changed:
             self._dropped += len(self._jobs)
             self._jobs.clear()
@@ -100,6 +104,10 @@ class DeliveryQueue(Generic[Job]):
         for thread in self._threads:
             thread.join(1.0)
         return self.counts
+
+    def _finished(self, wait_s: float) -> bool:
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._jobs and not self._busy, wait_s)
 
     def _run(self) -> None:
         while True:
@@ -110,13 +118,14 @@ class DeliveryQueue(Generic[Job]):
                     return
                 job = self._jobs.popleft()
                 self._busy += 1
-                if self._lossless:
-                    self._changed.notify_all()
+                self._changed.notify_all()
             good = False
             try:
                 good = self._do(job)
-            finally:
-                with self._changed:
-                    self._busy -= 1
-                    self._done += good
-                    self._failed += not good
+            except BaseException as error:  # whatever it is: a thread that died would lose all that follow
+                self._on_error(error)
+            with self._changed:
+                self._busy -= 1
+                self._done += good
+                self._failed += not good
+                self._changed.notify_all()

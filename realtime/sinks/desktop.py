@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
-from annotated_types import Gt
+from annotated_types import Gt, Le
 
 from ..clock import NS_PER_S
 from ..messages import State
@@ -28,7 +28,7 @@ class NotifyOptions(SinkOptions):
     ] = False
     pause_s: Seconds = 10.0
     """Not more than one notification per class in this time."""
-    timeout_s: Annotated[float, Gt(0)] = 5.0
+    timeout_s: Annotated[float, Gt(0), Le(3600)] = 5.0
 
     def build(self, about: About) -> Sink | None:
         """Nobody reads hundreds of notifications: the newest few are enough, of a recording too."""
@@ -63,7 +63,12 @@ class DesktopSink(JsonSink):
             self._say("failed", "no desktop session here; no notifications will be shown")
             self._program = None
         self._queue: DeliveryQueue[list[str]] = DeliveryQueue(
-            "notify", self._notify, capacity=16, on_drop=lambda _n: None, clock=about.clock
+            "notify",
+            self._notify,
+            capacity=16,
+            on_drop=lambda _n: None,
+            clock=about.clock,
+            on_error=lambda _error: self._refused(),
         )
 
     @property
@@ -98,11 +103,15 @@ class DesktopSink(JsonSink):
                 stderr=subprocess.DEVNULL,
             )
         except (OSError, subprocess.SubprocessError):
-            if not self._failing:
-                self._failing = True
-                self._say("failing", "the desktop does not take notifications")
-            return False
+            return self._refused()
+        self._failing = False
         return True
+
+    def _refused(self) -> bool:
+        if not self._failing:
+            self._failing = True
+            self._say("failing", "the desktop does not take notifications")
+        return False
 
     def _say(self, state: State, reason: str) -> None:
         self._about.report("notify", state, reason)

@@ -8,7 +8,6 @@ is ended with everything it started.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shlex
 import shutil
@@ -18,14 +17,14 @@ import tempfile
 from dataclasses import dataclass
 from typing import IO, Annotated, Final
 
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Gt, Le
 
 from ..errors import OutputError, UsageError
 from ..messages import State
 from ..options import OUTPUTS, Option
-from .base import About, Sink, SinkOptions
+from .base import About, Sink, SinkOptions, words
 from .delivery import DeliveryCounts, DeliveryQueue
-from .records import JsonSink, Record
+from .records import JsonSink, Record, to_bytes
 
 _EXPLANATION_BYTES: Final = 4096
 
@@ -46,7 +45,7 @@ class ExecOptions(SinkOptions):
             help="run a program on every event (no shell; the event as JSON on its stdin)",
         ),
     ] = None
-    timeout_s: Annotated[float, Gt(0)] = 10.0
+    timeout_s: Annotated[float, Gt(0), Le(86_400)] = 10.0
     at_once: Annotated[int, Ge(1)] = 4
     """Programs running at the same time; the rest wait their turn."""
     buffer: Annotated[int, Ge(1)] = 1_000
@@ -90,7 +89,8 @@ class ExecSink(JsonSink):
             on_drop=lambda n: self._say("dropping", f"{argv[0]} is too slow: {n} events dropped so far"),
             clock=about.clock,
             threads=options.at_once,
-            lossless=about.lossless,
+            room=about.room(),
+            on_error=lambda error: self._failed(words(error)),
         )
 
     @property
@@ -100,20 +100,18 @@ class ExecSink(JsonSink):
 
     def write(self, record: Record) -> None:
         """Queue a run; waits only where `lossless`."""
-        self._queue.put(
-            json.dumps({"stream": self._about.name, **record}, ensure_ascii=False).encode() + b"\n"
-        )
+        self._queue.put(to_bytes({"stream": self._about.name, **record}) + b"\n")
 
     def close(self) -> None:
         """Let what runs or is due finish, at most for `flush_s`."""
         before = self._queue.counts.dropped
-        dropped = self._queue.close(self._about.flush_s(FLUSH_S)).dropped - before
+        dropped = self._queue.close(lambda: self._about.flush_s(FLUSH_S)).dropped - before
         if dropped:
             self._say("failed", f"{self._argv[0]}: not run for the last {dropped} events")
 
     def _execute(self, payload: bytes) -> bool:
         # A file, not a pipe: a program that floods its standard error must not block, nor fill memory.
-        with tempfile.TemporaryFile() as errors:
+        with _somewhere() as errors:
             try:
                 process = subprocess.Popen(
                     self._argv,
@@ -154,6 +152,14 @@ class ExecSink(JsonSink):
 
     def _say(self, state: State, reason: str) -> None:
         self._about.report("exec", state, reason)
+
+
+def _somewhere() -> IO[bytes]:
+    """A file for what a program complains of; where the disk is full, the program runs all the same."""
+    try:
+        return tempfile.TemporaryFile()
+    except OSError:
+        return open(os.devnull, "r+b")
 
 
 def _last_line(file: IO[bytes]) -> str:

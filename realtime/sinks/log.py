@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 from annotated_types import Ge, Gt
 
@@ -15,6 +15,8 @@ from .jsonl import JsonlFile
 from .rotating import Fsync, RotatingFile, Rotation
 from .switchboard import Switchboard
 from .thread import SinkThread
+
+FLUSH_S: Final = 5.0
 
 
 @dataclass(frozen=True)
@@ -38,13 +40,26 @@ class LogOptions(SinkOptions):
         sinks: list[Sink] = []
         if self.jsonl is not None:
             log = RotatingFile(self.jsonl, "log", about, rotation=rotation, fsync=self.fsync)
-            sinks.append(self._threaded("log", JsonlFile(log), about))
+            sinks.append(self._threaded("log", JsonlFile(self._shared(log, about)), about))
         if self.csv is not None:
             table = RotatingFile(self.csv, "csv", about, rotation=rotation, fsync=self.fsync, header=HEADER)
-            sinks.append(self._threaded("csv", CsvFile(table), about))
+            sinks.append(self._threaded("csv", CsvFile(self._shared(table, about)), about))
         return Switchboard(sinks) if sinks else None
+
+    def _shared(self, file: RotatingFile, about: About) -> RotatingFile:
+        """In a reload whoever leaves may still write to the file: it can be opened, and will be later."""
+        if about.replaces is not None:
+            file.close()
+        return file
 
     def _threaded(self, name: str, sink: Sink, about: About) -> Sink:
         return SinkThread(
-            name, sink, about.report, about.clock, deadline_s=about.flush_s(5.0), lossless=about.lossless
+            name,
+            sink,
+            about.report,
+            about.clock,
+            deadline_s=lambda: about.flush_s(FLUSH_S),
+            lossless=about.lossless,
+            room=about.room(),
+            after=about.replaces.gone.wait if about.replaces is not None else None,
         )

@@ -10,14 +10,11 @@ On any other address than loopback both want `Authorization: Bearer TOKEN`.
 
 from __future__ import annotations
 
-import hmac
-import ipaddress
 import json
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import product
-from typing import TYPE_CHECKING, Annotated, Any, Final, get_args
+from typing import TYPE_CHECKING, Annotated, Final, get_args
 
 from annotated_types import Ge, Gt, Le
 
@@ -25,8 +22,10 @@ from ..clock import NS_PER_S
 from ..errors import OutputError, UsageError
 from ..messages import DeviceState, Event, Hop, Status, StreamEnd, StreamStart
 from ..options import OUTPUTS, Option, Secret
-from .base import About, Sink, SinkOptions
+from .base import About, Ongoing, Sink, SinkOptions
+from .metrics_http import is_loopback, serve
 from .presence import Presence
+from .records import as_bytes
 
 if TYPE_CHECKING:
     from http.server import ThreadingHTTPServer
@@ -90,7 +89,7 @@ class MetricsSink(Sink):
             raise OutputError(
                 "metrics: the package prometheus-client is missing; `pip install 'avel-live[metrics]'`"
             ) from error
-        if not _is_loopback(options.host) and not options.token:
+        if not is_loopback(options.host) and not options.token:
             raise UsageError(
                 f"metrics: {options.host} can be reached from other machines; set metrics.token, "
                 "or leave metrics.host at 127.0.0.1"
@@ -137,7 +136,13 @@ class MetricsSink(Sink):
                 self._trouble.labels(device, state)
         self._healthy = prom.Gauge("avel_healthy", "What /healthz says", registry=registry)
         self._healthy.set_function(lambda: float(not self.troubles()))
-        self._server = _serve(options, self._page)
+        old = about.replaces.sink if about.replaces is not None else None
+        self._server: ThreadingHTTPServer = serve(
+            (options.host, options.port or 0),
+            as_bytes(options.token) if options.token else None,
+            self._page,
+            old._server.socket if isinstance(old, MetricsSink) else None,
+        )
         self._thread = threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True)
         self._thread.start()
 
@@ -163,6 +168,12 @@ class MetricsSink(Sink):
         for label in start.labels[:-1]:
             for family in (self._events, self._retracted, self._active_now):
                 family.labels(label)
+
+    def resume(self, ongoing: Ongoing) -> None:
+        """Take over open events; counters begin anew, as after a restart."""
+        for event in ongoing.events:
+            self._active[event.id] = event.name
+            self._active_now.labels(event.name).set(1.0)
 
     def hop(self, record: Hop) -> None:
         """Count an answer."""
@@ -245,62 +256,3 @@ class MetricsSink(Sink):
             body = json.dumps({"healthy": not troubles, "troubles": troubles}).encode()
             return (503 if troubles else 200), "application/json", body
         return 404, "text/plain", b"/metrics or /healthz\n"
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _serve(
-    options: MetricsOptions, page: Callable[[str, str], tuple[int, str, bytes]]
-) -> ThreadingHTTPServer:
-    from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-
-    wanted = None if _is_loopback(options.host) and not options.token else f"Bearer {options.token}"
-
-    class Handler(BaseHTTPRequestHandler):
-        timeout = 10  # a client that connects and says nothing must not keep a thread
-
-        def do_GET(self) -> None:
-            self._answer(whole=True)
-
-        def do_HEAD(self) -> None:
-            self._answer(whole=False)
-
-        def _answer(self, *, whole: bool) -> None:
-            given = self.headers.get("Authorization", "")
-            if wanted is not None and not hmac.compare_digest(given.encode(), wanted.encode()):
-                answer = 401, "text/plain", b"a bearer token is needed\n"
-            else:
-                answer = page(self.path.split("?")[0], ",".join(self.headers.get_all("Accept", [])))
-            status, kind, body = answer
-            self.send_response(status)
-            self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(body)))
-            self.send_header("Cache-Control", "no-store")
-            if status == 401:
-                self.send_header("WWW-Authenticate", "Bearer")
-            self.end_headers()
-            if whole:
-                self.wfile.write(body)
-
-        def log_message(self, format: str, *args: Any) -> None:
-            """Nobody reads an access log of a health check."""
-
-    class Server(ThreadingHTTPServer):
-        daemon_threads = True
-        block_on_close = False
-
-        def handle_error(self, request: Any, client_address: Any) -> None:
-            """A client that hung up is no trouble of ours."""
-
-    try:
-        return Server((options.host, options.port or 0), Handler)
-    except OSError as error:
-        raise OutputError(
-            f"metrics: {options.host}:{options.port} can't be listened on ({error.strerror}); "
-            "choose another port"
-        ) from error

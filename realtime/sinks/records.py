@@ -29,6 +29,18 @@ def to_line(record: Record) -> str:
     return json.dumps(record, ensure_ascii=False, allow_nan=False, separators=(", ", ": "))
 
 
+def to_bytes(record: Record) -> bytes:
+    """As `to_line`, in UTF-8, for a message; a name that is no text (a file's name may be any bytes) is
+    spelled with `?`.
+    """
+    return json.dumps(record, ensure_ascii=False).encode("utf-8", "replace")
+
+
+def as_bytes(secret: str) -> bytes:
+    """A secret as it was given: bytes of the environment that are no UTF-8 stay what they were."""
+    return secret.encode("utf-8", "surrogateescape")
+
+
 def start_record(start: StreamStart) -> Record:
     """The `start` record."""
     source = start.source

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TextIO
 
-from ..errors import OutputError
 from ..messages import Hop, Status, StreamEnd, StreamStart
 from .base import Sink
+from .lines import LineWriter
 from .records import Record, end_records, hop_records, start_record, status_record, to_line
 
 
 class JsonLines(Sink):
-    """Schema 1 on a text stream."""
+    """Schema 1 on a text stream; raises what `LineWriter` does."""
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+    def __init__(self, stream: TextIO | LineWriter) -> None:
+        self._lines = stream if isinstance(stream, LineWriter) else LineWriter(stream)
         self._labels: tuple[str, ...] = ()
         self._early: list[Record] = []
         self._started = False
@@ -42,12 +42,10 @@ class JsonLines(Sink):
         """Write the end."""
         self._write(end_records(end, self._labels))
 
+    def close(self) -> None:
+        """Say what was lost; safe to call twice."""
+        self._lines.close()
+
     def _write(self, records: Iterable[Record]) -> None:
-        try:
-            for record in records:
-                self._stream.write(to_line(record) + "\n")
-            self._stream.flush()
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            raise OutputError(f"standard output: {error.strerror or error}; is the disk full?") from error
+        for record in records:
+            self._lines.write(to_line(record))

@@ -4,21 +4,27 @@
 
 Calls only append to the queue. When it is full the oldest hop that carries no news (no event, no settled
 second) goes first, then the oldest hop that does, and every drop is counted and reported. A sink that
-raises is reported once, keeps getting the records that follow, and is reported again when it recovers.
+raises (anything: a thread that died would take all later records with it) is reported once, keeps getting
+the records that follow, and is reported again when it recovers.
 At the end the queue is flushed, up to a deadline.
 """
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from ..clock import NS_PER_S, Clock
 from ..messages import CONFIGURATION, Hop, State, Status, StreamEnd, StreamStart
-from .base import Report, Sink
+from .base import Report, Sink, words
+from .room import Room, patient
 
 _REPORT_EVERY_NS = 60 * NS_PER_S
+
+_LOOK_S = 0.1
 
 _Item = StreamStart | Hop | Status | StreamEnd
 
@@ -70,18 +76,21 @@ class SinkThread(Sink):
         clock: Clock,
         *,
         capacity: int = 256,
-        deadline_s: float = 5.0,
+        deadline_s: float | Callable[[], float] = 5.0,
         lossless: bool = False,
+        room: Room | None = None,
+        after: Callable[[float], bool] | None = None,
     ) -> None:
         self.name = name
         self._sink = sink
         self._report_to = report
         self._capacity = max(1, capacity)
-        self._deadline_s = deadline_s
-        self._lossless = lossless
+        self._deadline_s = deadline_s if callable(deadline_s) else lambda: deadline_s
+        self._room = room or (Room(math.inf, None, clock) if lossless else None)
         self._clock = clock
         self._queue: deque[_Item] = deque()
         self._changed = threading.Condition()
+        self._after = after
         self._closing = False
         self._abandoned = False
         self._delivered = self._dropped = self._failed = 0
@@ -127,8 +136,7 @@ class SinkThread(Sink):
         with self._changed:
             self._closing = True
             self._changed.notify_all()
-        self._thread.join(self._deadline_s)
-        if not self._thread.is_alive():
+        if patient(self._finished, self._deadline_s):
             return
         with self._changed:
             if self._abandoned:
@@ -137,17 +145,21 @@ class SinkThread(Sink):
             lost = len(self._queue)
             self._dropped += lost
             self._queue.clear()
-        self._tell("failed", f"did not finish within {self._deadline_s:g} s; {lost} records not delivered")
+        self._tell("failed", f"did not finish within {self._deadline_s():g} s; {lost} records not delivered")
+
+    def _finished(self, wait_s: float) -> bool:
+        self._thread.join(wait_s)
+        return not self._thread.is_alive()
 
     # The caller's side ----------------------------------------------------------------------------
 
     def _put(self, item: _Item) -> None:
         tell = 0
         with self._changed:
+            if self._room is not None:
+                self._room.wait(self._changed, lambda: self._closing or len(self._queue) < self._capacity)
             if self._closing:
                 return
-            while self._lossless and len(self._queue) >= self._capacity and not self._closing:
-                self._changed.wait()
             if len(self._queue) >= self._capacity:
                 self._drop_one()
                 now_ns = self._clock.now_ns()
@@ -176,6 +188,9 @@ class SinkThread(Sink):
     # The sink's side ------------------------------------------------------------------------------
 
     def _run(self) -> None:
+        while self._after is not None and not self._after(_LOOK_S):
+            if self._closing and not self._queue:
+                break
         while True:
             with self._changed:
                 while not self._queue and not self._closing:
@@ -187,8 +202,8 @@ class SinkThread(Sink):
             self._deliver(item)
         try:
             self._sink.close()
-        except Exception as error:
-            self._tell("failing", f"closing: {_words(error)}")
+        except BaseException as error:
+            self._tell("failing", f"closing: {words(error)}")
 
     def _deliver(self, item: _Item) -> None:
         try:
@@ -200,12 +215,12 @@ class SinkThread(Sink):
                 self._sink.start(item)
             else:
                 self._sink.end(item)
-        except Exception as error:  # whatever a sink raises stays with the sink
+        except BaseException as error:  # whatever a sink raises stays with the sink
             with self._changed:
                 self._failed += 1
             if not self._failing:
                 self._failing = True
-                self._tell("failing", _words(error))
+                self._tell("failing", words(error))
         else:
             with self._changed:
                 self._delivered += 1
@@ -215,7 +230,3 @@ class SinkThread(Sink):
 
     def _tell(self, state: State, reason: str) -> None:
         self._report_to(self.name, state, reason)
-
-
-def _words(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

@@ -12,25 +12,22 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import json
 import random
+import re
 import uuid
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Final
-from urllib.parse import unquote, urlsplit
+from typing import Annotated, Final
+from urllib.parse import quote, unquote, urlsplit
 
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Gt, Le
 
 from ..clock import NS_PER_S
 from ..errors import UsageError
 from ..messages import State
 from ..options import OUTPUTS, Option, Secret
-from .base import About, Sink, SinkOptions
+from .base import About, Sink, SinkOptions, words
 from .delivery import DeliveryCounts, DeliveryQueue
-from .records import JsonSink, Record
-
-if TYPE_CHECKING:
-    import urllib.request
+from .records import JsonSink, Record, as_bytes, to_bytes
 
 RETRIED: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 """HTTP states that mean "later"; any other refusal is final."""
@@ -51,7 +48,8 @@ class WebhookOptions(SinkOptions):
     ] = field(default=None, repr=False)
     secret: Secret | None = field(default=None, repr=False)
     """Key of the HMAC-SHA256 signature."""
-    timeout_s: Annotated[float, Gt(0)] = 5.0
+    timeout_s: Annotated[float, Gt(0), Le(3600)] = 5.0
+    """Time for a whole try, from looking for the address to the end of the answer."""
     retries: Annotated[int, Ge(0)] = 8
     """Tries after the first. With the waits between them, eight last about two minutes."""
     buffer: Annotated[int, Ge(1)] = 1_000
@@ -68,38 +66,42 @@ class _Delivery:
     body: bytes
 
 
-def _opener() -> urllib.request.OpenerDirector:
-    """What posts: a POST that is redirected would arrive as a GET without a body, so that is refused."""
-    import urllib.request
-
-    class NoRedirect(urllib.request.HTTPRedirectHandler):
-        def redirect_request(self, *args: object) -> None:
-            return None
-
-    return urllib.request.build_opener(NoRedirect)
-
-
 def signature(secret: str, timestamp: int, body: bytes) -> str:
     """The value of `X-Avel-Signature`."""
-    return "sha256=" + hmac.new(secret.encode(), f"{timestamp}.".encode() + body, hashlib.sha256).hexdigest()
+    return "sha256=" + hmac.new(as_bytes(secret), f"{timestamp}.".encode() + body, hashlib.sha256).hexdigest()
 
 
 def _without_login(url: str) -> tuple[str, str]:
-    """The address without `user:password@`, and the Authorization header that replaces it (or nothing)."""
+    """The address in ASCII without `user:password@`, and the Authorization header in place of that."""
     try:
         parts = urlsplit(url)
         good = parts.scheme in ("http", "https") and parts.hostname and (parts.port or True)
         # A line break would end the request's first line; a space is refused only at the first delivery.
         good = good and url.isprintable() and " " not in url
+        host = parts.netloc.rpartition("@")[2].encode("idna").decode("ascii")
     except ValueError:
         good = False
     if not good:
         raise UsageError("webhook: not an address; expected http://host/path or https://host/path")
+    # What browsers do with letters outside ASCII; what is escaped already stays.
+    path, query = (re.sub(r"[^!-~]+", lambda m: quote(m[0]), part) for part in (parts.path, parts.query))
+    bare = parts._replace(netloc=host, path=path, query=query, fragment="").geturl()
     if parts.username is None:
-        return url, ""
+        return bare, ""
     login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-    host = parts.netloc.rpartition("@")[2]
-    return parts._replace(netloc=host).geturl(), "Basic " + base64.b64encode(login.encode()).decode()
+    return bare, "Basic " + base64.b64encode(login.encode()).decode()
+
+
+def _asked_s(retry_after: str, now_s: float) -> float:
+    """How long a receiver asks to be left alone: seconds, or a date; 0 where it says neither."""
+    if retry_after.isascii() and retry_after.isdigit():
+        return float(retry_after[:9])
+    from email.utils import parsedate_to_datetime
+
+    try:
+        return max(0.0, parsedate_to_datetime(retry_after).timestamp() - now_s)
+    except (ValueError, TypeError, OverflowError):
+        return 0.0
 
 
 class WebhookSink(JsonSink):
@@ -122,7 +124,6 @@ class WebhookSink(JsonSink):
         parts = urlsplit(self._url)
         self._where = f"{parts.scheme}://{parts.netloc}"
         self._options, self._about = options, about
-        self._opener = _opener()
         self._random = random.Random()
         self._failing = False
         self._queue: DeliveryQueue[_Delivery] = DeliveryQueue(
@@ -131,7 +132,8 @@ class WebhookSink(JsonSink):
             capacity=options.buffer,
             on_drop=self._dropped,
             clock=about.clock,
-            lossless=about.lossless,
+            room=about.room(),
+            on_error=self._crashed,
         )
 
     @property
@@ -141,13 +143,12 @@ class WebhookSink(JsonSink):
 
     def write(self, record: Record) -> None:
         """Queue an event for delivery; waits only where `lossless`."""
-        body = json.dumps({"stream": self._about.name, **record}, ensure_ascii=False).encode()
-        self._queue.put(_Delivery(uuid.uuid4().hex, body))
+        self._queue.put(_Delivery(uuid.uuid4().hex, to_bytes({"stream": self._about.name, **record})))
 
     def close(self) -> None:
         """Deliver what waits, at most for `flush_s`."""
         before = self._queue.counts
-        after = self._queue.close(self._about.flush_s(FLUSH_S))
+        after = self._queue.close(lambda: self._about.flush_s(FLUSH_S))
         if after.dropped > before.dropped:
             self._say("failed", f"{after.dropped - before.dropped} events not delivered at the end")
 
@@ -176,34 +177,27 @@ class WebhookSink(JsonSink):
 
     def _post(self, delivery: _Delivery) -> tuple[str, bool, float]:
         """One try → what went wrong (empty: nothing), whether for good, seconds the receiver asks for."""
-        import http.client  # these two cost the command line's start more than all the rest of this file
-        import urllib.error
-        import urllib.request
+        from .posting import post  # urllib and TLS cost the command line's start more than all the rest
 
-        timestamp = int(self._about.wall_s())
+        now_s = self._about.wall_s()
         headers = {
             "Content-Type": "application/json",
             "User-Agent": "avel-live",
             "X-Avel-Delivery": delivery.id,
-            "X-Avel-Timestamp": str(timestamp),
+            "X-Avel-Timestamp": str(int(now_s)),
         }
         if self._options.secret:
-            headers["X-Avel-Signature"] = signature(self._options.secret, timestamp, delivery.body)
+            headers["X-Avel-Signature"] = signature(self._options.secret, int(now_s), delivery.body)
         if self._authorization:
             headers["Authorization"] = self._authorization
-        request = urllib.request.Request(self._url, delivery.body, headers, method="POST")
-        try:
-            with self._opener.open(request, timeout=self._options.timeout_s) as response:
-                response.read(1024)
-            return "", False, 0.0
-        except urllib.error.HTTPError as error:
-            error.close()
-            asked = error.headers.get("Retry-After", "")
-            asked_s = float(asked) if asked.isdigit() else 0.0
-            return f"HTTP {error.code}", error.code not in RETRIED, asked_s
-        except (OSError, http.client.HTTPException) as error:
-            reason = getattr(error, "reason", error)
-            return str(reason) or type(error).__name__, False, 0.0
+        problem, code, retry_after = post(
+            self._url, delivery.body, headers, self._options.timeout_s, self._about.clock
+        )
+        return problem, bool(code) and code not in RETRIED, _asked_s(retry_after, now_s)
+
+    def _crashed(self, error: BaseException) -> None:
+        self._failing = True
+        self._say("failed", f"{self._where}: {words(error)}; event given up")
 
     def _dropped(self, count: int) -> None:
         self._say("dropping", f"{self._where} too slow or gone: {count} events dropped so far")

@@ -10,19 +10,31 @@ import sys
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..clock import Clock
     from ..sinks.base import Sink
+    from ..sinks.lines import LineWriter
 
 __all__ = ["make_screen"]
 
 
-def make_screen(*, no_ui: bool = False, stream: TextIO | None = None, clock: Clock | None = None) -> Sink:
+def make_screen(
+    *,
+    no_ui: bool = False,
+    stream: TextIO | None = None,
+    clock: Clock | None = None,
+    lines: LineWriter | None = None,
+    gone: Callable[[], None] | None = None,
+) -> Sink:
     """The screen for this output: live on a terminal, plain lines anywhere else.
 
     Args:
         no_ui: plain lines on a terminal, too.
         stream: where to write; standard output by default.
         clock: paces the drawing.
+        lines: what plain lines go through; `stream` itself by default.
+        gone: called once when the terminal is gone; without it that is an error.
 
     """
     stream = sys.stdout if stream is None else stream
@@ -33,7 +45,7 @@ def make_screen(*, no_ui: bool = False, stream: TextIO | None = None, clock: Clo
         if console.is_terminal and not console.is_dumb_terminal:
             from .screen import Screen
 
-            return Screen(console, clock)
+            return Screen(console, clock, gone=gone)
     from .plain import PlainLines
 
-    return PlainLines(stream)
+    return PlainLines(lines or stream)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TextIO
 
-from ..errors import OutputError
 from ..messages import Event, Hop, Status, StreamEnd, StreamStart
 from ..sinks.base import Sink
+from ..sinks.lines import LineWriter
 from .theme import clock_text
 
 
@@ -16,12 +16,11 @@ class PlainLines(Sink):
     No colours, no control characters; every line is flushed, so that a pipe sees it at once.
     """
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+    def __init__(self, stream: TextIO | LineWriter) -> None:
+        self._lines = stream if isinstance(stream, LineWriter) else LineWriter(stream)
         self._labels: tuple[str, ...] = ()
         self._devices: dict[str, tuple[str, str]] = {}
         self._shown: dict[int, tuple[float, str]] = {}
-        self._closed = False
 
     def start(self, start: StreamStart) -> None:
         """Say what is being listened to."""
@@ -57,13 +56,8 @@ class PlainLines(Sink):
         )
 
     def close(self) -> None:
-        """Flush; safe to call twice."""
-        if not self._closed:
-            self._closed = True
-            try:
-                self._stream.flush()
-            except (OSError, ValueError):
-                return
+        """Say what was lost; safe to call twice."""
+        self._lines.close()
 
     def _event(self, event: Event) -> None:
         name = event.name or str(event.label)
@@ -85,8 +79,4 @@ class PlainLines(Sink):
             self._shown.pop(event.id, None)
 
     def _line(self, text: str) -> None:
-        try:
-            self._stream.write(" ".join(text.split()) + "\n")
-            self._stream.flush()
-        except (OSError, ValueError) as error:
-            raise OutputError(f"standard output can't be written ({error})") from error
+        self._lines.write(" ".join(text.split()))

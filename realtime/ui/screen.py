@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Callable
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.control import Control
@@ -27,6 +28,8 @@ from .theme import ASCII, Glyphs, Theme
 
 MAX_RATE = 10
 """Redraws a second at most."""
+_LEAVE_S = 4.0
+"""How long the terminal may take to be given back."""
 _IDLE_NS = NS_PER_S // 2
 """How soon a changed window size is noticed while nothing else happens."""
 
@@ -48,7 +51,17 @@ class Screen(Sink):
     `threaded=False` draws nothing by itself: tests call `refresh`.
     """
 
-    def __init__(self, console: Console, clock: Clock | None = None, *, threaded: bool = True) -> None:
+    def __init__(
+        self,
+        console: Console,
+        clock: Clock | None = None,
+        *,
+        threaded: bool = True,
+        gone: Callable[[], None] | None = None,
+    ) -> None:
+        self.stuck = False
+        """Whether the terminal took nothing any more when the screen was closed."""
+        self._gone = gone
         self.state = ScreenState()
         self.drawn = 0
         """Redraws so far."""
@@ -134,14 +147,28 @@ class Screen(Sink):
         self._closed = True
         self._stop.set()
         self._wake.set()
-        if self._thread is not None:
-            self._thread.join(2.0)
-        self._live.stop()
-        for line in self._held.stop():
-            print(line, file=sys.stderr)
-        if self.state.end is not None:
-            with self._lock:
-                self._console.print(summary(self.state, self._console.width, self._theme))
+        # In a thread of its own: a terminal that was stopped (Ctrl-S, a dead connection) takes nothing, and
+        # whoever ends the program shall not wait for it.
+        leaving = threading.Thread(target=self._leave, name="screen-leaving", daemon=True)
+        leaving.start()
+        leaving.join(_LEAVE_S)
+        self.stuck = leaving.is_alive()
+
+    def _leave(self) -> None:
+        try:
+            if self._thread is not None:
+                self._thread.join()
+            if self._broken is None:
+                self._live.stop()
+                for line in self._held.stop():
+                    print(line, file=sys.stderr)
+                if self.state.end is not None:
+                    with self._lock:
+                        self._console.print(summary(self.state, self._console.width, self._theme))
+            else:
+                self._held.stop()
+        except OSError:  # it was closed: nobody is there to be told
+            return
 
     # Drawing --------------------------------------------------------------------------------------
 
@@ -180,10 +207,12 @@ class Screen(Sink):
         self.drawn += 1
 
     def _changed(self) -> None:
-        if self._broken is not None:
-            raise OutputError(
-                f"the terminal is gone ({self._broken}); run with --no-ui or --json in a service"
-            )
+        if isinstance(self._broken, OSError) and self._gone is not None:
+            gone, self._gone = self._gone, lambda: None
+            gone()
+        elif self._broken is not None:
+            what = "terminal is gone" if isinstance(self._broken, OSError) else "screen can't be drawn"
+            raise OutputError(f"the {what} ({self._broken}); run with --no-ui or --json in a service")
         self._news = True
         self._wake.set()
 
@@ -205,6 +234,6 @@ class Screen(Sink):
                     self.refresh()
                 else:
                     self.refresh_meter()
-        except OSError as error:
-            # A closed terminal: the loop hears of it with the next record.
+        except Exception as error:  # this thread dies; a frozen screen must not look like a quiet room
+            # A closed terminal, mostly: the loop hears of it with the next record.
             self._broken = error

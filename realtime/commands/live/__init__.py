@@ -26,14 +26,21 @@ def run(loaded: Loaded) -> None:
     try:
         _stream(loaded, signals, opened)
     except BrokenPipeError:
-        # The reader of our output went away (`| head`): nothing to say, and nowhere to say it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader of our output went away while the networks were loaded: nowhere to say anything.
+        _nobody_reads()
     finally:
         # In the order of their opening: the screen says how it went before slow outputs are flushed.
         with ExitStack() as stack:
             for part in reversed(opened):
                 stack.callback(part.close)
         signals.leave()
+    if any(getattr(part, "stuck", False) for part in opened):
+        os._exit(0)  # a thread still waits for the terminal, and the interpreter would wait for it
+
+
+def _nobody_reads() -> None:
+    """What is printed from now on goes nowhere; otherwise the interpreter would complain as it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class Closeable(Protocol):
@@ -61,10 +68,16 @@ def _stream(loaded: Loaded, signals: Signals, opened: list[Closeable]) -> None:
     opened.append(source)
     if not config.is_live:
         source.open()
-    screen = make_screen_for(config, clock)  # first: it says that the networks are being loaded
+
+    def gone() -> None:
+        signals.reader_gone()
+        _nobody_reads()
+
+    # First: it says that the networks are being loaded.
+    screen = make_screen_for(config, clock, stop=signals.stop, gone=gone)
     opened.append(screen)
-    outputs = make_outputs(config, reports, clock)
-    switchboard = Switchboard(list(outputs.values()))
+    outputs = make_outputs(config, reports, clock, stop=signals.stop)
+    switchboard = Switchboard(outputs, reports)
     opened.append(switchboard)
     loaded_engine = make_engine(config, None if config.json else _teller([screen, switchboard]))
     engine = restarting(loaded_engine, config, reports, clock)
@@ -93,10 +106,11 @@ def _stream(loaded: Loaded, signals: Signals, opened: list[Closeable]) -> None:
         lambda given: decoding(given, labels, active),
         reports,
         clock,
+        signals.stop,
     )
     service = Service(clock, reloader, reports)
     signals.on_stop(stream.stop)
-    service.listen()
+    signals.on_reload(service.ask)
     end = stream.run(screen, switchboard)
     service.stopping()
     if config.strict and (lost := end.totals.lost):

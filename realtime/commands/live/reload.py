@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import threading
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
 
 from ...clock import Clock
 from ...config.keys import keys, value_of
@@ -11,7 +12,7 @@ from ...config.load import Loaded
 from ...config.schema import Config
 from ...events import Decoder, DecoderConfig
 from ...session.outputs import make_outputs
-from ...sinks.base import Report, Sink
+from ...sinks.base import Predecessor, Report, Sink
 from ...sinks.switchboard import Switchboard
 
 
@@ -24,6 +25,12 @@ class ReloadPlan:
     """Groups to exchange."""
     restart: tuple[str, ...]
     """Keys that only a restart can change."""
+
+    def applied(self, old: Config, new: Config) -> Config:
+        """The old configuration, with what can change while a stream runs."""
+        changed = {key.path for key in keys() if value_of(old, key.path) != value_of(new, key.path)}
+        taken = {path.split(".")[0] for path in changed - set(self.restart)}
+        return replace(old, **{name: getattr(new, name) for name in taken})
 
     def __str__(self) -> str:
         said = []
@@ -59,6 +66,9 @@ def plan_reload(old: Config, new: Config) -> ReloadPlan:
 class Reloader:
     """Calling it reads the configuration again, applies what can be applied, and says what that was.
 
+    It is all or nothing: new outputs are built and started beside the old ones, and only when all of them
+    stand do they take over. What is compared the next time is what is in force, not what was read.
+
     Args:
         loaded: the configuration in use.
         outputs: what `make_outputs` built from it.
@@ -67,48 +77,58 @@ class Reloader:
         decoding: a configuration's decoder settings, calibration included.
         report: for new outputs.
         clock: for new outputs.
+        stop: for new outputs.
 
     """
 
     def __init__(
         self,
         loaded: Loaded,
-        outputs: dict[str, Sink],
+        outputs: Mapping[str, Sink],
         switchboard: Switchboard,
         decoder: Decoder,
         decoding: Callable[[Config], DecoderConfig],
         report: Report,
         clock: Clock,
+        stop: threading.Event | None = None,
     ) -> None:
         self._loaded, self._outputs, self._switchboard = loaded, dict(outputs), switchboard
         self._decoder, self._decoding = decoder, decoding
-        self._report, self._clock = report, clock
+        self._report, self._clock, self._stop = report, clock, stop
+
+    @property
+    def in_force(self) -> Config:
+        """The configuration that the stream runs by: as read, less what only a restart changes."""
+        return self._loaded.config
+
+    @property
+    def outputs(self) -> Mapping[str, Sink]:
+        """What is plugged in."""
+        return self._outputs
 
     def __call__(self) -> str:
         """Apply what changed.
 
         Raises:
-            UsageError, OutputError: what the configuration or a new output said; the old ones stay.
+            UsageError, OutputError: what the configuration or a new output said; all stays as it was.
 
         """
         if self._loaded.again is None:
             return "reloaded: nothing, the configuration did not come from anywhere"
         new = self._loaded.again()
         plan = plan_reload(self._loaded.config, new.config)
-        decoding = self._decoding(new.config) if plan.decoding else None
-        self._exchange(new.config, [group for group in plan.outputs if group != "metrics"])
-        if "metrics" in plan.outputs:
-            # A port can't be held twice: the old server leaves before its successor comes.
-            if (old := self._outputs.get("metrics")) is not None:
-                old.close()
-            self._exchange(new.config, ["metrics"])
-        if decoding is not None:
-            self._decoder.reconfigure(decoding)
-        self._loaded = new
+        config = plan.applied(self._loaded.config, new.config)
+        decide = self._decoder.prepare(self._decoding(config)) if plan.decoding else None
+        self._exchange(config, plan.outputs)
+        # From here on nothing can fail.
+        if decide is not None:
+            decide()
+        self._loaded = replace(new, config=config)
         return str(plan)
 
-    def _exchange(self, config: Config, groups: list[str]) -> None:
-        coming = make_outputs(config, self._report, self._clock, groups)
-        leaving = [self._outputs[group] for group in groups if group in self._outputs]
-        self._switchboard.exchange(leaving, list(coming.values()))
+    def _exchange(self, config: Config, groups: Collection[str]) -> None:
+        leaving = {group: self._outputs[group] for group in groups if group in self._outputs}
+        replacing = {group: Predecessor(old, threading.Event()) for group, old in leaving.items()}
+        coming = make_outputs(config, self._report, self._clock, groups, stop=self._stop, replacing=replacing)
+        self._switchboard.exchange(leaving, coming, {name: one.gone for name, one in replacing.items()})
         self._outputs = {k: v for k, v in self._outputs.items() if k not in groups} | coming

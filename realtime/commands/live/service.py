@@ -11,7 +11,6 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Mapping
-from types import FrameType
 
 from ...clock import Clock
 from ...messages import CONFIGURATION, State
@@ -71,7 +70,11 @@ class Service:
     def listen(self) -> None:
         """Take SIGHUP from now on (main thread only); where the system has none, do nothing."""
         if hasattr(signal, "SIGHUP"):
-            signal.signal(signal.SIGHUP, self._hang_up)
+            signal.signal(signal.SIGHUP, lambda _number, _frame: self.ask())
+
+    def ask(self) -> None:
+        """Reload at the next turn; safe from a signal handler."""
+        self._asked = True
 
     def beat(self) -> None:
         """One turn of the loop."""
@@ -97,6 +100,3 @@ class Service:
         """The stream is over; flushing may take a moment."""
         if self._ready:
             self._notifier.send("STOPPING=1\nSTATUS=flushing outputs")
-
-    def _hang_up(self, _number: int, _frame: FrameType | None) -> None:
-        self._asked = True

@@ -11,6 +11,7 @@ Pictures waiting to be encoded are at most `QUEUED_FRAMES`.
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections import deque
 from dataclasses import dataclass, field
@@ -22,12 +23,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...clock import NS_PER_S
-from ...errors import AvelError
 from ...messages import Event, Hop, State, StreamEnd, StreamStart, TimedAudio, TimedFrame
 from ...names import slug
-from ..base import About, Sink
+from ..base import About, Ongoing, Sink, words
 from ..overlay import jpeg, with_attention
 from ..records import event_record
+from ..room import Room
 from .codec import AUDIO_BITS_PER_S, VIDEO_BITS_PER_S, AudioEncoder, VideoEncoder, write_mp4
 from .ring import ClipRing
 from .store import Budget, ClipStore
@@ -61,7 +62,7 @@ class _Clip:
         return None if None in ends else max(end for end in ends if end is not None)
 
 
-_Item = TimedFrame | TimedAudio | Hop | StreamEnd
+_Item = TimedFrame | TimedAudio | Ongoing | Hop | StreamEnd
 
 
 class ClipSink(Sink):
@@ -82,12 +83,13 @@ class ClipSink(Sink):
     def __init__(self, options: ClipOptions, about: About) -> None:
         assert options.dir is not None
         self._options, self._about, self._folder = options, about, options.dir
-        self._store = ClipStore(options.dir, Budget.parse(options.keep))
+        self._store = ClipStore(options.dir, Budget.parse(options.keep), sweep=about.replaces is None)
         self._start: StreamStart | None = None
         self._queue: deque[_Item] = deque()
         self._changed = threading.Condition()
         self._frames_waiting = 0
         self._live = True
+        self._room = Room(about.wait_s, about.stop, about.clock)
         self._closing = self._broken = False
         self.written = 0
         """Clips written."""
@@ -113,13 +115,20 @@ class ClipSink(Sink):
         self._live = start.source.live
         self._settle_s = start.settle + start.hop_s
 
+    def resume(self, ongoing: Ongoing) -> None:
+        """An event that is open gets its clip, from here on."""
+        with self._changed:
+            self._append(ongoing)
+
     def media(self, item: TimedFrame | TimedAudio) -> None:
         """Queue it for the encoder. Only a recording ever waits here."""
         dropped = 0
         with self._changed:
             if isinstance(item, TimedFrame):
-                while not self._live and self._frames_waiting >= QUEUED_FRAMES and not self._closing:
-                    self._changed.wait(1.0)
+                if not self._live:
+                    self._room.wait(
+                        self._changed, lambda: self._closing or self._frames_waiting < QUEUED_FRAMES
+                    )
                 if self._frames_waiting >= QUEUED_FRAMES:
                     self.dropped += 1
                     dropped = self.dropped
@@ -146,7 +155,12 @@ class ClipSink(Sink):
         with self._changed:
             self._closing = True
             self._changed.notify_all()
-        self._thread.join(self._about.flush_s(FLUSH_S))
+        if not self._about.flush(self._finished, FLUSH_S):
+            self._say("failed", f"{self._folder}: the clip in the making was not finished in time")
+
+    def _finished(self, wait_s: float) -> bool:
+        self._thread.join(wait_s)
+        return not self._thread.is_alive()
 
     def _append(self, item: _Item) -> None:
         if not self._closing:
@@ -170,16 +184,16 @@ class ClipSink(Sink):
                 continue
             try:
                 self._take(item)
-            except Exception as error:  # whatever the encoder or the disk says stays here
+            except BaseException as error:  # whatever the encoder or the disk says stays here
                 self._broken = not isinstance(error, OSError)
                 self._clip = None
                 state: State = "failed" if self._broken else "failing"
-                self._say(state, f"{self._folder}: {' '.join(str(error).split())}")
+                self._say(state, f"{self._folder}: {words(error)}")
         if not self._broken:
             try:
                 self._finish()
-            except (OSError, ValueError, AvelError) as error:
-                self._say("failed", f"{self._folder}: {error}")
+            except BaseException as error:
+                self._say("failed", f"{self._folder}: {words(error)}")
 
     def _take(self, item: _Item) -> None:
         if isinstance(item, TimedFrame):
@@ -189,6 +203,9 @@ class ClipSink(Sink):
         elif isinstance(item, TimedAudio):
             for packet in self._audio.encode(item):
                 self.ring.push(packet)
+        elif isinstance(item, Ongoing):
+            for event in item.events:
+                self._event(dataclasses.replace(event, kind="start"))
         elif isinstance(item, Hop):
             for event in item.events:
                 self._event(event)

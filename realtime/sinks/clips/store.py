@@ -60,7 +60,7 @@ class ClipStore:
 
     """
 
-    def __init__(self, folder: Path, budget: Budget) -> None:
+    def __init__(self, folder: Path, budget: Budget, *, sweep: bool = True) -> None:
         self.folder, self._budget = folder, budget
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -68,8 +68,8 @@ class ClipStore:
                 pass
         except OSError as error:
             raise OutputError(f"--record {folder}: can't be written ({error.strerror})") from error
-        # What a crash left half-written.
-        for path in folder.glob(".*.part"):
+        # What a crash left half-written; not where another sink of ours is still at it.
+        for path in folder.glob(".*.part") if sweep else ():
             path.unlink(missing_ok=True)
 
     def free_stem(self, stem: str) -> str:

@@ -21,6 +21,8 @@ from urllib.parse import unquote, urlsplit
 
 from ...errors import OutputError, UsageError
 from ...messages import State
+from ..base import words
+from ..room import Room, patient
 
 IN_FLIGHT: Final = 20
 
@@ -63,6 +65,7 @@ class Broker:
         try:
             parts = urlsplit(url if "://" in url else f"mqtt://{url}")
             port = parts.port
+            (parts.hostname or "").encode("idna")
         except ValueError as error:
             raise UsageError(f"mqtt: not an address ({error}); expected mqtt://host:port") from None
         if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname:
@@ -102,7 +105,11 @@ class LinkCounts:
     pending: int
 
 
-_Note = tuple[Literal["send", "ack", "up", "heard", "down", "close"], Any]
+_Note = tuple[Literal["send", "push", "ack", "up", "heard", "down", "close"], Any]
+"""`push` is a message for which there was no room: another one goes."""
+
+_AFTER_CRASH_S: Final = 1.0
+_LOOK_S: Final = 0.1
 
 
 class MqttLink:
@@ -121,7 +128,7 @@ class MqttLink:
         client_id: str,
         will: Message,
         buffer: int,
-        lossless: bool = False,
+        room: Room | None = None,
         on_up: Callable[[], list[Message]],
         on_change: Callable[[State, str], None],
         on_heard: Callable[[str, bytes, bool], list[Message]],
@@ -136,8 +143,8 @@ class MqttLink:
         self._broker, self._buffer, self._on_up, self._on_change = broker, buffer, on_up, on_change
         self._on_heard = on_heard
         self._inbox: queue.SimpleQueue[_Note] = queue.SimpleQueue()
-        self._lossless = lossless
-        self._room = threading.Condition()
+        self._room = room
+        self._left = threading.Condition()
         """Notified whenever a message left the buffer; only the sender of a lossless link waits for it."""
         self._waiting: deque[Message] = deque()
         self._in_flight: dict[int, Message] = {}
@@ -149,10 +156,25 @@ class MqttLink:
         self._unreported_drops = 0
         self._goodbye: list[Message] | None = None
         self._idle = threading.Event()
-        self._closed = self._parted = False
+        self._closed = False
+        self._parting = threading.Event()
+        self._starting = threading.Lock()
         self._subscribe = subscribe
 
-        client = paho.Client(
+        class Client(paho.Client):  # type: ignore[misc]  # it has no types
+            """Whose thread outlives what is raised in it; paho's own would end without a word."""
+
+            def loop_forever(self, *args: Any, **options: Any) -> Any:
+                while True:
+                    try:
+                        return super().loop_forever(*args, **options)
+                    except BaseException as error:  # noqa: PERF203 — it happens once in a while
+                        link._inbox.put(("down", words(error)))
+                        if link._parting.wait(_AFTER_CRASH_S):
+                            return paho.MQTT_ERR_UNKNOWN
+
+        link = self
+        client = Client(
             paho.CallbackAPIVersion.VERSION2,
             client_id=client_id,
             clean_session=True,
@@ -170,7 +192,7 @@ class MqttLink:
         client.will_set(will.topic, will.payload, qos=1, retain=will.retain)
         client.on_connect = self._connected
         # paho calls this inside its `except`, and tells the reason to nobody else.
-        client.on_connect_fail = lambda *_: self._inbox.put(("down", _words(sys.exc_info()[1])))
+        client.on_connect_fail = lambda *_: self._inbox.put(("down", _why(sys.exc_info()[1])))
         client.on_disconnect = lambda _c, _u, _f, reason, _p: self._inbox.put(("down", str(reason)))
         client.on_publish = lambda _c, _u, mid, *_: self._inbox.put(("ack", mid))
         client.on_message = lambda _c, _u, message: self._inbox.put(
@@ -179,17 +201,39 @@ class MqttLink:
         self._client = client
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
 
-    def open(self) -> None:
-        """Start; does not wait for the broker, which may come later."""
+    def open(self, after: Callable[[float], bool] | None = None) -> None:
+        """Start; does not wait for the broker, which may come later.
+
+        `after` (as `Event.wait`) says when to connect: whoever leaves says goodbye under the same topics, and
+        may have the same client id. Until then messages wait.
+        """
         self._thread.start()
-        self._client.connect_async(self._broker.host, self._broker.port, keepalive=30)
-        self._client.loop_start()
+        if after is None:
+            self._connect()
+        else:
+            threading.Thread(
+                target=self._connect_after, args=(after,), name="mqtt-after", daemon=True
+            ).start()
+
+    def _connect_after(self, after: Callable[[float], bool]) -> None:
+        while not after(_LOOK_S):
+            if self._parting.is_set():
+                return
+        self._connect()
+
+    def _connect(self) -> None:
+        with self._starting:
+            if not self._parting.is_set():
+                self._client.connect_async(self._broker.host, self._broker.port, keepalive=30)
+                self._client.loop_start()
 
     def send(self, message: Message) -> None:
         """Queue a publication; waits only where `lossless`, for room in the buffer."""
-        if self._lossless and message.keep:
-            with self._room:
-                self._room.wait_for(self._has_room)
+        if self._room is not None and message.keep:
+            with self._left:
+                if not self._room.wait(self._left, self._has_room):
+                    self._inbox.put(("push", message))
+                    return
         self._inbox.put(("send", message))
 
     def _has_room(self) -> bool:
@@ -200,15 +244,16 @@ class MqttLink:
         """Acknowledged, dropped and still pending messages."""
         return LinkCounts(self._acknowledged, self._dropped, len(self._waiting) + len(self._in_flight))
 
-    def close(self, goodbye: list[Message], timeout_s: float) -> LinkCounts:
+    def close(self, goodbye: list[Message], timeout_s: float | Callable[[], float]) -> LinkCounts:
         """Send what waits and `goodbye`, at most for `timeout_s`, and disconnect; safe to call twice."""
         if self._closed:
             return self.counts
         self._closed = True
         if self._thread.is_alive():
             self._inbox.put(("close", goodbye))
-            self._idle.wait(timeout_s)
-        self._parted = True
+            patient(self._idle.wait, timeout_s if callable(timeout_s) else lambda: timeout_s)
+        with self._starting:
+            self._parting.set()
         self._client.disconnect()
         self._client.loop_stop()
         self._inbox.put(("close", None))
@@ -221,31 +266,37 @@ class MqttLink:
     def _run(self) -> None:
         while True:
             kind, value = self._inbox.get()
-            if kind == "send":
-                self._enqueue(value)
-            elif kind == "ack":
-                self._acked(value)
-            elif kind == "up":
-                self._came_up()
-            elif kind == "heard":
-                if self._goodbye is None:  # our own goodbye comes back to us, too
-                    self._waiting.extendleft(reversed(self._on_heard(*value)))
-            elif kind == "down":
-                self._went_down(value)
-            elif value is None:
+            if kind == "close" and value is None:
                 return
-            else:
-                self._goodbye = value
-            self._pump()
-            if self._lossless:
-                with self._room:
-                    self._room.notify_all()
+            try:
+                self._take(kind, value)
+                self._pump()
+            except BaseException as error:  # without this thread nothing would be sent any more
+                self._on_change("failing", f"{self._broker}: {words(error)}")
+            if self._room is not None:
+                with self._left:
+                    self._left.notify_all()
 
-    def _enqueue(self, message: Message) -> None:
+    def _take(self, kind: str, value: Any) -> None:
+        if kind in ("send", "push"):
+            self._enqueue(value, crowded=kind == "push")
+        elif kind == "ack":
+            self._acked(value)
+        elif kind == "up":
+            self._came_up()
+        elif kind == "heard":
+            if self._goodbye is None:  # our own goodbye comes back to us, too
+                self._waiting.extendleft(reversed(self._on_heard(*value)))
+        elif kind == "down":
+            self._went_down(value)
+        else:
+            self._goodbye = value
+
+    def _enqueue(self, message: Message, *, crowded: bool) -> None:
         if not message.keep and not self._up:
             return
         self._waiting.append(message)
-        if len(self._waiting) > self._buffer and not self._lossless:
+        if len(self._waiting) > self._buffer and (self._room is None or crowded):
             self._waiting.popleft()
             self._dropped += 1
             self._unreported_drops += 1
@@ -261,7 +312,11 @@ class MqttLink:
             self._acknowledged += 1
 
     def _came_up(self) -> None:
-        first = self._on_up()
+        try:
+            first = self._on_up()
+        except Exception as error:
+            first = []
+            self._on_change("failing", f"{self._broker}: {words(error)}")
         self._up = True
         self._refused = ""
         note = str(self._broker)
@@ -275,7 +330,7 @@ class MqttLink:
         # paho sends again by itself what was in flight; until that is acknowledged nothing newer may
         # overtake it.
         self._resent = set(self._in_flight)
-        if self._parted:
+        if self._parting.is_set():
             return
         if self._up or reason != self._refused:
             self._on_change("lost", f"{self._broker}: {reason}; trying again, messages wait")
@@ -285,7 +340,12 @@ class MqttLink:
     def _pump(self) -> None:
         while self._up and self._waiting and not self._resent and len(self._in_flight) < IN_FLIGHT:
             message = self._waiting.popleft()
-            info = self._client.publish(message.topic, message.payload, qos=1, retain=message.retain)
+            try:
+                info = self._client.publish(message.topic, message.payload, qos=1, retain=message.retain)
+            except ValueError as error:  # too long, or a topic that is none
+                self._dropped += 1
+                self._on_change("failing", f"{self._broker}: a message can't be sent ({words(error)})")
+                continue
             self._in_flight[info.mid] = message
         if self._goodbye is not None and not self._waiting and not self._in_flight:
             if self._up and self._goodbye:
@@ -306,5 +366,5 @@ class MqttLink:
         self._inbox.put(("up", ""))
 
 
-def _words(error: BaseException | None) -> str:
-    return " ".join(str(error).split()) if error is not None and str(error) else "no answer"
+def _why(error: BaseException | None) -> str:
+    return words(error) if error is not None and str(error) else "no answer"

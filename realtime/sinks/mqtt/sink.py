@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ...errors import UsageError
 from ...messages import State
 from ...names import ascii_id, slug, slugs
-from ..base import About
+from ..base import About, Ongoing, Sink
 from ..records import JsonSink, Record
 from .discovery import discovery_payload, discovery_topic, former_components, removals
 from .link import Broker, LinkCounts, Message, MqttLink
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 FLUSH_S: Final = 5.0
 """How long the end waits for the broker to acknowledge what is left."""
+_LONGEST_TOPIC: Final = 60_000
+"""Bytes; with what we add it stays below what the protocol can say."""
 
 
 class MqttSink(JsonSink):
@@ -50,9 +52,9 @@ class MqttSink(JsonSink):
     def __init__(self, options: MqttOptions, about: About) -> None:
         super().__init__()
         broker = Broker.parse(options.url or "", options.username, options.password, options.ca_file)
-        first = broker.path or options.topic
-        if not first or any(c in first for c in "+#"):
-            raise UsageError(f"mqtt.topic: expected a topic without + and #, got {first!r}")
+        first = _topic("mqtt.topic", broker.path or options.topic)
+        if options.discovery:
+            _topic("mqtt.discovery_prefix", options.discovery_prefix)
         self.base = f"{first}/{slug(about.name)}"
         self._options, self._about = options, about
         self._version = ""
@@ -74,13 +76,14 @@ class MqttSink(JsonSink):
             client_id=options.client_id or client_id,
             will=self._offline,
             buffer=options.buffer,
-            lossless=about.lossless,
+            room=about.room(),
             on_up=self._greeting,
             on_change=self._changed,
             on_heard=self._heard,
             subscribe=topics,
         )
-        self._link.open()
+        self._broker, self._handed_over = broker, False
+        self._link.open(about.replaces.gone.wait if about.replaces is not None else None)
 
     def write(self, record: Record) -> None:
         """Publish what this record means to others."""
@@ -95,6 +98,22 @@ class MqttSink(JsonSink):
         elif record["type"] == "event":
             self._event(record)
 
+    def resume(self, ongoing: Ongoing) -> None:
+        """What is going on is said as it is, also where nobody said its beginning here."""
+        self._open = {event.id: event.name for event in ongoing.events}
+        for label in dict.fromkeys(self._open.values()):
+            self._link.send(replace(self._switched(f"active/{self._classes[label]}", on=True), keep=False))
+        if self._open:
+            self._link.send(replace(self._switched("active", on=True), keep=False))
+
+    def hand_over(self, successor: Sink) -> None:
+        """No goodbye where the same is said on, at the same place: nothing is over there."""
+        self._handed_over = (
+            isinstance(successor, MqttSink)
+            and successor.base == self.base
+            and successor._broker == self._broker
+        )
+
     @property
     def counts(self) -> LinkCounts:
         """Acknowledged, dropped and pending messages."""
@@ -105,7 +124,12 @@ class MqttSink(JsonSink):
         open_now = [f"active/{self._classes[label]}" for label in dict.fromkeys(self._open.values())]
         left = [self._switched(path, on=False) for path in (["active", *open_now] if open_now else [])]
         goodbye = [*left, Message(f"{self.base}/state", b"", retain=True), self._offline]
-        self._link.close(goodbye, self._about.flush_s(FLUSH_S))
+        before = self._link.counts.pending
+        pending = self._link.close(
+            [] if self._handed_over else goodbye, lambda: self._about.flush_s(FLUSH_S)
+        ).pending
+        if before and pending:
+            self._about.report("mqtt", "failed", f"{pending} messages not delivered at the end")
 
     def _state(self, record: Record) -> None:
         state: Record = {
@@ -192,4 +216,17 @@ class MqttSink(JsonSink):
 
 
 def _json(value: Record) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+
+
+def _topic(key: str, text: str) -> str:
+    """The first levels of topics, checked as a broker would.
+
+    Raises:
+        UsageError: empty, too long, or with characters that topics can't have.
+
+    """
+    bad = any(c in "+#" or not c.isprintable() for c in text)
+    if not text or bad or len(text.encode("utf-8", "replace")) > _LONGEST_TOPIC:
+        raise UsageError(f"{key}: expected a topic without + and #, got {text[:80]!r}")
+    return text

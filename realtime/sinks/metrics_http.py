@@ -1,0 +1,126 @@
+"""The small HTTP server behind metrics and `/healthz`: pages by path, a token, no client that holds it up."""
+
+from __future__ import annotations
+
+import errno
+import hmac
+import ipaddress
+import socket
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from ..errors import OutputError
+
+if TYPE_CHECKING:
+    from http.server import ThreadingHTTPServer
+
+_REQUEST_S: Final = 10.0
+"""Time for a whole request, however its bytes come."""
+
+Page = Callable[[str, str], tuple[int, str, bytes]]
+"""Path and `Accept` → status, content type, body."""
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach it."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def serve(
+    address: tuple[str, int], token: bytes | None, page: Page, beside: socket.socket | None = None
+) -> ThreadingHTTPServer:
+    """A server that listens, to be run by `serve_forever`.
+
+    Args:
+        address: host and port; port 0 takes one that is free.
+        token: what readers must show, in UTF-8; None on loopback lets everybody read.
+        page: makes a page.
+        beside: a listening socket of ours that may hold the same port, and is about to be closed.
+
+    Raises:
+        OutputError: it can't be listened on.
+
+    """
+    from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+    wanted = None if is_loopback(address[0]) and token is None else b"Bearer " + (token or b"")
+
+    class Handler(BaseHTTPRequestHandler):
+        timeout = _REQUEST_S  # a client that connects and says nothing must not keep a thread
+
+        def setup(self) -> None:
+            # Nor one that sends a byte now and then.
+            self._late = threading.Timer(_REQUEST_S, self._cut)
+            self._late.daemon = True
+            self._late.start()
+            super().setup()
+
+        def finish(self) -> None:
+            self._late.cancel()
+            super().finish()
+
+        def _cut(self) -> None:
+            try:
+                self.connection.shutdown(socket.SHUT_RDWR)
+            except OSError:  # it is over
+                return
+
+        def do_GET(self) -> None:
+            self._answer(whole=True)
+
+        def do_HEAD(self) -> None:
+            self._answer(whole=False)
+
+        def _answer(self, *, whole: bool) -> None:
+            # Headers are read as Latin-1: byte by byte what was sent.
+            given = self.headers.get("Authorization", "").encode("latin-1", "replace")
+            if wanted is not None and not hmac.compare_digest(given, wanted):
+                answer = 401, "text/plain", b"a bearer token is needed\n"
+            else:
+                answer = page(self.path.split("?")[0], ",".join(self.headers.get_all("Accept", [])))
+            status, kind, body = answer
+            self.send_response(status)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(body)))
+            self.send_header("Cache-Control", "no-store")
+            if status == 401:
+                self.send_header("WWW-Authenticate", "Bearer")
+            self.end_headers()
+            if whole:
+                self.wfile.write(body)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """Nobody reads an access log of a health check."""
+
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+        block_on_close = False
+
+        def server_bind(self) -> None:
+            if beside is None:
+                super().server_bind()
+                return
+            try:
+                super().server_bind()
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE or not hasattr(socket, "SO_REUSEPORT"):
+                    raise
+                # Both agree to share it, for the moment that both are there; a stranger's socket does not.
+                for one in (beside, self.socket):
+                    one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+                super().server_bind()
+
+        def handle_error(self, request: Any, client_address: Any) -> None:
+            """A client that hung up is no trouble of ours."""
+
+    try:
+        return Server(address, Handler)
+    except (OSError, OverflowError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise OutputError(
+            f"metrics: {address[0]}:{address[1]} can't be listened on ({why}); choose another port"
+        ) from error
