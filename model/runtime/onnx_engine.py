@@ -23,6 +23,7 @@ from .common import EngineBase, Floats
 from .graphs import ensure, wanted
 from .int8_graphs import Target, find_int8
 from .onnx_head import SlidingHead, only, takes
+from .optimised import optimised
 from .probe import usable_cores
 
 CPU = "CPUExecutionProvider"
@@ -49,7 +50,12 @@ def runtime() -> Any:
 
 
 def open_session(
-    path: Path, providers: Sequence[Any] = (CPU,), *, threads: int = 1, exact: bool = False
+    path: Path,
+    providers: Sequence[Any] = (CPU,),
+    *,
+    threads: int = 1,
+    exact: bool = False,
+    ready: bool = False,
 ) -> Any:
     """A session over one graph file.
 
@@ -59,6 +65,7 @@ def open_session(
         threads: threads within one call.
         exact: run the graph node by node as written, with no fusion: Q/DQ pairs are then simulated in
             float32, which shows what a machine with exact integer kernels computes.
+        ready: it was optimised for this machine before (`optimised`); it is run as it is.
 
     Raises:
         ModelFileError: the file is not a graph that the runtime can load.
@@ -70,7 +77,7 @@ def open_session(
     options.inter_op_num_threads = 1
     # A thread that spins while it waits for the next second burns a core for nothing.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    if exact:
+    if exact or ready:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     try:
         return ort.InferenceSession(str(path), options, providers=list(providers))
@@ -120,12 +127,15 @@ class OnnxEngine(EngineBase):
         providers = _providers(gpu, precision, cache.root)
         self._batched = bool(gpu)
         self._pool = None if self._batched else ThreadPoolExecutor(self._threads, "avel-frames")
-        sessions = {
+        sessions: dict[Network, Any] = {}
+        for name, path in paths.items():
             # Only what was put in is simulated exactly; the rest runs as ever.
-            name: open_session(path, providers, exact=exact and name in (graphs or {}))
-            for name, path in paths.items()
-        }
-        self._sessions: dict[Network, Any] = sessions
+            as_written = exact and name in (graphs or {})
+            ready = None
+            if not (gpu or as_written):
+                ready = optimised(ort, path, f"{self.profile.name}-{name}", cache)
+            sessions[name] = open_session(ready or path, providers, exact=as_written, ready=ready is not None)
+        self._sessions = sessions
         self._sliding = None if whole else SlidingHead(sessions["segment"], sessions["window"])
         device = sessions["visual"].get_providers()[0].removesuffix("ExecutionProvider").lower()
         if device == "cpu":

@@ -1,0 +1,54 @@
+"""Graphs as ONNX Runtime rewrites them for this CPU: rewritten once, opened as they are from then on.
+
+A session spends most of its start on fusing nodes and laying out weights for the instruction set it meets.
+Done once and kept, half of that time and ten megabytes go. What is kept fits this runtime and this CPU only: it lies
+in the engine cache beside the graph it was made of, and is never shipped.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ..checkpoint import file_sha256
+from ..errors import ModelFileError, first_line
+from .cache import CacheError, EngineCache
+from .probe import machine
+
+
+def optimised(ort: Any, graph: Path, name: str, cache: EngineCache) -> Path | None:
+    """The graph as it was rewritten for this machine, now or before; None where the cache can't be written.
+
+    Args:
+        ort: the `onnxruntime` module.
+        graph: what is to be rewritten.
+        name: what the entry is called.
+        cache: where it is kept.
+
+    Raises:
+        ModelFileError: the file is not a graph that the runtime can load.
+
+    """
+    here = machine()
+    key = {
+        "format": "onnxruntime-optimised-1",
+        "graph": file_sha256(graph),
+        "onnxruntime": str(ort.__version__),
+        "cpu": f"{here.cpu} {' '.join(sorted(here.features))}",
+    }
+
+    def write(target: Path) -> None:
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.optimized_model_filepath = str(target)
+        try:
+            ort.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # its exceptions share no base class of their own
+            raise ModelFileError(
+                f"graph {graph}: ONNX Runtime can't load it ({first_line(error)})"
+            ) from error
+
+    try:
+        return cache.get_or_put(f"{name}-optimised", key, ".onnx", write)
+    except CacheError:
+        return None
