@@ -1,8 +1,8 @@
 """Graphs as ONNX Runtime rewrites them for this CPU: rewritten once, opened as they are from then on.
 
 A session spends most of its start on fusing nodes and laying out weights for the instruction set it meets.
-Done once and kept, half of that time and ten megabytes go. What is kept fits this runtime and this CPU only: it lies
-in the engine cache beside the graph it was made of, and is never shipped.
+Done once and kept, half of that time and ten megabytes go. What is kept fits this runtime and this CPU only:
+it lies in the engine cache beside the graph it was made of, and is never shipped.
 """
 
 from __future__ import annotations

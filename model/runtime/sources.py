@@ -45,7 +45,8 @@ def source_digest(*modules: str) -> str:
 def sources(*modules: str) -> dict[str, Path]:
     """Files by module name: of modules, and of all that they import from their own top-level packages.
 
-    Imports inside functions count, and so do the packages that a module lies in.
+    Imports inside functions count, and so do the packages that a module lies in. What the top-level package
+    imports does not: it is the door for whoever uses the library, and leads everywhere.
 
     Raises:
         ModuleNotFoundError: there is no module of that name.
@@ -70,12 +71,18 @@ def sources(*modules: str) -> dict[str, Path]:
             waiting.append(parent)
         if module.file is not None:
             found[name] = module.file
-            if module.file.suffix == ".py":
+            if module.file.suffix == ".py" and (name in modules or "." in name):
                 waiting += _imported(name, module)
     return found
 
 
-def _imported(name: str, module: Module) -> Iterator[str]:
+@lru_cache(maxsize=1024)
+def _imported(name: str, module: Module) -> tuple[str, ...]:
+    """See `_names`; read once for all that ask."""
+    return tuple(_names(name, module))
+
+
+def _names(name: str, module: Module) -> Iterator[str]:
     """Dotted names of what a module imports, and of what it imports from there."""
     assert module.file is not None
     package = name.split(".") if module.folders else name.split(".")[:-1]

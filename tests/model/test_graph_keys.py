@@ -138,6 +138,13 @@ def test_every_file_counts_and_where_it_lies_does_not(copy, monkeypatch, tmp_pat
     assert source_digest("model.runtime.export") == before
 
 
+def test_what_the_door_of_the_library_opens_onto_is_no_part_of_a_graph():
+    """`import avel_live` leads to every room; a change in the screen must not make the graphs anew."""
+    names = sources("avel_live.model.runtime.export")
+    assert "avel_live.model.diia" in names
+    assert {name for name in names if not name.startswith("avel_live.model")} == {"avel_live"}
+
+
 def test_imports_of_every_form_are_followed(tmp_path, monkeypatch):
     files = {
         "top/__init__.py": "",
