@@ -23,6 +23,7 @@ from ...model.downloads import watched
 from ..config.typed import Grouped, make_app
 from ..errors import AvelError, UsageError
 from ..sources.redact import redact
+from ..text import one_line, visible
 from .fetching import bar
 
 _WrongUsage: Any = typer.BadParameter.__base__
@@ -149,8 +150,8 @@ def _run(command: Callable[[list[str]], Any], args: Sequence[str] | None) -> Non
 def _trace(debug: bool) -> None:
     """The trace of the error at hand."""
     if debug:
-        print(redact(traceback.format_exc()), file=sys.stderr, end="")
+        print(visible(redact(traceback.format_exc())), file=sys.stderr, end="")
 
 
 def _say(text: str) -> None:
-    print(redact(" ".join(text.split())), file=sys.stderr)
+    print(one_line(redact(text)), file=sys.stderr)

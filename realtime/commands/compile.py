@@ -37,10 +37,9 @@ def compile_networks(
 
     Whatever is built lands in the engine cache, where `avel-live` finds it: its next start is quick.
     """
-    from rich.console import Console
-
     from ...model.runtime.base import EngineOptions
     from ...model.runtime.cache import EngineCache
+    from ..ui.console import Console
 
     if frames != "dynamic" and not (frames.isdigit() and int(frames) > 0):
         raise UsageError(f"--frames: expected `dynamic` or a number above 0, got {frames!r}")

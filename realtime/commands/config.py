@@ -9,6 +9,7 @@ from ..config.keys import keys, value_of
 from ..config.load import Loaded
 from ..config.typed import Grouped, make_app
 from ..sources.redact import redact
+from ..text import visible
 
 app = make_app(no_args_is_help=True)
 app.callback()(lambda: None)
@@ -20,7 +21,7 @@ def _show(loaded: Loaded) -> None:
         value = value_of(loaded.config, key.path)
         if key.option.secret and value is not None:
             value = "********"
-        typer.echo(f"{key.path:<{width}}  {redact(_text(value)):<24}  {loaded.origins[key.path]}")
+        typer.echo(visible(f"{key.path:<{width}}  {redact(_text(value)):<24}  {loaded.origins[key.path]}"))
 
 
 def _text(value: object) -> str:

@@ -12,10 +12,10 @@ from ..config.schema import NONE
 from ..errors import AvelError, SourceError, UsageError
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.text import Text
 
     from ..sources.probe import CameraResult, MicResult
+    from ..ui.console import Console
 
 _FLOOR_DBFS = -60.0
 
@@ -35,7 +35,7 @@ def devices(
     seconds: Annotated[float, typer.Option(min=0.5, help="How long to look at each.")] = 4.0,
 ) -> None:
     """List cameras and microphones; with --test, open each and show what it really delivers."""
-    from rich.console import Console
+    from ..ui.console import Console
 
     console = Console(highlight=False)
     problems = _list(console)

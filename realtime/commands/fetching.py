@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ...model.downloads import Progress, PublicFile
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from ..ui.console import Console
 
 
 @contextmanager
@@ -21,9 +21,10 @@ def bar(item: PublicFile, console: Console | None = None) -> Iterator[Progress]:
         console: where to draw; standard error if not given.
 
     """
-    from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
+
+    from ..ui.console import Console
 
     console = console or Console(stderr=True)
     columns = (

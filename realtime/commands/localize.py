@@ -18,6 +18,7 @@ from ..config.keys import keys
 from ..config.load import Loaded
 from ..errors import OutputError, SourceError
 from ..options import EVENTS, NETWORK
+from ..text import visible
 
 if TYPE_CHECKING:
     from ..recordings.batch import Job
@@ -113,7 +114,7 @@ def _outcomes(
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr)
+    print(visible(text), file=sys.stderr)
 
 
 def localize(**given: Any) -> None:

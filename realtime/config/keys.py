@@ -48,7 +48,7 @@ def _walk(group: Any, prefix: str) -> Iterator[Key]:
             continue
         found: list[Option] = []
         kind, several = _plain(hint, found)
-        flagged = next((option for option in found if option.flags), None)
+        flagged = next((option for option in found if option.flags or option.pattern), None)
         secret = any(option.secret for option in found)
         assert field.default is not MISSING, path
         yield Key(path, kind, several, field.default, flagged or Option(secret=secret))

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_origin
 
 from ..errors import UsageError
+from .foreign import foreign
 from .keys import ENV_PREFIX, Key, keys
 from .precedence import names_of, settle
 from .schema import Config
@@ -208,12 +209,13 @@ def _short(value: object) -> str:
 def _from_environment(environ: Mapping[str, str], known: list[str]) -> dict[str, Any]:
     names = {_env_name(old): new for old, new in _OLD_NAMES.items()}
     names |= {_env_name(path): path for path in known}
+    others = foreign(environ, ENV_PREFIX)
     for name in environ:
-        if name.startswith(ENV_PREFIX) and name not in names and name not in _OTHER_ENV:
+        if name.startswith(ENV_PREFIX) and name not in names and name not in _OTHER_ENV | others:
             raise UsageError(f"environment: unknown variable {name}{_near(name, list(names))}")
     found: dict[str, Any] = {}
     for name, path in names.items():
-        if name in environ and (environ[name] or path not in found):
+        if name in environ and name not in others and (environ[name] or path not in found):
             found[path] = environ[name]
     return found
 

@@ -12,8 +12,9 @@ class BatchProgress:
     """A bar over all recordings, in seconds of recording; plain lines where there is no terminal."""
 
     def __init__(self, jobs: Sequence[Job]) -> None:
-        from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        from ..ui.console import Console
 
         self._jobs, self._lengths = jobs, [length_s(job.source) or 0.0 for job in jobs]
         self._at = [0.0] * len(jobs)

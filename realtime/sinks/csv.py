@@ -8,6 +8,7 @@ import io
 from datetime import datetime, timezone
 
 from ..messages import CONFIGURATION, Event, Hop, Status, StreamEnd, StreamStart
+from ..text import one_line
 from .base import Sink
 from .rotating import RotatingFile
 
@@ -18,7 +19,7 @@ COLUMNS = ("source", "id", "label", "start_s", "end_s", "duration_s", "confidenc
 def row(*values: object) -> str:
     """One CSV line without its newline."""
     out = io.StringIO()
-    csv.writer(out, lineterminator="").writerow(values)
+    csv.writer(out, lineterminator="").writerow([one_line(v) if isinstance(v, str) else v for v in values])
     return out.getvalue()
 
 

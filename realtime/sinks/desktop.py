@@ -14,8 +14,10 @@ from annotated_types import Gt, Le
 from ..clock import NS_PER_S
 from ..messages import State
 from ..options import OUTPUTS, Option, Seconds
+from ..text import one_line
 from .base import About, Sink, SinkOptions
 from .delivery import DeliveryCounts, DeliveryQueue
+from .environment import clean_environment
 from .records import JsonSink, Record
 
 
@@ -52,6 +54,7 @@ class DesktopSink(JsonSink):
     ) -> None:
         super().__init__()
         environ = os.environ if environ is None else environ
+        self._environment = clean_environment(environ=environ)
         self._options, self._about = options, about
         self._last_ns: dict[str, int] = {}
         self._failing = False
@@ -86,7 +89,8 @@ class DesktopSink(JsonSink):
             return
         self._last_ns[label] = now_ns
         body = f"{record['confidence']:.0%} sure, at {_clock_face(record['start_s'])}"
-        self._queue.put([self._program, "--app-name=avel-live", "--", f"{label} — {self._about.name}", body])
+        title = one_line(f"{label} — {self._about.name}")
+        self._queue.put([self._program, "--app-name=avel-live", "--", title, body])
 
     def close(self) -> None:
         """Nothing is worth waiting for."""
@@ -98,6 +102,7 @@ class DesktopSink(JsonSink):
                 argv,
                 check=True,
                 timeout=self._options.timeout_s,
+                env=self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,

@@ -1,8 +1,8 @@
 """`--exec CMD`: a program run for every event record, with the record as JSON on its standard input.
 
-There is no shell: the command is split once, as a POSIX shell would, and started as it is. What it prints
-is not shown; its last line on standard error explains a failure. A program that outlives its time limit
-is ended with everything it started.
+There is no shell: the command is split once, as a POSIX shell would, and started as it is, with what it needs
+of our environment and no secret of ours (`environment`). What it prints is not shown; its last line on
+standard error explains a failure. A program that outlives its time limit is ended with everything it started.
 """
 
 from __future__ import annotations
@@ -14,16 +14,17 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import IO, Annotated, Final
 
 from annotated_types import Ge, Gt, Le
 
 from ..errors import OutputError, UsageError
 from ..messages import State
-from ..options import OUTPUTS, Option
+from ..options import OUTPUTS, Names, Option
 from .base import About, Sink, SinkOptions, words
 from .delivery import DeliveryCounts, DeliveryQueue
+from .environment import clean_environment
 from .records import JsonSink, Record, to_bytes
 
 _EXPLANATION_BYTES: Final = 4096
@@ -45,6 +46,15 @@ class ExecOptions(SinkOptions):
             help="run a program on every event (no shell; the event as JSON on its stdin)",
         ),
     ] = None
+    env: Annotated[
+        Names,
+        Option(
+            "--exec-env",
+            panel=OUTPUTS,
+            metavar="NAME[=VALUE]",
+            help="a variable for the program of --exec, beside PATH, HOME and the like (repeat the flag)",
+        ),
+    ] = field(default=(), repr=False)
     timeout_s: Annotated[float, Gt(0), Le(86_400)] = 10.0
     at_once: Annotated[int, Ge(1)] = 4
     """Programs running at the same time; the rest wait their turn."""
@@ -80,6 +90,7 @@ class ExecSink(JsonSink):
         if program is None:
             raise OutputError(f"--exec {argv[0]}: no such program, or it may not be run; give its full path")
         self._argv = [program, *argv[1:]]
+        self._environment = clean_environment(options.env)
         self._options, self._about = options, about
         self._failing = False
         self._queue: DeliveryQueue[bytes] = DeliveryQueue(
@@ -118,6 +129,7 @@ class ExecSink(JsonSink):
                     stdin=subprocess.PIPE,
                     stdout=subprocess.DEVNULL,
                     stderr=errors,
+                    env=self._environment,
                     start_new_session=True,
                 )
             except OSError as error:

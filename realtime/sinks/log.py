@@ -33,16 +33,22 @@ class LogOptions(SinkOptions):
     rotate_days: Annotated[float, Gt(0)] | None = None
     keep_files: Annotated[int, Ge(1)] = 10
     fsync: Fsync = "event"
+    mode: Annotated[str, Option(form='permissions in quotes, such as "0640"', pattern="0[67][0-7]{2}")] = (
+        "0600"
+    )
+    """Permissions of new files, octal: private like clips, unless asked otherwise."""
 
     def build(self, about: About) -> Sink | None:
         """A live stream never waits for the disk; a recording does, and loses no line."""
-        rotation = Rotation(self.rotate_mb, self.rotate_days, self.keep_files)
+        rotation, mode = Rotation(self.rotate_mb, self.rotate_days, self.keep_files), int(self.mode, 8)
         sinks: list[Sink] = []
         if self.jsonl is not None:
-            log = RotatingFile(self.jsonl, "log", about, rotation=rotation, fsync=self.fsync)
+            log = RotatingFile(self.jsonl, "log", about, rotation=rotation, fsync=self.fsync, mode=mode)
             sinks.append(self._threaded("log", JsonlFile(self._shared(log, about)), about))
         if self.csv is not None:
-            table = RotatingFile(self.csv, "csv", about, rotation=rotation, fsync=self.fsync, header=HEADER)
+            table = RotatingFile(
+                self.csv, "csv", about, rotation=rotation, fsync=self.fsync, header=HEADER, mode=mode
+            )
             sinks.append(self._threaded("csv", CsvFile(self._shared(table, about)), about))
         return Switchboard(sinks) if sinks else None
 

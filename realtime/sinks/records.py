@@ -16,6 +16,7 @@ from typing import Any
 
 from ..clock import NS_PER_S
 from ..messages import Event, Hop, Settled, Status, StreamEnd, StreamStart, TrackTotals
+from ..text import json_safe
 from .base import Sink
 
 SCHEMA = 1
@@ -25,8 +26,8 @@ Record = dict[str, Any]
 
 
 def to_line(record: Record) -> str:
-    """One line without its newline; never NaN or infinity, which are not JSON."""
-    return json.dumps(record, ensure_ascii=False, allow_nan=False, separators=(", ", ": "))
+    """One line without its newline; never NaN or infinity, which are not JSON, nor a control character."""
+    return json_safe(json.dumps(record, ensure_ascii=False, allow_nan=False, separators=(", ", ": ")))
 
 
 def to_bytes(record: Record) -> bytes:

@@ -65,8 +65,9 @@ class RotatingFile:
         rotation: Rotation | None = None,
         fsync: Fsync = "event",
         header: str | None = None,
+        mode: int = 0o600,
     ) -> None:
-        """Open the file.
+        """Open the file. A new one has the permissions `mode`, and a new folder what it takes to get there.
 
         Raises:
             OutputError: it can't be created or written.
@@ -78,7 +79,7 @@ class RotatingFile:
         self._name, self._report = name, about.report
         self._rotation = rotation or Rotation()
         self._fsync = fsync
-        self._header = header
+        self._header, self._mode = header, mode
         self._clock, self._wall_s = about.clock, about.wall_s
         self._file: BinaryIO | None = None
         self._size = 0
@@ -158,9 +159,10 @@ class RotatingFile:
     # ----------------------------------------------------------------------------------------------
 
     def _open(self) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        folder_mode = self._mode | (self._mode & 0o444) >> 2  # whoever may read may go in
+        self.path.parent.mkdir(mode=folder_mode, parents=True, exist_ok=True)
         # Unbuffered: what `write` accepted is in the file, and a failed write leaves nothing behind.
-        file = open(self.path, "ab", buffering=0)  # noqa: SIM115 - lives as long as the sink
+        file = open(self.path, "ab", buffering=0, opener=self._opener)  # noqa: SIM115 - lives as long as the sink
         try:
             stat = os.fstat(file.fileno())
             self._size, self._regular = stat.st_size, S_ISREG(stat.st_mode)
@@ -173,6 +175,16 @@ class RotatingFile:
             self._file = None
             file.close()
             raise
+
+    def _opener(self, path: str, flags: int) -> int:
+        """A new file is private from the first moment, and then as asked, whatever the umask says."""
+        try:
+            descriptor = os.open(path, flags | os.O_EXCL, 0o600)
+        except FileExistsError:
+            return os.open(path, flags, 0o600)
+        if self._mode != 0o600:
+            os.chmod(path, self._mode)
+        return descriptor
 
     def _begin_now(self) -> float:
         """The file begins now; what is noted with it outlives this process."""

@@ -39,7 +39,7 @@ def make_screen(
     """
     stream = sys.stdout if stream is None else stream
     if not no_ui and stream.isatty():
-        from rich.console import Console
+        from .console import Console
 
         console = Console(file=stream)
         if console.is_terminal and not console.is_dumb_terminal:

@@ -7,6 +7,7 @@ from typing import TextIO
 from ..messages import Event, Hop, Status, StreamEnd, StreamStart
 from ..sinks.base import Sink
 from ..sinks.lines import LineWriter
+from ..text import one_line
 from .theme import clock_text
 
 
@@ -79,4 +80,4 @@ class PlainLines(Sink):
             self._shown.pop(event.id, None)
 
     def _line(self, text: str) -> None:
-        self._lines.write(" ".join(text.split()))
+        self._lines.write(one_line(text))

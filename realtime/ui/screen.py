@@ -10,7 +10,8 @@ import sys
 import threading
 from collections.abc import Callable
 
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import Console as RichConsole
+from rich.console import ConsoleOptions, RenderResult
 from rich.control import Control
 from rich.live import Live
 from rich.segment import Segment
@@ -20,6 +21,8 @@ from ..clock import NS_PER_S, Clock, SystemClock
 from ..errors import OutputError
 from ..messages import Hop, Status, StreamEnd, StreamStart, TimedAudio, TimedFrame
 from ..sinks.base import Sink
+from ..text import visible
+from .console import Clean, Console, cleaned
 from .layout import compose, meter_line
 from .state import ScreenState
 from .stderr import HeldStderr
@@ -34,7 +37,7 @@ _IDLE_NS = NS_PER_S // 2
 """How soon a changed window size is noticed while nothing else happens."""
 
 
-def theme_for(console: Console) -> Theme:
+def theme_for(console: RichConsole) -> Theme:
     """What this terminal can show."""
     color = console.color_system is not None and not console.no_color
     unicode = not console.options.ascii_only
@@ -53,7 +56,7 @@ class Screen(Sink):
 
     def __init__(
         self,
-        console: Console,
+        console: RichConsole,
         clock: Clock | None = None,
         *,
         threaded: bool = True,
@@ -161,10 +164,10 @@ class Screen(Sink):
             if self._broken is None:
                 self._live.stop()
                 for line in self._held.stop():
-                    print(line, file=sys.stderr)
+                    print(visible(line), file=sys.stderr)
                 if self.state.end is not None:
                     with self._lock:
-                        self._console.print(summary(self.state, self._console.width, self._theme))
+                        self._console.print(Clean(summary(self.state, self._console.width, self._theme)))
             else:
                 self._held.stop()
         except OSError:  # it was closed: nobody is there to be told
@@ -172,13 +175,13 @@ class Screen(Sink):
 
     # Drawing --------------------------------------------------------------------------------------
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+    def __rich_console__(self, console: RichConsole, options: ConsoleOptions) -> RenderResult:
         """The frame at the terminal's present size."""
         width, height = options.max_width, options.height or console.height
         with self._lock:
             lines, self._meter_row = compose(self.state, width, height, self._theme)
         for number, line in enumerate(lines):
-            yield from line.render(console)
+            yield from cleaned(line.render(console))
             if number < len(lines) - 1:
                 yield Segment.line()
 

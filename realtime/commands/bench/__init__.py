@@ -37,9 +37,8 @@ def bench(
     Each configuration runs in a process of its own. Without --backend every one that is available is
     measured in every precision it offers here.
     """
-    from rich.console import Console
-
     from ....model.runtime.probe import machine
+    from ...ui.console import Console
     from .runs import Bench, run_all, save
     from .tables import compare as show_changes
     from .tables import show

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from rich.console import Console
 from rich.table import Table
+
+from ...ui.console import Console
 
 STAGES: Final = ("decode", "resize", "visual", "audio", "DIIA", "decoder", "UI")
 # Path in a result, heading, digits after the point, whether less is better.

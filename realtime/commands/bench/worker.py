@@ -50,8 +50,7 @@ def play(
     source: Source, engine: Engine, clock: Clock, watch: Stopwatch | None, notes: Latencies, *, paced: bool
 ) -> StreamEnd:
     """Run the stream itself, with its screen drawing into memory."""
-    from rich.console import Console
-
+    from ...ui.console import Console
     from ...ui.screen import Screen
 
     screen: Any = Screen(Console(file=io.StringIO(), force_terminal=True, width=100, height=30), clock)

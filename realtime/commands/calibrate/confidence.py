@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 
 from ....calibration.confidence import Calibrator, Method
 from ....calibration.files import Calibration, Confidence, check_fits, load_calibration
@@ -19,6 +18,7 @@ from ...errors import ModelFileError, UsageError
 from ...events.config import DecoderConfig
 from ...recordings.labelled import Clip, looks_of, settled
 from ...stream.window import Calibrate, softmax
+from ...ui.console import Console
 from .material import Fit, labelled
 from .store import drawn, store, write
 

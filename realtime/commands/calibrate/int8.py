@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from ....calibration.int8 import Int8Result, Int8Settings, calibrate
@@ -26,6 +25,7 @@ from ...config.schema import Config
 from ...errors import UsageError
 from ...recordings.labelled import is_manifest, media_files, read_manifest
 from ...stream.segments import segments
+from ...ui.console import Console
 from .store import write
 
 _WORST_SHOWN = 8

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
 from ....model.runtime.base import EngineInfo
 from ...clock import SystemClock
 from ...config.schema import Config
 from ...errors import UsageError
 from ...recordings.labelled import Clip, is_manifest, manifest_clips
+from ...ui.console import Console
 from .features import ave_clips, scene_clips
 
 if TYPE_CHECKING:

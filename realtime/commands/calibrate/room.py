@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
 
 from ....calibration.background import QuietSecond, measure_room
 from ....calibration.files import Room, Thresholds
@@ -17,6 +16,7 @@ from ...events.config import DecoderConfig
 from ...messages import Hop, Scores
 from ...recordings.labelled import hops, settled
 from ...session.calibration import apply_calibration, devices_of, under_flags
+from ...ui.console import Console
 from .decoding import decode_with
 from .material import engine_of
 from .store import per_hour_of, store

@@ -9,8 +9,6 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from ....calibration.files import (
     Calibration,
     DeviceFile,
@@ -23,6 +21,7 @@ from ....calibration.files import (
 from ....model.runtime.base import EngineInfo
 from ...clock import wall_clock_s
 from ...errors import OutputError, UsageError
+from ...ui.console import Console
 
 
 def per_hour_of(budget: str) -> float:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
 
 from ....calibration.files import DeviceFile, device_path
 from ....calibration.onsets import FrameActivity, claps, flashes, frame_activity, onset_strength, sound_onsets
@@ -20,6 +19,7 @@ from ...errors import UsageError
 from ...messages import SAMPLE_RATE, EndOfStream, TimedAudio, TimedFrame
 from ...recordings.labelled import seconds_of
 from ...session.calibration import devices_of
+from ...ui.console import Console
 from .store import drawn, now, saved
 
 if TYPE_CHECKING:

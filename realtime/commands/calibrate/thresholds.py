@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
 
 from ....calibration.files import Thresholds
 from ....calibration.thresholds import choose, precision_recall
@@ -18,6 +17,7 @@ from ...events.config import DecoderConfig
 from ...messages import SourceInfo
 from ...recordings.labelled import Clip, media_files, recording, stream_of
 from ...session.calibration import apply_calibration
+from ...ui.console import Console
 from .decoding import decode_with
 from .material import Fit, engine_of, labelled
 from .store import drawn, per_hour_of, store

@@ -24,9 +24,9 @@ _NOT_ASKED = ("calibration",)
 
 def _examine(loaded: Loaded) -> None:
     """Print every finding; exit code 3 when something has to be mended."""
-    from rich.console import Console
     from rich.text import Text
 
+    from ...ui.console import Console
     from .checks import checks
 
     console = Console(highlight=False)

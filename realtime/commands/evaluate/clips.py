@@ -108,13 +108,13 @@ def score_clips(
         ModelFileError: a weight file is missing or wrong.
 
     """
-    from rich.console import Console
     from rich.progress import Progress
 
     from ....model.runtime.base import EngineOptions
     from ....model.runtime.select import load_engine
     from ...clock import SystemClock
     from ...recordings.labelled import is_manifest, manifest_clips
+    from ...ui.console import Console
 
     folder = manifest.parent if manifest.is_file() else manifest
     if not is_manifest(folder):
@@ -174,8 +174,9 @@ def per_class(clips: list[Answers], labels: tuple[str, ...], background: int) ->
 
 def print_tables(result: dict[str, Any]) -> None:
     """The figures with their intervals, by settling time, and by class."""
-    from rich.console import Console
     from rich.table import Table
+
+    from ...ui.console import Console
 
     console = Console()
     names = ("segment_accuracy", "event_second_recall", "clip_top1", "false_event_seconds")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.table import Table
 
 from ....model.labels import short_name
 from ....model.training.report import headline, percent
+from ...ui.console import Console
 
 if TYPE_CHECKING:
     from ....model.training.evaluate import Evaluation, StreamingTable

@@ -26,9 +26,9 @@ def extract(
     retry: Annotated[bool, typer.Option("--retry", help="Try broken videos again.")] = False,
 ) -> None:
     """Turn videos into feature files in AVE's layout; goes on where a killed run stopped."""
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    from ...ui.console import Console
     from . import run as extraction
     from .jobs import MAX_WINDOWS
 

@@ -29,8 +29,9 @@ def train_lite(
         ) from error
     if not data.is_dir():
         raise UsageError(f"--data {data}: no such folder")
-    from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    from ...ui.console import Console
 
     columns = (TextColumn("{task.description:24}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, TextColumn("{task.fields[text]}"), console=Console(stderr=True)) as progress:

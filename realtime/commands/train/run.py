@@ -27,10 +27,10 @@ def train(
     notes: Sequence[str] = (),
 ) -> Path:
     """Train with a progress bar and a line per epoch on stderr; the best checkpoint's path."""
-    from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
     from ....model.training.loop import Trainer
+    from ...ui.console import Console
 
     how = options.training()
     trainer = Trainer(options.network(data), data, how, out)

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
-from rich.console import Console
 from rich.table import Table
 
 from ....model.training.compare import ABLATIONS, BASELINES, Cell, compare
 from ....model.training.report import percent
 from ....model.training.synthetic import Evidence
 from ...errors import UsageError
+from ...ui.console import Console
 from .data import annotated
 
 

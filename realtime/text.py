@@ -1,0 +1,35 @@
+"""Text of others (names, reasons, file names) on its way to a terminal or a log line.
+
+A class, a device or a file may be called anything, escape sequences included: printed as they are they would
+recolour the screen, rewrite lines that were there, or forge log lines.
+"""
+
+from __future__ import annotations
+
+import re
+
+_CONTROL = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # C0 but tab and line feed, DEL, C1
+    "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # turn the direction of writing around
+    "\u2028\u2029\ud800-\udfff]"  # line ends that only some see; bytes that were no text
+)
+
+
+def visible(text: str, mark: str = "") -> str:
+    r"""The text with its control characters spelled out (`\x1b`), or as `mark`; tabs and line ends stay."""
+    return _CONTROL.sub(lambda m: mark or _spelled(m[0]), text)
+
+
+def one_line(text: str) -> str:
+    """As `visible`, on one line."""
+    return visible(" ".join(text.split()))
+
+
+def json_safe(line: str) -> str:
+    """A line of JSON without control characters: all stand in strings, where an escape means the same."""
+    return _CONTROL.sub(lambda m: f"\\u{ord(m[0]):04x}", line)
+
+
+def _spelled(character: str) -> str:
+    code = ord(character)
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
