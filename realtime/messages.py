@@ -228,15 +228,15 @@ DeviceState = Literal["opening", "running", "stalled", "lost", "recovering", "fa
 
 State = (
     DeviceState
-    | Literal["loading", "reloaded", "effort", "late", "overloaded", "damaged", "truncated", "incomplete"]
-    | Literal["failing", "dropping", "overrun"]
+    | Literal["loading", "reloaded", "adjusted", "effort", "late", "overloaded"]
+    | Literal["damaged", "truncated", "incomplete", "failing", "dropping", "overrun"]
 )
 """Everything a `Status` may say: of devices, of the machine and the recording, of outputs."""
 
 Severity = Literal["info", "warning", "error"]
 
 _SEVERITY: Final[dict[State, Severity]] = {
-    **dict.fromkeys(("opening", "running", "ended", "loading", "reloaded"), "info"),
+    **dict.fromkeys(("opening", "running", "ended", "loading", "reloaded", "adjusted"), "info"),
     **dict.fromkeys(("stalled", "recovering", "effort", "late", "overloaded", "damaged"), "warning"),
     **dict.fromkeys(("truncated", "incomplete", "failing", "dropping", "overrun"), "warning"),
     **dict.fromkeys(("lost", "failed"), "error"),
@@ -256,6 +256,8 @@ class Status:
     reason: str
     t_ns: int
     severity: Severity = None  # type: ignore[assignment]
+    wall_clock: float | None = None
+    """Unix time of stream time 0, where that is what changed."""
 
     def __post_init__(self) -> None:
         """Fill in the severity."""
@@ -299,7 +301,7 @@ class StreamStart:
     calibration: str = ""
     """Name of the calibration in use; empty when confidences are raw."""
     wall_clock: float | None = None
-    """Unix time of stream time 0; None for a file."""
+    """Unix time of stream time 0, as known at the start (see `Hop.wall_clock`); None for a file."""
 
 
 LOSS_SHARE: Final = 0.01
@@ -375,6 +377,8 @@ class StreamEnd:
     """Seconds settled only because the stream ended; in order, after those of all hops."""
     last_events: tuple[Event, ...] = ()
     """Events ended (or retracted) because the stream ended."""
+    wall_clock: float | None = None
+    """As in the last hop."""
     totals: Totals = Totals()
     """What of the input reached the networks, per track, and what did not."""
 
@@ -402,3 +406,5 @@ class Hop:
     audio_level_dbfs: float = -120.0
     drift_ppm: float | None = None
     """The microphone's clock against the machine's, positive when slow; None without a microphone."""
+    wall_clock: float | None = None
+    """Unix time of stream time 0, as the time of day stands at this hop; None for a file."""

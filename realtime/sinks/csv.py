@@ -34,18 +34,21 @@ class CsvFile(Sink):
     def __init__(self, file: RotatingFile) -> None:
         self._file = file
         self._start: StreamStart | None = None
+        self._zero_s: float | None = None
 
     def start(self, start: StreamStart) -> None:
         """Remember the names and the time of day."""
-        self._start = start
+        self._start, self._zero_s = start, start.wall_clock
 
     def hop(self, record: Hop) -> None:
         """Write the events that ended."""
+        self._zero_s = self._zero_s if record.wall_clock is None else record.wall_clock
         for event in record.events:
             self._event(event)
 
     def end(self, end: StreamEnd) -> None:
         """Write the events that ended with the stream."""
+        self._zero_s = self._zero_s if end.wall_clock is None else end.wall_clock
         for event in end.last_events:
             self._event(event)
 
@@ -64,8 +67,8 @@ class CsvFile(Sink):
         if event.kind != "end" or event.end_s is None or start is None:
             return
         started = ""
-        if start.wall_clock is not None:
-            moment = datetime.fromtimestamp(start.wall_clock + event.start_s, timezone.utc)
+        if self._zero_s is not None:
+            moment = datetime.fromtimestamp(self._zero_s + event.start_s, timezone.utc)
             started = moment.isoformat(timespec="milliseconds")
         self._file.write(
             row(

@@ -37,6 +37,7 @@ _STATES: Final[dict[tuple[str, ...], tuple[str, ...]]] = {
     ("camera", "microphone", "stream"): get_args(DeviceState),
     ("stream", "sound"): ("damaged", "truncated"),
     ("machine",): ("running", "late", "overloaded", "effort"),
+    ("clock",): ("adjusted",),
     ("networks",): ("running", "recovering", "failed"),
     ("mqtt", "webhook", "exec", "clips", "notify", "log", "csv"): (
         "running",

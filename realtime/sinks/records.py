@@ -69,7 +69,7 @@ def start_record(start: StreamStart) -> Record:
         "settle": start.settle,
     }
     if start.wall_clock is not None:
-        record["wall_clock"] = datetime.fromtimestamp(start.wall_clock, timezone.utc).isoformat()
+        record["wall_clock"] = _moment(start.wall_clock)
     return record
 
 
@@ -136,13 +136,16 @@ def event_record(event: Event, labels: tuple[str, ...]) -> Record:
 
 def status_record(status: Status) -> Record:
     """A device, a sink or the machine has something to say."""
-    return {
+    record = {
         "type": "status",
         "device": status.device,
         "state": status.state,
         "reason": status.reason,
         "t_s": _at(status.t_ns),
     }
+    if status.wall_clock is not None:
+        record["wall_clock"] = _moment(status.wall_clock)
+    return record
 
 
 def end_records(end: StreamEnd, labels: tuple[str, ...]) -> Iterator[Record]:
@@ -188,6 +191,10 @@ def _track(track: TrackTotals) -> Record:
         "undecodable_s": _seconds(track.undecodable_s),
         "not_chosen_s": _seconds(track.not_chosen_s),
     }
+
+
+def _moment(unix_s: float) -> str:
+    return datetime.fromtimestamp(unix_s, timezone.utc).isoformat()
 
 
 def _p(value: float) -> float:

@@ -102,6 +102,10 @@ class RotatingFile:
         self.write(line, important=True)
         self._header = line
 
+    def head(self, line: str) -> None:
+        """Let every file that follows begin with `line`."""
+        self._header = line
+
     def write(self, line: str, *, important: bool = False) -> None:
         """Append one line; `important` ones reach the disk before this returns, unless `fsync` is `never`."""
         if self._failing and self._clock.now_ns() < self._retry_ns:

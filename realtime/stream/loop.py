@@ -17,7 +17,7 @@ from types import TracebackType
 
 from ...model.level import level_dbfs
 from ...model.runtime.base import Engine
-from ..clock import NS_PER_S, Clock
+from ..clock import NS_PER_S, Clock, wall_clock_s
 from ..errors import SourceError, UsageError
 from ..events import Decoder, DecoderStep
 from ..messages import (
@@ -37,6 +37,7 @@ from ..messages import (
 from ..sinks.base import Sink, wants_media
 from ..sources.base import Source
 from .budget import FrameBudget
+from .daytime import DayTime
 from .judge import Judge, Judgement
 from .latency import Latencies
 from .queue import SegmentQueue, StatusQueue
@@ -81,6 +82,7 @@ class Stream:
         reports: what outputs and networks have to say.
         heartbeat: called several times a second, also while nothing happens.
         on_close: called once by `close`, at the end of it.
+        wall_s: the time of day, Unix seconds.
 
     """
 
@@ -97,6 +99,7 @@ class Stream:
         reports: StatusQueue | None = None,
         heartbeat: Callable[[], None] = lambda: None,
         on_close: Callable[[], None] = lambda: None,
+        wall_s: Callable[[], float] = wall_clock_s,
     ) -> None:
         self.start = start
         """What runs where, and the names of the labels."""
@@ -116,6 +119,7 @@ class Stream:
         )
         self._reader.frames_per_segment = self._budget.frames_per_segment
         self._latencies = Latencies()
+        self._day_time = DayTime(start.wall_clock, wall_s)
         self._stop = threading.Event()
         self._busy_ns = self._end_ns = 0
         self._hops = self._events = self._skips_told = 0
@@ -234,6 +238,8 @@ class Stream:
                 message = self._queue.take(_TAKE_TIMEOUT_S)
                 self._heartbeat()
                 yield from self.reports.take(self._end_ns)
+                if (moved := self._day_time.look(self._source.stream_now_ns())) is not None:
+                    yield moved
                 if message is None:
                     continue
                 if isinstance(message, SelectedFrame | ClosedSegment):
@@ -315,6 +321,7 @@ class Stream:
             skipped=self._queue.skipped,
             dropped=self._source.dropped,
             skew_ms=self._source.skew_ms,
+            wall_clock=self._day_time.zero_s,
             drift_ppm=self._source.drift_ppm,
             frames_per_segment=self._budget.frames_per_segment,
             settled=judgement.step.settled,
@@ -382,6 +389,7 @@ class Stream:
             latency_ms=self._latencies.summary(),
             skew_ms=self._source.skew_ms,
             reason=reason,
+            wall_clock=self._day_time.zero_s,
             last_settled=step.settled,
             last_events=step.events,
             totals=totals,

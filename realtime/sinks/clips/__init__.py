@@ -37,7 +37,8 @@ class ClipOptions(SinkOptions):
         ),
     ] = None
     max_s: Annotated[float, Gt(0)] = 60.0
-    """Longest clip; an event that lasts longer is cut off, and its record says so."""
+    """Longest clip; an event that lasts longer is cut off, and its record says so. What comes before and
+    after an event gives way to it."""
     max_fps: Annotated[float, Gt(0)] = 25.0
     """Pictures a second in a clip; those that follow sooner are left out."""
 

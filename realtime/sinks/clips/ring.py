@@ -35,6 +35,15 @@ class ClipRing:
         while self._packets and self._packets[0].time_s < time_s:
             self._drop()
 
+    def since(self, time_s: float) -> ClipRing:
+        """The packets from the keyframe before `time_s` on, kept by themselves."""
+        kept = ClipRing(self._max_bytes)
+        begin_s, _ = self.cut(time_s, self.newest_s)
+        for packet in self._packets:
+            if packet.time_s >= begin_s - _SOUND_BEFORE_S:
+                kept.push(packet)
+        return kept
+
     def cut(self, start_s: float, end_s: float) -> tuple[float, Sequence[Packet]]:
         """The packets of a clip, and its real beginning: the keyframe before `start_s`, if there is one."""
         keys = [p.time_s for p in self._packets if p.kind == "video" and p.key]

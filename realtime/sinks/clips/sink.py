@@ -4,9 +4,13 @@ The stream is encoded all the time into a ring in memory; a clip is cut out of t
 over, so that nothing has to be foreseen. Events that touch share one clip. Beside `STEM.mp4` stand
 `STEM.json` (events, times, source) and `STEM.jpg` (the surest moment, with the attention map).
 
+A clip is at most `max_s` long. What comes before and after its events gives way to them; only an event that
+is longer by itself is cut off. An event may be open for long after its last second (`--hold`): then the clip
+is set aside until its end is told, or until it goes on.
+
 Memory: the ring holds `pre_s` plus what a decision may lag behind (settling, hold, hop), at the bit rates
-of `codec` at most 0.26 MB a second: 4 MB with the defaults, 20 MB while an event of a minute is open.
-Pictures waiting to be encoded are at most `QUEUED_FRAMES`.
+of `codec` at most 0.26 MB a second: 4 MB with the defaults, 20 MB while an event of a minute is open, and as
+much again for one that is set aside. Pictures waiting to be encoded are at most `QUEUED_FRAMES`.
 """
 
 from __future__ import annotations
@@ -41,6 +45,8 @@ FLUSH_S: Final = 20.0
 """How long the end waits for the clip in the making."""
 _LAG_S: Final = 12.0
 """The most a decision may be behind the stream beside settling: hold, shortest event, lateness."""
+_UNTOLD_S: Final = 75.0
+"""How long an event without end is waited for where nothing is said of single seconds."""
 _SPARE: Final = 1.3
 """Room in the byte limit for bursts above the mean bit rate."""
 
@@ -49,11 +55,19 @@ _SPARE: Final = 1.3
 class _Clip:
     """A clip in the making: the events in it, and the surest moment seen so far."""
 
-    start_s: float
     events: dict[int, Event] = field(default_factory=dict)
     best: float = -1.0
     best_s: float = 0.0
     attention: NDArray[np.float32] | None = None
+    active_s: float | None = None
+    """End of the last second that an open event was settled to hold; None while nothing is known of it."""
+    aside: ClipRing | None = None
+    """Its packets, once it is longer than a clip may be and perhaps over already."""
+
+    @property
+    def first_s(self) -> float:
+        """When its first event began."""
+        return min(event.start_s for event in self.events.values())
 
     @property
     def over_s(self) -> float | None:
@@ -85,6 +99,7 @@ class ClipSink(Sink):
         self._options, self._about, self._folder = options, about, options.dir
         self._store = ClipStore(options.dir, Budget.parse(options.keep), sweep=about.replaces is None)
         self._start: StreamStart | None = None
+        self._zero_s: float | None = None
         self._queue: deque[_Item] = deque()
         self._changed = threading.Condition()
         self._frames_waiting = 0
@@ -111,7 +126,7 @@ class ClipSink(Sink):
 
     def start(self, start: StreamStart) -> None:
         """Note how far decisions lag behind."""
-        self._start = start
+        self._start, self._zero_s = start, start.wall_clock
         self._live = start.source.live
         self._settle_s = start.settle + start.hop_s
 
@@ -207,18 +222,20 @@ class ClipSink(Sink):
             for event in item.events:
                 self._event(dataclasses.replace(event, kind="start"))
         elif isinstance(item, Hop):
+            self._zero_s = self._zero_s if item.wall_clock is None else item.wall_clock
             for event in item.events:
                 self._event(event)
             self._decided_s = item.segment.end_ns / NS_PER_S
             self._look(item)
         else:
+            self._zero_s = self._zero_s if item.wall_clock is None else item.wall_clock
             for event in item.last_events:
                 self._event(event)
             self._finish()
         self._cut_if_over()
         oldest_s = self._decided_s - self._options.pre_s - self._settle_s - _LAG_S
-        if self._clip is not None:
-            oldest_s = min(oldest_s, self._clip.start_s)
+        if self._clip is not None and self._clip.aside is None:
+            oldest_s = min(oldest_s, self._clip.first_s - self._options.pre_s)
         self.ring.keep_from(oldest_s - 1.1)  # and the keyframe before it
 
     def _event(self, event: Event) -> None:
@@ -233,15 +250,15 @@ class ClipSink(Sink):
             return
         if event.kind != "start":
             return
-        wanted_s = max(0.0, event.start_s - self._options.pre_s)
         if clip is not None:
             over_s = clip.over_s
-            touches = over_s is None or wanted_s <= over_s + self._options.post_s
-            if touches and event.start_s < clip.start_s + self._options.max_s - self._options.post_s:
+            touches = over_s is None or event.start_s - self._options.pre_s <= over_s + self._options.post_s
+            fits = event.start_s < self._longest(clip)[1] - min(self._options.post_s, self._options.max_s / 2)
+            if touches and fits and clip.aside is None:
                 clip.events[event.id] = event
                 return
-            self._write(clip, truncated=over_s is None)
-        self._clip = _Clip(wanted_s, {event.id: event})
+            self._write(clip)
+        self._clip = _Clip({event.id: event})
 
     def _look(self, record: Hop) -> None:
         """Remember the surest moment of the open events, for the thumbnail."""
@@ -249,6 +266,12 @@ class ClipSink(Sink):
         if clip is None:
             return
         scores = record.scores
+        labels = {event.label for event in clip.events.values() if event.end_s is None}
+        for second in record.settled:
+            if second.label in labels:
+                clip.active_s = max(clip.active_s or 0.0, second.end_s)
+            elif clip.active_s is None and labels:
+                clip.active_s = clip.first_s
         for event in clip.events.values():
             for row in range(len(scores.probabilities)):
                 at_s = scores.first_index + row + 0.5
@@ -262,45 +285,67 @@ class ClipSink(Sink):
         clip = self._clip
         if clip is None:
             return
-        over_s = clip.over_s
-        longest_s = clip.start_s + self._options.max_s
-        now_s = max(self.ring.newest_s, self._decided_s)
-        if over_s is not None and now_s >= min(over_s + self._options.post_s, longest_s):
-            self._write(clip, truncated=over_s > longest_s)
-        elif over_s is None and self._decided_s >= longest_s:
-            self._write(clip, truncated=True)
+        over_s, (_, longest_s) = clip.over_s, self._longest(clip)
+        if over_s is not None:
+            if max(self.ring.newest_s, self._decided_s) >= self._window(clip)[1]:
+                self._write(clip)
+            return
+        if self._decided_s < clip.first_s + self._options.max_s:
+            return
+        if clip.aside is None:
+            clip.aside = self.ring.since(max(0.0, clip.first_s - self._options.pre_s))
+        if clip.active_s is None:
+            lasts = self._decided_s >= longest_s + _UNTOLD_S
+        else:
+            lasts = clip.active_s + self._options.post_s > longest_s
+        if lasts:
+            self._write(clip)
+
+    def _longest(self, clip: _Clip) -> tuple[float, float]:
+        """Beginning and end of a clip whose events are longer than it may be: up to half goes before them."""
+        begin_s = max(0.0, clip.first_s - min(self._options.pre_s, self._options.max_s / 2))
+        return begin_s, begin_s + self._options.max_s
+
+    def _window(self, clip: _Clip) -> tuple[float, float]:
+        """Beginning and end of a clip: its events, and before and after them what there is room for."""
+        over_s, first_s = clip.over_s, clip.first_s
+        room_s = -1.0 if over_s is None else self._options.max_s - (over_s - first_s)
+        if over_s is None or room_s < 0:
+            return self._longest(clip)
+        pre_s, post_s = min(self._options.pre_s, first_s), self._options.post_s
+        before_s = min(pre_s, max(room_s / 2, room_s - post_s))
+        return first_s - before_s, over_s + min(post_s, room_s - before_s)
 
     def _finish(self) -> None:
         for packet in self._audio.finish():
             self.ring.push(packet)
         if self._clip is not None:
-            self._write(self._clip, truncated=self._clip.over_s is None)
+            self._write(self._clip)
 
-    def _write(self, clip: _Clip, *, truncated: bool) -> None:
+    def _write(self, clip: _Clip) -> None:
         self._clip = None
-        over_s = clip.over_s
-        longest_s = clip.start_s + self._options.max_s
-        end_s = longest_s if over_s is None else min(over_s + self._options.post_s, longest_s)
-        begin_s, packets = self.ring.cut(clip.start_s, end_s)
+        start_s, end_s = self._window(clip)
+        truncated = clip.over_s is None or clip.over_s > end_s
+        ring = clip.aside or self.ring
+        begin_s, packets = ring.cut(start_s, end_s)
         if not packets:
             return
         first = min(clip.events.values(), key=lambda event: event.start_s)
-        stem = self._store.free_stem(self._stem(first))
-        with self._store.fresh(f"{stem}.mp4") as path:
+        with self._store.clip(self._stem(first)) as (stem, path):
             write_mp4(path, packets, begin_s, self._video.stream, self._audio.stream)
             picture = self._picture(path, clip, begin_s)
         if picture is not None:
             self._store.write(f"{stem}.jpg", picture)
+        end_s = min(end_s, ring.newest_s)
         self._store.write_json(f"{stem}.json", self._record(stem, clip, begin_s, end_s, truncated, picture))
         self.written += 1
-        self._store.prune(self._about.wall_s())
+        self._store.prune(self._about.wall_s(), newest=stem)
 
     def _stem(self, event: Event) -> str:
-        assert self._start is not None
-        if self._start.wall_clock is None:
+        if self._zero_s is None:
             when = f"t{event.start_s:08.1f}"
         else:
-            at = datetime.fromtimestamp(self._start.wall_clock + event.start_s, timezone.utc)
+            at = datetime.fromtimestamp(self._zero_s + event.start_s, timezone.utc)
             when = at.strftime("%Y%m%dT%H%M%SZ")
         return f"{when}_{slug(self._about.name)}_{slug(event.name)}_e{event.id}"
 
@@ -328,7 +373,7 @@ class ClipSink(Sink):
         start = self._start
         assert start is not None
         events = sorted(clip.events.values(), key=lambda event: event.start_s)
-        wall = None if start.wall_clock is None else start.wall_clock + begin_s
+        wall = None if self._zero_s is None else self._zero_s + begin_s
         return {
             "schema": 1,
             "clip": f"{stem}.mp4",
@@ -336,7 +381,7 @@ class ClipSink(Sink):
             "stream": self._about.name,
             "source": start.source.name,
             "start_s": round(begin_s, 3),
-            "end_s": round(min(end_s, self.ring.newest_s), 3),
+            "end_s": round(end_s, 3),
             "wall_clock": None if wall is None else datetime.fromtimestamp(wall, timezone.utc).isoformat(),
             "truncated": truncated,
             "events": [event_record(event, start.labels) for event in events],

@@ -1,8 +1,12 @@
-"""Clips on disk: private files that appear whole or not at all, and a budget that removes the oldest."""
+"""Clips on disk: private files that appear whole or not at all, and a budget that removes the oldest.
+
+Several streams may share a folder: a file in the making is locked by whoever writes it, its name is taken.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import re
@@ -12,11 +16,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from ...clock import wall_clock_s
 from ...errors import OutputError, UsageError
 
 SUFFIXES: Final = (".mp4", ".json", ".jpg")
 _UNITS: Final = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _OURS: Final = re.compile(r"^(\d{8}T\d{6}Z|t\d{6,}\.\d)_[a-z0-9_]+_[a-z0-9_]+_e\d+(-\d+)?$")
+
+_LATER_S: Final = 0.01
+_ABANDONED_S: Final = 86_400.0
+"""Age at which a file in the making is nobody's, where files can't be locked."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +79,7 @@ class ClipStore:
             raise OutputError(f"--record {folder}: can't be written ({error.strerror})") from error
         # What a crash left half-written; not where another sink of ours is still at it.
         for path in folder.glob(".*.part") if sweep else ():
-            path.unlink(missing_ok=True)
+            _remove_if_left(path)
 
     def free_stem(self, stem: str) -> str:
         """`stem`, or `stem-2`, `stem-3`, … when clips of that name exist."""
@@ -81,15 +90,49 @@ class ClipStore:
         return candidate
 
     @contextlib.contextmanager
+    def clip(self, stem: str) -> Iterator[tuple[str, Path]]:
+        """As `fresh`, for the video of a clip called `stem`, or `stem-2`, … where that is somebody's.
+
+        Yields:
+            the stem, which is taken from now on, and the file.
+
+        """
+        number = 1
+        while True:
+            free = self.free_stem(stem if number == 1 else f"{stem}-{number}")
+            part = _make(self.folder / f".{free}.mp4.part")
+            if part is not None:
+                # Somebody may have finished a clip of this name between the look and the taking.
+                if self.free_stem(free) == free:
+                    break
+                path, file = part
+                path.unlink(missing_ok=True)
+                os.close(file)
+            number += 1
+        with self._placed(f"{free}.mp4", *part) as path:
+            yield free, path
+
+    @contextlib.contextmanager
     def fresh(self, name: str) -> Iterator[Path]:
         """An empty private file that takes the name `name` if the block ends well, and vanishes otherwise."""
         temporary = self.folder / f".{name}.part"
-        os.close(os.open(temporary, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600))
+        _remove_if_left(temporary)
+        part = _make(temporary)
+        if part is None:
+            raise FileExistsError(errno.EEXIST, "somebody else writes it", str(temporary))
+        with self._placed(name, *part) as path:
+            yield path
+
+    @contextlib.contextmanager
+    def _placed(self, name: str, temporary: Path, file: int) -> Iterator[Path]:
         try:
             yield temporary
             os.replace(temporary, self.folder / name)
-        finally:
+        except BaseException:
             temporary.unlink(missing_ok=True)
+            raise
+        finally:
+            os.close(file)
 
     def write(self, name: str, data: bytes) -> None:
         """A whole small file."""
@@ -100,11 +143,13 @@ class ClipStore:
         """A record beside its clip."""
         self.write(name, (json.dumps(value, ensure_ascii=False, indent=2) + "\n").encode())
 
-    def prune(self, now_s: float) -> int:
+    def prune(self, now_s: float, newest: str = "") -> int:
         """Remove the oldest clips beyond the budget; how many went.
 
         Args:
             now_s: Unix time.
+            newest: stem of the clip just written. Where a clock was set back its time of change is moved
+                behind those of the others, so that they stay in the order in which they were written.
 
         """
         clips: dict[str, tuple[float, int]] = {}
@@ -114,6 +159,14 @@ class ClipStore:
                     stat = path.stat()
                     mtime, size = clips.get(path.stem, (0.0, 0))
                     clips[path.stem] = (max(mtime, stat.st_mtime), size + stat.st_size)
+        if newest in clips:
+            mtime, size = clips[newest]
+            others = max((m for stem, (m, _) in clips.items() if stem != newest), default=mtime - 1)
+            if mtime <= others:
+                clips[newest] = others + _LATER_S, size
+                for suffix in SUFFIXES:
+                    with contextlib.suppress(OSError):
+                        os.utime(self.folder / f"{newest}{suffix}", (clips[newest][0],) * 2)
         total = sum(size for _, size in clips.values())
         removed = 0
         for stem, (mtime, size) in sorted(clips.items(), key=lambda item: item[1][0]):
@@ -126,3 +179,56 @@ class ClipStore:
             total -= size
             removed += 1
         return removed
+
+
+def _make(path: Path) -> tuple[Path, int] | None:
+    """A new private file with a lock on it, and its descriptor; None where there is one of that name."""
+    while True:
+        try:
+            file = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        except FileExistsError:
+            return None
+        try:
+            _lock(file)
+            if os.fstat(file).st_nlink:
+                return path, file
+        except BlockingIOError:
+            pass
+        except OSError:  # no locks here
+            return path, file
+        # Taken for something left behind, between its making and its locking.
+        os.close(file)
+
+
+def _lock(file: int) -> None:
+    """Lock an open file for as long as it is open.
+
+    Raises:
+        BlockingIOError: somebody else holds it.
+        OSError: files can't be locked here.
+
+    """
+    try:
+        import fcntl
+    except ImportError as error:  # Windows removes no open file: its lock is being open
+        raise OSError(errno.ENOSYS, "no file locks") from error
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _remove_if_left(path: Path) -> None:
+    """Remove what a crash left half-written; not what another stream is writing."""
+    try:
+        file = os.open(path, os.O_RDWR)
+    except OSError:
+        return
+    try:
+        _lock(file)
+        path.unlink(missing_ok=True)
+    except BlockingIOError:
+        pass
+    except OSError:
+        with contextlib.suppress(OSError):
+            if wall_clock_s() - path.stat().st_mtime > _ABANDONED_S:
+                path.unlink()
+    finally:
+        os.close(file)
