@@ -182,6 +182,9 @@ def main() -> int:
     except AvelError as error:
         print(error, file=sys.stderr)
         return 4
+    except OSError as error:
+        print(f"{error.filename or 'a graph'}: can't be written ({error.strerror or error})", file=sys.stderr)
+        return 5
     return 0
 
 

@@ -7,10 +7,11 @@ files, the head's checkpoint, the code of the networks, or the form asked for.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -36,6 +37,10 @@ _TITLES: Final = {
 }
 
 Progress = Callable[[str], None]
+
+
+class GraphError(ModelFileError):
+    """No graph could be made, though the weights are good: a full disk, too little memory."""
 
 
 @dataclass(frozen=True)
@@ -136,11 +141,11 @@ def ensure(
     """
     found = {graph.network: cache.get(graph.name, graph.key()) for graph in graphs}
     if any(path is None for path in found.values()):
-        with cache.locked(), tempfile.TemporaryDirectory(dir=cache.root, prefix=".export-") as scratch:
+        with cache.locked(), _scratch(cache.root) as folder:
             missing = [graph for graph in graphs if cache.get(graph.name, graph.key()) is None]
-            _export(missing, Path(scratch), progress or (lambda _: None))
+            _export(missing, folder, progress or (lambda _: None))
             for graph in missing:
-                made = Path(scratch) / f"{graph.network}.onnx"
+                made = folder / f"{graph.network}.onnx"
                 cache.put(graph.name, graph.key(), ".onnx", partial(os.replace, made))
         found = {graph.network: cache.get(graph.name, graph.key()) for graph in graphs}
     paths: dict[Network, Path] = {}
@@ -149,6 +154,22 @@ def ensure(
             raise ModelFileError(f"engine cache {cache.root}: the {network} graph vanished; run it again")
         paths[network] = path
     return paths
+
+
+@contextlib.contextmanager
+def _scratch(root: Path) -> Iterator[Path]:
+    """A folder in the cache for what is being made.
+
+    Raises:
+        GraphError: it can't be made.
+
+    """
+    try:
+        folder = tempfile.TemporaryDirectory(dir=root, prefix=".export-", ignore_cleanup_errors=True)
+    except OSError as error:
+        raise GraphError(f"engine cache {root}: can't be written ({error.strerror or error})") from error
+    with folder as path:
+        yield Path(path)
 
 
 def _export(graphs: Sequence[Graph], folder: Path, progress: Progress) -> None:
@@ -160,16 +181,17 @@ def _export(graphs: Sequence[Graph], folder: Path, progress: Progress) -> None:
         for graph in graphs
     ]
     progress("preparing the networks for ONNX Runtime (once)")
-    with helper.start(EXPORT, graphs[0].profile, requests) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        for line in process.stdout:
-            if title := _TITLES.get(line.decode().strip()):
-                progress(f"exporting {title} to ONNX")
-        complaint = process.stderr.read().decode(errors="replace").strip()
-    if process.returncode:
-        last = complaint.splitlines()[-1] if complaint else f"exit code {process.returncode}"
-        raise ModelFileError(last if process.returncode == 4 else f"exporting to ONNX failed: {last}")
+
+    def told(line: str) -> None:
+        if title := _TITLES.get(line):
+            progress(f"exporting {title} to ONNX")
+
+    code, complaint = helper.run(EXPORT, graphs[0].profile, requests, told)
+    if code:
+        last = complaint or f"exit code {code}"
+        if code == ModelFileError.exit_code:
+            raise ModelFileError(last)
+        raise GraphError(f"exporting to ONNX failed: {last}")
 
 
 def weights_digest(files: Sequence[Path]) -> str:

@@ -27,7 +27,7 @@ from ..profiles import get_profile
 from . import helper
 from .base import BackendName, Engine, EngineOptions, Precision
 from .cache import CacheError, EngineCache, digest
-from .graphs import weights_digest
+from .graphs import GraphError, weights_digest
 from .int8_graphs import has_int8
 from .networks import network_files
 from .probe import Machine, installed, machine
@@ -63,11 +63,13 @@ def load_engine(options: EngineOptions) -> Engine:
     choice = choose(options, machine())
     try:
         engine = _open(options._replace(backend=choice.backend, precision=choice.precision))
-    except (BackendError, CacheError) as error:
-        # Without a cache there are no graphs to run; torch needs none.
+    except (BackendError, CacheError, GraphError) as error:
+        # Without room for graphs there are none to run; torch needs none.
         if options.precision not in ("auto", "fp32") or not installed("torch"):
             raise
         spare: BackendName = "torch" if choice.backend == "onnxruntime" else "onnxruntime"
+        if options.progress:
+            options.progress(f"{choice.backend} can't be used ({error}); {spare} instead")
         engine = _open(options._replace(backend=spare, precision="fp32"))
         return _noted(engine, f"auto: fell back from {choice.backend} {choice.precision}: {error}")
     return _noted(engine, f"auto: {choice.why}")
