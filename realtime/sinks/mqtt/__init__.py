@@ -1,7 +1,7 @@
 """Events on an MQTT broker, where Home Assistant finds the stream by itself.
 
 options, here       sink        records → topics
-discovery   what Home Assistant is told
+discovery   what Home Assistant is told    announcer   when it is told what, and what is no more
 link        a connection that loses nothing while the broker is away
 """
 

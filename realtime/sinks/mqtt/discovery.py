@@ -4,9 +4,6 @@ One retained message on `<prefix>/device/<id>/config` announces the device and i
 entity that fires when an event begins, two sensors (what is going on, how sure), a binary sensor for
 "anything at all", and one binary sensor per class, disabled until the user wants it. Form and field
 names: https://www.home-assistant.io/integrations/mqtt/#device-discovery-payload
-
-An entity that a later announcement no longer has (other networks, other classes) stays in Home Assistant
-for ever, unless it is announced once more with its platform and nothing else: that removes it.
 """
 
 from __future__ import annotations

@@ -16,14 +16,14 @@ import json
 import socket
 import uuid
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from ...errors import UsageError
 from ...messages import State
 from ...names import ascii_id, slug, slugs
 from ..base import About, Ongoing, Sink
 from ..records import JsonSink, Record
-from .discovery import discovery_payload, discovery_topic, former_components, removals
+from .announcer import Announcer
 from .link import Broker, LinkCounts, Message, MqttLink
 
 if TYPE_CHECKING:
@@ -57,17 +57,15 @@ class MqttSink(JsonSink):
             _topic("mqtt.discovery_prefix", options.discovery_prefix)
         self.base = f"{first}/{slug(about.name)}"
         self._options, self._about = options, about
-        self._version = ""
         self._classes: dict[str, str] = {}
         """Class → its topic level; empty until the networks are loaded."""
         self._open: dict[int, str] = {}
         self._newest = b""
         self._offline = Message(f"{self.base}/availability", b"offline", retain=True)
         self._ha_status = f"{options.discovery_prefix}/status"
-        self._discovery = discovery_topic(options.discovery_prefix, about.name) if options.discovery else ""
-        self._former: dict[str, dict[str, Any]] = {}
-        """What was announced before, by an earlier run or by us."""
-        topics = (self._offline.topic, *((self._ha_status, self._discovery) if options.discovery else ()))
+        prefix = options.discovery_prefix
+        self._announcer = Announcer(prefix, self.base, about) if options.discovery else None
+        heard = (self._ha_status, self._announcer.topic) if self._announcer else ()
         # A new id for every run: two streams of one name must not throw each other out.
         host = ascii_id(slug(socket.gethostname()))
         client_id = f"avel-{ascii_id(slug(about.name))}-{host}-{uuid.uuid4().hex[:6]}"
@@ -80,7 +78,7 @@ class MqttSink(JsonSink):
             on_up=self._greeting,
             on_change=self._changed,
             on_heard=self._heard,
-            subscribe=topics,
+            subscribe=(self._offline.topic, *heard),
         )
         self._broker, self._handed_over = broker, False
         self._link.open(about.replaces.gone.wait if about.replaces is not None else None)
@@ -88,13 +86,16 @@ class MqttSink(JsonSink):
     def write(self, record: Record) -> None:
         """Publish what this record means to others."""
         if record["type"] == "start":
-            self._version = record["version"]
             self._classes = slugs(self.labels[:-1])
+            if self._announcer:
+                self._announcer.know(self.labels, record["version"])
             # Where the broker is not there yet, the greeting will say it.
             for message in self._presentation():
                 self._link.send(replace(message, keep=False))
         elif record["type"] == "hop":
             self._state(record)
+            for message in self._announcer.later() if self._announcer else ():
+                self._link.send(message)
         elif record["type"] == "event":
             self._event(record)
 
@@ -123,7 +124,8 @@ class MqttSink(JsonSink):
         """Send what waits (at most `flush_s`), say goodbye, disconnect."""
         open_now = [f"active/{self._classes[label]}" for label in dict.fromkeys(self._open.values())]
         left = [self._switched(path, on=False) for path in (["active", *open_now] if open_now else [])]
-        goodbye = [*left, Message(f"{self.base}/state", b"", retain=True), self._offline]
+        waiting = self._announcer.later(now=True) if self._announcer else []
+        goodbye = [*waiting, *left, Message(f"{self.base}/state", b"", retain=True), self._offline]
         before = self._link.counts.pending
         pending = self._link.close(
             [] if self._handed_over else goodbye, lambda: self._about.flush_s(FLUSH_S)
@@ -159,26 +161,13 @@ class MqttSink(JsonSink):
 
     # What follows is called on the link's thread, too.
 
-    def _announcement(self) -> list[Message]:
-        """What Home Assistant is told, and an end to what entities that are no more have left."""
-        if not (self._discovery and self._classes):
-            return []
-        payload = discovery_payload(self.base, self._about.name, self.labels, self._version)
-        gone = removals(self._former, payload)
-        payload["components"] |= gone
-        left = [str(self._former[key].get("state_topic", "")) for key in gone]
-        return [
-            Message(self._discovery, _json(payload), retain=True),
-            *(Message(topic, b"", retain=True) for topic in left if topic.startswith(f"{self.base}/active/")),
-        ]
-
     def _presentation(self) -> list[Message]:
         """Everything but `online`: a broker without a memory has forgotten it all."""
         open_now = set(self._open.copy().values())
         switches = {"active": bool(open_now)}
         switches |= {f"active/{level}": label in open_now for label, level in self._classes.items()}
         return [
-            *self._announcement(),
+            *(self._announcer.announcement() if self._announcer else []),
             Message(f"{self.base}/state", self._newest, retain=True),
             *(self._switched(path, on) for path, on in switches.items()),
         ]
@@ -192,8 +181,9 @@ class MqttSink(JsonSink):
 
     def _heard(self, topic: str, payload: bytes, retained: bool) -> list[Message]:
         """What has to be said because of a message of somebody else's."""
-        if topic == self._ha_status and payload == b"online":
-            return self._greeting()  # Home Assistant was restarted and wants to hear it all again
+        if self._announcer and topic == self._ha_status and payload == b"online":
+            self._announcer.born()
+            return self._greeting()
         if topic == self._offline.topic and payload == b"offline" and not retained:
             self._about.report(
                 "mqtt",
@@ -203,16 +193,9 @@ class MqttSink(JsonSink):
                 "warning",
             )
             return self._greeting()
-        if topic == self._discovery and retained:
-            # Of an earlier run, or our own after a reconnection: then there is nothing new in it.
-            former = former_components(payload)
-            known, self._former = self._former, self._former | former
-            gone = set(former) - set(known) - self._present()
-            return self._announcement() if gone else []
+        if self._announcer and topic == self._announcer.topic:
+            return self._announcer.heard(payload, retained)
         return []
-
-    def _present(self) -> set[str]:
-        return set(discovery_payload(self.base, self._about.name, self.labels, self._version)["components"])
 
 
 def _json(value: Record) -> bytes:
