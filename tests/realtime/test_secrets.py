@@ -8,6 +8,7 @@ import json
 import os
 import socket
 import stat
+import urllib.error
 import urllib.request
 from dataclasses import replace
 from pathlib import Path
@@ -140,8 +141,9 @@ def test_tokens_are_compared_as_they_are_sent(token: str) -> None:
         assert asked(raw) == 200
         assert asked(raw + b"x") == 401
         assert asked(b"\xff\xfe") == 401
-        with pytest.raises(urllib.error.HTTPError):
+        with pytest.raises(urllib.error.HTTPError) as caught:
             urllib.request.urlopen(f"http://127.0.0.1:{sink.port}/metrics", timeout=10)
+        caught.value.close()
     finally:
         sink.close()
 
