@@ -60,7 +60,8 @@ def replay(config: Config, clock: Clock) -> Source:
 
 def network(config: Config, clock: Clock) -> Source:
     """`--url`: a stream with its own picture and sound."""
-    from ..sources.network import NetworkOptions, NetworkSource
+    from ..sources.connect import NetworkOptions
+    from ..sources.network import NetworkSource
 
     options = NetworkOptions(
         config.url or "",

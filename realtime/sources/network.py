@@ -7,88 +7,26 @@ drift between the two clocks never look like lateness.
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from ..clock import NS_PER_S, Clock
 from ..errors import SourceError
 from ..messages import EndOfStream, SourceInfo, State, Status, TimedAudio
+from .account import sound_ns
 from .base import Item, Source
-from .buffers import BufferOptions, LiveBuffer
+from .buffers import LiveBuffer
 from .clocks.sender import SenderClock
+from .connect import Connection, Connector, NetworkOptions, connect
 from .decode import Resampler16k
 from .downmix import Downmix
-from .health import Backoff, DeviceHealth, HealthOptions
+from .health import Backoff, DeviceHealth
 from .picture import FrameConverter
+from .playout import Playout
 from .redact import redact
 from .steady import Sound
-
-
-@dataclass(frozen=True, slots=True)
-class NetworkOptions:
-    """Where the stream is and how patient to be.
-
-    `read_timeout_s`: nothing for so long closes the connection, and a new one is tried.
-    `wanted_fps`: hand on at most this many pictures a second. `video`, `audio`: which tracks to use.
-    """
-
-    url: str
-    video: bool = True
-    audio: bool = True
-    open_timeout_s: float = 8.0
-    read_timeout_s: float = 4.0
-    wanted_fps: float = 32.0
-    keep_original: bool = False
-    health: HealthOptions = field(
-        default_factory=lambda: HealthOptions(stall_after_s=1.5, lose_after_s=10.0, open_timeout_s=30.0)
-    )
-    buffer: BufferOptions = field(default_factory=BufferOptions)
-
-
-Connector = Callable[[NetworkOptions], Any]
-
-
-def connect(options: NetworkOptions) -> Any:
-    """An open PyAV container.
-
-    Raises:
-        SourceError: it can't be opened; credentials are not part of the message.
-
-    """
-    import av
-
-    av.logging.set_level(av.logging.PANIC)  # FFmpeg would print addresses with their credentials
-    flags = {"fflags": "nobuffer", "analyzeduration": "1500000"}
-    if options.url.lower().startswith("rtsp"):
-        flags["rtsp_transport"] = "tcp"
-    try:
-        container = av.open(
-            options.url, options=flags, timeout=(options.open_timeout_s, options.read_timeout_s)
-        )
-    except (av.FFmpegError, OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or type(error).__name__
-        if isinstance(error, (av.error.ExitError, TimeoutError)):
-            reason = f"no answer within {options.open_timeout_s:g} s"
-        raise SourceError(
-            f"stream {redact(options.url)}: {redact(str(reason))}; check the address, the credentials, and "
-            "that the server is up"
-        ) from error
-    if not _wanted(container, options):
-        container.close()
-        raise SourceError(
-            f"stream {redact(options.url)}: it carries neither picture nor sound that can be used"
-        )
-    return container
-
-
-def _wanted(container: Any, options: NetworkOptions) -> list[Any]:
-    streams = container.streams
-    video = list(streams.video[:1]) if options.video else []
-    audio = list(streams.audio[:1]) if options.audio else []
-    return video + audio
 
 
 class NetworkSource(Source):
@@ -104,26 +42,51 @@ class NetworkSource(Source):
         self._backoff = Backoff(options.health.backoff_s, options.health.backoff_max_s)
         self._sender = SenderClock()
         self._sound = Resampler16k()
-        self._downmix = Downmix()
         self._last_frame_ns = -1
         self._next_wanted_ns = 0
         self._lock = threading.Lock()
+        self._decoding = threading.Lock()
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
         self._generation = 0
-        self._behind = False
+        self._cut = 0
         self._size: tuple[int, int] | None = None
 
     def open(self) -> None:
         """Connect and begin to receive; see `Source.open`."""
         try:
-            container = self._connect(self.options)
+            connection = self._connected()
         except SourceError:
-            self.health.to("failed", "can't be opened")
+            if self.health.state != "ended":
+                self.health.to("failed", "can't be opened")
             raise
-        self.info = self._describe(container)
-        self._spawn(self._run, 0, container)
+        self.info = self._describe(connection)
+        with self._lock:
+            self._sender.begin(self._clock.now_ns())
+        self._spawn(self._run, 0, connection)
         self._spawn(self._watch)
+
+    def _connected(self) -> Connection:
+        """Connect, in a thread: FFmpeg can't be interrupted, whoever waits for it must be."""
+        done: list[Connection | BaseException] = []
+
+        def work() -> None:
+            try:
+                done.append(self._connect(self.options))
+            except BaseException as error:
+                done.append(error)
+            if self._stop.is_set() and isinstance(done[0], Connection):
+                done[0].close()
+
+        thread = threading.Thread(target=work, name="connect", daemon=True)
+        thread.start()
+        while thread.is_alive() and not self._stop.is_set():
+            thread.join(0.1)
+        if not done:
+            raise SourceError(f"stream {redact(self.options.url)}: closed while it was being opened")
+        if isinstance(done[0], BaseException):
+            raise done[0]
+        return done[0]
 
     def read(self, timeout_s: float) -> Item | None:
         """The next item; see `Source.read`."""
@@ -136,8 +99,7 @@ class NetworkSource(Source):
     def stream_now_ns(self) -> int | None:
         """Where the stream's present is, on the sender's clock."""
         with self._lock:
-            present = self._sender.present_ns(self._clock.now_ns())
-        return 0 if present is None else present
+            return self._sender.present_ns(self._clock.now_ns()) or 0
 
     @property
     def dropped(self) -> int:  # type: ignore[override]
@@ -170,22 +132,37 @@ class NetworkSource(Source):
                 self.health.to("lost", f"nothing came for {self.health.age_s:.0f} s")
                 self._spawn(self._run, self._generation, None)
 
-    def _run(self, generation: int, container: Any | None) -> None:
+    def _run(self, generation: int, connection: Connection | None) -> None:
         lost_ns = self._clock.now_ns()
         while self._current(generation):
-            if container is None:
-                container = self._reconnect(generation, lost_ns)
-                if container is None:
+            if connection is None:
+                connection = self._reconnect(generation, lost_ns)
+                if connection is None:
                     return
-            reason = self._receive(generation, container)
-            with contextlib.suppress(Exception):
-                container.close()
-            container = None
-            if self._current(generation):
-                lost_ns = self._clock.now_ns()
-                self.health.to("lost", reason)
+            try:
+                reason = self._receive(generation, connection)
+            except SourceError as error:
+                if self._current(generation):
+                    self.health.to("lost", str(error))
+                    self._fail(str(error))
+                return
+            finally:
+                connection.close()
+            if not self._current(generation):
+                return
+            if connection.finite:
+                self.health.to("ended", "it is over")
+                self._buffer.end(EndOfStream(self.stream_now_ns() or 0, "end of the recording"))
+                return
+            connection = None
+            lost_ns = self._clock.now_ns()
+            self.health.to("lost", reason)
 
-    def _reconnect(self, generation: int, lost_ns: int) -> Any | None:
+    def _fail(self, reason: str) -> None:
+        self.health.to("failed", reason)
+        self._buffer.end(EndOfStream(self.stream_now_ns() or 0, reason, lost=True))
+
+    def _reconnect(self, generation: int, lost_ns: int) -> Connection | None:
         attempt = 0
         give_up = self.options.health.give_up_s
         while True:
@@ -202,66 +179,103 @@ class NetworkSource(Source):
             attempt += 1
             self.health.to("recovering", f"attempt {attempt}")
             try:
-                container = self._connect(self.options)
+                connection = self._connect(self.options)
             except SourceError as error:
                 if not self._current(generation):
                     return None
                 self.health.to("lost", str(error))
                 continue
-            with self._lock:
-                self._sender.reconnected()
-            return container
+            return connection
 
-    def _receive(self, generation: int, container: Any) -> str:
-        """Decode until the connection ends; why it ended."""
+    def _receive(self, generation: int, connection: Connection) -> str:
+        """Play until the connection ends; why it ended."""
+        self._begin(connection)
+        converter = None
+        if connection.video is not None:
+            connection.video.thread_type = "SLICE"  # frame threads hold pictures back
+            converter = FrameConverter(connection.video)
+        downmix = Downmix(self.options.channel)
+
+        def emit(frame: Any, t_ns: int, stream: Any) -> None:
+            with self._decoding:
+                if not self._current(generation):
+                    return
+                if stream.type == "audio":
+                    self._take_sound(frame, t_ns, downmix)
+                else:
+                    assert converter is not None
+                    self._take_picture(frame, t_ns, converter)
+
+        playout = Playout(
+            connection,
+            self._clock,
+            self._sender,
+            self._lock,
+            emit,
+            self._say_machine,
+            lambda: self._current(generation),
+            {"video": self.account.video, "audio": self.account.audio},
+        )
+        reason = self._demux(generation, connection, playout)
+        playout.finish()
+        with self._decoding:
+            if self._current(generation):
+                self._emit(self._sound.flush())
+        return reason
+
+    def _begin(self, connection: Connection) -> None:
+        with self._lock:
+            self._sender.reconnected(paced=connection.playlist or connection.finite)
+        names = {"video": "picture", "audio": "sound"}
+        self.health.expect(*(names[track.type] for track in connection.tracks))
+        for line in connection.remarks:
+            self.health.say(line, "warning")
+
+    def _demux(self, generation: int, connection: Connection, playout: Playout) -> str:
         import av
 
-        streams = _wanted(container, self.options)
-        converter = None
-        for stream in streams:
-            if stream.type == "video":
-                stream.thread_type = "SLICE"  # frame threads hold pictures back
-                converter = FrameConverter(stream)
-        quiet = f"nothing came for {self.options.read_timeout_s:g} s"
-        last_ns = self._clock.now_ns()
+        quiet = f"nothing came for {connection.read_timeout_s:g} s"
         try:
-            for packet in container.demux(streams):
+            packets = connection.container.demux(connection.tracks)
+            while True:
+                asked_ns = self._clock.now_ns()
+                packet = next(packets, None)
                 if not self._current(generation):
                     return "closed"
+                if packet is None or (packet.dts is None and packet.pts is None and not packet.size):
+                    return "the server ended the stream"
                 # A read that timed out may show as one late packet only, and the next read hangs again.
-                now_ns = self._clock.now_ns()
-                if now_ns - last_ns > 0.95 * self.options.read_timeout_s * NS_PER_S:
+                if self._clock.now_ns() - asked_ns > 0.95 * connection.read_timeout_s * NS_PER_S:
                     return quiet
-                last_ns = now_ns
-                with contextlib.suppress(av.error.InvalidDataError):
-                    for frame in packet.decode():
-                        self._take(frame, packet.stream, converter)
+                playout.take(packet)
+                self._tell_steps()
         except (av.error.ExitError, TimeoutError):
             return quiet
         except (av.FFmpegError, OSError) as error:
             return redact(f"the connection broke: {getattr(error, 'strerror', None) or type(error).__name__}")
-        finally:
-            if self._current(generation):
-                self._emit(self._sound.flush())
-        return "the server ended the stream"
 
-    def _take(self, frame: Any, stream: Any, converter: FrameConverter | None) -> None:
-        if frame.pts is None or frame.time_base is None:
-            return
-        now_ns = self._clock.now_ns()
-        pts_ns = round(frame.pts * frame.time_base * NS_PER_S)
+    def _tell_steps(self) -> None:
         with self._lock:
-            t_ns = self._sender.place(pts_ns, now_ns)
-            present = self._sender.present_ns(now_ns) or 0
-        self.health.data(now_ns, self.info.video or self.info.audio)
-        if stream.type == "audio":
-            if frame.samples:
-                samples, note = self._downmix.mono(frame)
-                self._emit(self._sound.push(Sound(t_ns, frame.sample_rate, samples, note)))
+            steps = self._sender.steps()
+        for ns in steps:
+            way = "forward" if ns > 0 else "back"
+            line = f"the sender's clock stepped {way} by {abs(ns) / NS_PER_S:.1f} s: all goes on from here"
+            self.health.say(line, "warning")
+
+    def _take_sound(self, frame: Any, t_ns: int, downmix: Downmix) -> None:
+        if not frame.samples or not frame.sample_rate:
             return
-        assert converter is not None
-        self._keep_up(stream, present - t_ns)
-        if t_ns <= self._last_frame_ns or t_ns < self._next_wanted_ns:
+        self.health.data(self._clock.now_ns(), self.info.audio, "sound")
+        if t_ns + frame.samples * NS_PER_S // frame.sample_rate <= 0:
+            return  # of before the start
+        samples, note = downmix.mono(frame)
+        self._emit(self._sound.push(Sound(t_ns, frame.sample_rate, samples, note)))
+
+    def _take_picture(self, frame: Any, t_ns: int, converter: FrameConverter) -> None:
+        self.health.data(self._clock.now_ns(), self.info.video, "picture")
+        if t_ns <= self._last_frame_ns or t_ns < 0:
+            return
+        if t_ns < self._next_wanted_ns:
             return
         self._last_frame_ns = t_ns
         self._next_wanted_ns = t_ns + round(0.7 * NS_PER_S / self.options.wanted_fps)
@@ -271,19 +285,6 @@ class NetworkSource(Source):
         self._size = size
         self._buffer.put(converter.timed(t_ns, frame, keep_original=self.options.keep_original))
 
-    def _keep_up(self, stream: Any, lag_ns: int) -> None:
-        """When decoding falls behind, pictures that no other depends on are passed over."""
-        if not self._behind and lag_ns > NS_PER_S:
-            self._behind = True
-            stream.codec_context.skip_frame = "NONREF"
-            self._say_machine(
-                "late", f"the stream is {lag_ns / NS_PER_S:.1f} s behind: passing over pictures"
-            )
-        elif self._behind and lag_ns < NS_PER_S // 3:
-            self._behind = False
-            stream.codec_context.skip_frame = "DEFAULT"
-            self._say_machine("running", "the stream keeps up again")
-
     def _say_machine(self, state: State, reason: str) -> None:
         self._buffer.put(Status("machine", state, reason, self._clock.now_ns()))
 
@@ -292,17 +293,19 @@ class NetworkSource(Source):
             begin = max(0, -position)
             if begin < len(samples):
                 self._buffer.put(TimedAudio(position + begin, samples[begin:]))
+        self.account.audio.by_stamp_ns += sound_ns(self._sound.cut - self._cut)
+        self._cut = self._sound.cut
         for status in self._sound.told():
             self._buffer.put(replace(status, t_ns=self._clock.now_ns()))
 
-    def _describe(self, container: Any) -> SourceInfo:
+    def _describe(self, connection: Connection) -> SourceInfo:
         video = audio = ""
-        for stream in _wanted(container, self.options):
-            context = stream.codec_context
-            if stream.type == "video":
-                rate = stream.average_rate
-                fps = f" at {float(rate):g} fps" if rate else ""
-                video = f"{context.width}x{context.height}{fps} {context.name}"
-            else:
-                audio = f"{context.name} {context.sample_rate} Hz"
+        if connection.video is not None:
+            context, rate = connection.video.codec_context, connection.video.average_rate
+            fps = f" at {float(rate):g} fps" if rate and not connection.stampless else ""
+            size = f"{context.width}x{context.height}" if context.width else "picture"
+            video = f"{size}{fps} {context.name}"
+        if connection.audio is not None:
+            context = connection.audio.codec_context
+            audio = f"{context.name} {context.sample_rate} Hz"
         return SourceInfo(redact(self.options.url), "network", video, audio, None, True)

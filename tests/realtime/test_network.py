@@ -7,8 +7,9 @@ from avel_live.realtime.clock import SystemClock
 from avel_live.realtime.errors import SourceError
 from avel_live.realtime.messages import EndOfStream
 from avel_live.realtime.sources.clocks.sender import SenderClock
+from avel_live.realtime.sources.connect import NetworkOptions
 from avel_live.realtime.sources.health import HealthOptions
-from avel_live.realtime.sources.network import NetworkOptions, NetworkSource
+from avel_live.realtime.sources.network import NetworkSource
 from hypothesis import given
 from hypothesis import strategies as st
 from support.rtsp import RtspServer
@@ -104,7 +105,7 @@ def test_the_present_follows_the_senders_clock(ppm: float, delays: list[float], 
     clock = SenderClock()
     start = 10**15
     clock.place(0, start)
-    step_s = hours * 3600 / len(delays)
+    step_s = max(41.0, hours * 3600 / len(delays))  # time only goes on
     present = 0
     for k, delay in enumerate([*delays, *delays[:5]], 1):
         for part in (0.0, 10.0, 20.0, 40.0):  # some packets close together: one of them came quickly

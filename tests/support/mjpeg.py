@@ -33,11 +33,13 @@ class MjpegServer(ServerProcess):
         flash_offset_s: float = 0.0,
         frozen: bool = False,
         auth: str | None = None,
+        content_type: str = "image/jpeg",
     ) -> None:
         port = port or free_port()
         self.url = f"http://{auth + '@' if auth else ''}127.0.0.1:{port}/cam.mjpg"
         args = [str(port), "--width", str(width), "--height", str(height), "--fps", str(fps)]
         args += ["--flash-offset", str(flash_offset_s)] + (["--frozen"] if frozen else [])
+        args += ["--content-type", content_type]
         # As a module: it must find its neighbours when it runs as a program too.
         folder = Path(__file__).resolve().parents[1]
         path = os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
@@ -57,6 +59,7 @@ def main() -> None:
     parser.add_argument("--fps", type=float, default=25.0)
     parser.add_argument("--flash-offset", type=float, default=0.0)
     parser.add_argument("--frozen", action="store_true")
+    parser.add_argument("--content-type", default="image/jpeg")
     a = parser.parse_args()
     rng = np.random.default_rng(0)
     backdrop = rng.integers(20, 60, (a.height, a.width, 3), np.uint8)
@@ -71,6 +74,8 @@ def main() -> None:
         picture[:, x : x + a.width // 32] = 130
         dark.append(jpeg(picture))
     white = [jpeg(np.clip(backdrop.astype(int) + 190 + k, 0, 255).astype(np.uint8)) for k in range(4)]
+
+    kind = a.content_type.encode()
 
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.0"
@@ -94,7 +99,7 @@ def main() -> None:
                         body = white[k % 4] if phase < FLASH_S else dark[k % 32]
                     k += 1
                     self.wfile.write(
-                        b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(body)
+                        b"--frame\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n" % (kind, len(body))
                         + body
                         + b"\r\n"
                     )

@@ -29,14 +29,23 @@ def _system_python() -> str:
 
 
 class RtspServer(ServerProcess):
-    """The server as a subprocess; `audio_delay_ms` puts picture and sound out of step."""
+    """The server as a subprocess.
 
-    def __init__(self, port: int | None = None, *, audio_delay_ms: int = 0) -> None:
+    Args:
+        port: of loopback; None takes a free one.
+        audio_delay_ms: puts picture and sound out of step.
+        protocol: the only transport it knows, tcp or udp; None knows all.
+
+    """
+
+    def __init__(
+        self, port: int | None = None, *, audio_delay_ms: int = 0, protocol: str | None = None
+    ) -> None:
         port = port or free_port()
         self.url = f"rtsp://127.0.0.1:{port}/test"
         script = Path(__file__).with_name("rtsp_server.py")
         super().__init__(
-            [_system_python(), str(script), str(port), str(audio_delay_ms)],
+            [_system_python(), str(script), str(port), str(audio_delay_ms), protocol or "all"],
             port,
             env={k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "PULSE", "ALSA"))},
             missing=PACKAGES,

@@ -1,4 +1,4 @@
-"""Run by the system's Python (PyGObject): `rtsp_server.py PORT AUDIO_DELAY_MS`.
+"""Run by the system's Python (PyGObject): `rtsp_server.py PORT AUDIO_DELAY_MS PROTOCOL`.
 
 One thread pushes both tracks with time stamps from one counter, in step with the clock: a flash and a beep
 of 0.12 s at every second, the beep AUDIO_DELAY_MS later.
@@ -13,8 +13,9 @@ import time
 import gi
 
 gi.require_version("Gst", "1.0")
+gi.require_version("GstRtsp", "1.0")
 gi.require_version("GstRtspServer", "1.0")
-from gi.repository import GLib, Gst, GstRtspServer  # noqa: E402
+from gi.repository import GLib, Gst, GstRtsp, GstRtspServer  # noqa: E402
 
 WIDTH, HEIGHT, FPS, RATE = 320, 240, 25, 48000
 PERIOD, ON = 1.0, 0.12
@@ -74,6 +75,9 @@ def main():
         "audioconvert ! audio/x-raw,format=S16BE ! rtpL16pay name=pay1 pt=97 )"
     )
     factory.set_shared(True)
+    if sys.argv[3] != "all":
+        transports = GstRtsp.RTSPLowerTrans
+        factory.set_protocols(transports.UDP if sys.argv[3] == "udp" else transports.TCP)
     factory.connect("media-configure", configure)
     server.get_mount_points().add_factory("/test", factory)
     server.attach(None)
