@@ -112,6 +112,14 @@ class Config(Options):
         Annotated[float, Gt(0), Le(1000)] | None,
         Option("--fps", panel=SOURCE, help="pictures a second to ask the camera for"),
     ] = None
+    rtsp_transport: Annotated[
+        Literal["auto", "tcp", "udp"],
+        Option(
+            "--rtsp-transport",
+            panel=SOURCE,
+            help="how RTSP carries its packets; auto tries tcp, and udp where a server has nothing else",
+        ),
+    ] = "auto"
     channel: Annotated[
         Annotated[int, Ge(1)] | None,
         Option(

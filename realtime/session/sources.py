@@ -68,6 +68,8 @@ def network(config: Config, clock: Clock) -> Source:
         video=config.camera != NONE,
         audio=config.mic != NONE,
         keep_original=config.clips.dir is not None,
+        channel=config.channel,
+        transport=config.rtsp_transport,
     )
     return NetworkSource(options, clock)
 

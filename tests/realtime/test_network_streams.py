@@ -170,7 +170,6 @@ def test_a_sound_codec_that_nobody_decodes_leaves_the_picture_and_a_word(tmp_pat
     with (
         TimedServer([(0.0, unknown)], "video/x-matroska", hang_up=True) as server,
         watching(server.url) as viewer,
-        watching(server.url) as viewer,
     ):
         viewer.watch(10.0, until=lambda: viewer.ended)
         assert isinstance(viewer.ended, EndOfStream)
