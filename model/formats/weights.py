@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 Stored = Literal["float32", "float16", "int8"]
 """How floating-point weights are kept on disk; `int8`: matrices in eight bits with a scale for each row,
 the rest as float16."""
-_SCALE: Final = "/scale"
+SCALE: Final = "/scale"
 """After a matrix's name: the scales of its rows."""
 
 
@@ -71,10 +71,10 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     from safetensors.torch import load_file
 
     kept = load_file(path)
-    weights = {name: value.float() for name, value in kept.items() if not name.endswith(_SCALE)}
+    weights = {name: value.float() for name, value in kept.items() if not name.endswith(SCALE)}
     for name, value in kept.items():
-        if name.endswith(_SCALE):
-            matrix = name.removesuffix(_SCALE)
+        if name.endswith(SCALE):
+            matrix = name.removesuffix(SCALE)
             if matrix not in weights:
                 raise RuntimeError(f"{name} without {matrix}")
             weights[matrix] = weights[matrix] * value.float()
@@ -89,4 +89,4 @@ def _packed(name: str, value: Tensor, stored: Stored) -> dict[str, Tensor]:
     if stored == "float16" or value.dim() != 2:
         return {name: value.to(torch.float16).contiguous()}
     scale = value.abs().amax(dim=1, keepdim=True).clamp(min=1e-12) / 127
-    return {name: torch.round(value / scale).to(torch.int8), f"{name}{_SCALE}": scale.float()}
+    return {name: torch.round(value / scale).to(torch.int8), f"{name}{SCALE}": scale.float()}

@@ -7,6 +7,7 @@ makes a layer of each.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -24,32 +25,35 @@ _BY_CHANCE = (
 )
 
 
-def fold_constants(model: Any) -> int:
+def fold_constants(model: Any, keep: Collection[str] = ()) -> int:
     """Compute what depends on no input, sizes included where they are fixed; in place.
 
     Args:
         model: an `onnx.ModelProto`; graphs within nodes (`If`, `Loop`) stay as they are.
+        keep: stored values that are to be taken for unknown.
 
     Returns:
         how many nodes went.
 
     """
     before = len(model.graph.node)
-    while _fold_once(model):
+    while _fold_once(model, keep):
         pass
     _drop_aliases(model.graph)
     _drop_unread(model.graph)
     return before - len(model.graph.node)
 
 
-def _fold_once(model: Any) -> int:
+def _fold_once(model: Any, keep: Collection[str]) -> int:
     """One walk through the graph; a size that follows from another one found now may take another walk."""
     from onnx import numpy_helper, shape_inference
     from onnx.reference import ReferenceEvaluator
 
     graph = model.graph
     sizes = _sizes(shape_inference.infer_shapes(model, data_prop=True).graph)
-    known: dict[str, Array] = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    known: dict[str, Array] = {
+        tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer if tensor.name not in keep
+    }
     kept, made = [], []
     for node in graph.node:
         values: list[Array] | None = None

@@ -32,10 +32,9 @@ from ..errors import AvelError, ModelFileError, first_line
 from ..profiles import GRID, WINDOW, Profile
 from ..stacking import SegmentHalf, StackedHead, WindowHalf
 from .base import HEADS, Network
-from .constants import fold_constants
 from .helper import requested
 from .networks import build_network
-from .pads import fold_pads
+from .outlines import finish
 
 OPSET: Final = 18
 INPUTS: Final[dict[Network, tuple[str, ...]]] = {
@@ -108,15 +107,13 @@ def export_onnx(
     """
     import onnx
 
-    args = example_inputs(network, profile, frames or 2)
-    if network in HEADS:
-        module, args = _stacked(module, network, args)
+    module, args = prepared(module, network, example_inputs(network, profile, frames or 2))
     if half:
         module = HalfInside(module)
     names: dict[str, Any] = {"input_names": list(INPUTS[network]), "output_names": list(OUTPUTS[network])}
     dynamic = network not in HEADS and frames is None
     try:
-        with _quiet(), torch.inference_mode():
+        with quiet(), torch.inference_mode():
             try:
                 axes = {INPUTS[network][0]: {0: "n"}, OUTPUTS[network][0]: {0: "n"}} if dynamic else None
                 torch.onnx.export(
@@ -130,8 +127,7 @@ def export_onnx(
                 )
                 program.save(str(target), external_data=False)
         graph = onnx.load(target)
-        fold_pads(graph)
-        fold_constants(graph)
+        finish(graph)
         graph.doc_string = f"avel-live {profile.name} {network}"
         onnx.checker.check_model(graph, full_check=True)
         onnx.save(graph, target)
@@ -143,9 +139,11 @@ def export_onnx(
         ) from error
 
 
-def _stacked(head: Any, network: Network, args: tuple[Tensor, ...]) -> tuple[nn.Module, tuple[Tensor, ...]]:
-    """The head, or half of it, as one stack, and inputs for that."""
-    stack = StackedHead(head).eval()
+def prepared(module: Any, network: Network, args: tuple[Tensor, ...]) -> tuple[nn.Module, tuple[Tensor, ...]]:
+    """What is exported of a network, and inputs for that: of a head one stack, or half of it."""
+    if network not in HEADS:
+        return module, args
+    stack = StackedHead(module).eval()
     if network == "head":
         return stack, args
     half = SegmentHalf(stack)
@@ -157,7 +155,7 @@ def _stacked(head: Any, network: Network, args: tuple[Tensor, ...]) -> tuple[nn.
 
 
 @contextlib.contextmanager
-def _quiet() -> Any:
+def quiet() -> Any:
     """Keep the exporters' chatter off the terminal."""
     attention = MultiHeadAttention.manual
     MultiHeadAttention.manual = True  # fewer, plainer nodes than the exporter's own spelling of sdpa

@@ -24,6 +24,7 @@ from . import helper
 from .base import HEADS, NETWORKS, EngineOptions, Network
 from .cache import EngineCache
 from .networks import head_path, network_files
+from .outlines import fill, outline
 from .sources import source_digest
 
 EXPORT: Final = f"{__package__}.export"
@@ -143,7 +144,7 @@ def ensure(
     if any(path is None for path in found.values()):
         with cache.locked(), _scratch(cache.root) as folder:
             missing = [graph for graph in graphs if cache.get(graph.name, graph.key()) is None]
-            _export(missing, folder, progress or (lambda _: None))
+            _make(missing, folder, progress or (lambda _: None))
             for graph in missing:
                 made = folder / f"{graph.network}.onnx"
                 cache.put(graph.name, graph.key(), ".onnx", partial(os.replace, made))
@@ -170,6 +171,20 @@ def _scratch(root: Path) -> Iterator[Path]:
         raise GraphError(f"engine cache {root}: can't be written ({error.strerror or error})") from error
     with folder as path:
         yield Path(path)
+
+
+def _make(graphs: Sequence[Graph], folder: Path, progress: Progress) -> None:
+    """Write `folder/NETWORK.onnx` for each graph: of its outline where there is one, else by export."""
+    unknown = []
+    for graph in graphs:
+        if (path := outline(graph)) is None:
+            unknown.append(graph)
+        else:
+            try:
+                fill(graph, path, folder / f"{graph.network}.onnx")
+            except OSError as error:
+                raise GraphError(f"{folder}: can't be written ({error.strerror or error})") from error
+    _export(unknown, folder, progress)
 
 
 def _export(graphs: Sequence[Graph], folder: Path, progress: Progress) -> None:
