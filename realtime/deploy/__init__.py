@@ -23,6 +23,7 @@ FILES: Final = {
     ),
     "Dockerfile.cpu": ("docker/Dockerfile.cpu", "image for a CPU"),
     "Dockerfile.jetson": ("docker/Dockerfile.jetson", "image for Jetson, JetPack 7.2 or 6.2"),
+    "slim.txt": ("slim.txt", "requirements of live, localize and serve alone: no torch"),
     "compose.yaml": ("compose/compose.yaml", "a broker and several cameras on one machine"),
     "mosquitto.conf": ("compose/mosquitto.conf", "the broker's configuration, for compose.yaml"),
     "README.md": ("README.md", "the guide: every step, and whether it was ever run on a device"),

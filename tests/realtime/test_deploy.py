@@ -99,3 +99,14 @@ def test_images_install_extras_that_exist(name: str) -> None:
     wanted = re.findall(r"\.\[([\w,]+)\]", text(name))
     assert wanted
     assert {extra for group in wanted for extra in group.split(",")} <= set(extras)
+
+
+def test_the_slim_list_is_ours_without_what_live_never_needs() -> None:
+    tomllib = pytest.importorskip("tomllib")
+
+    wanted = tomllib.loads((Path(__file__).resolve().parents[2] / "pyproject.toml").read_text())["project"][
+        "dependencies"
+    ]
+    slim = [line for line in text("slim.txt").splitlines() if line and not line.startswith("#")]
+    assert {line.split(">")[0] for line in set(wanted) - set(slim)} == {"torch", "h5py", "matplotlib"}
+    assert set(slim) <= set(wanted)
