@@ -11,22 +11,21 @@ from pathlib import Path
 from typing import Any
 
 from ..checkpoint import file_sha256
-from ..errors import ModelFileError, first_line
+from ..errors import first_line
 from .cache import CacheError, EngineCache
 from .probe import machine
 
 
 def optimised(ort: Any, graph: Path, name: str, cache: EngineCache) -> Path | None:
-    """The graph as it was rewritten for this machine, now or before; None where the cache can't be written.
+    """The graph as it was rewritten for this machine, now or before; None where that can't be had.
+
+    It is a matter of speed only: a full disk costs time, and a file that is no graph is named when it is opened.
 
     Args:
         ort: the `onnxruntime` module.
         graph: what is to be rewritten.
         name: what the entry is called.
         cache: where it is kept.
-
-    Raises:
-        ModelFileError: the file is not a graph that the runtime can load.
 
     """
     here = machine()
@@ -44,9 +43,7 @@ def optimised(ort: Any, graph: Path, name: str, cache: EngineCache) -> Path | No
         try:
             ort.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # its exceptions share no base class of their own
-            raise ModelFileError(
-                f"graph {graph}: ONNX Runtime can't load it ({first_line(error)})"
-            ) from error
+            raise CacheError(f"graph {graph}: ONNX Runtime can't load it ({first_line(error)})") from error
 
     try:
         return cache.get_or_put(f"{name}-optimised", key, ".onnx", write)
