@@ -19,7 +19,7 @@ from .probe import machine
 def optimised(ort: Any, graph: Path, name: str, cache: EngineCache) -> Path | None:
     """The graph as it was rewritten for this machine, now or before; None where that can't be had.
 
-    It is a matter of speed only: a full disk costs time, and a file that is no graph is named when it is opened.
+    It is a matter of speed: a full disk costs time, and a file that is no graph is named when it is opened.
 
     Args:
         ort: the `onnxruntime` module.
