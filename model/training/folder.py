@@ -5,17 +5,20 @@
     cats/tom.mp4,7,9,Cat
     street.mp4,,,background          a video in which nothing happens
 
-A second carries an event that covers at least half of it. Splits come from the `split` column (train, val,
-test), or else from a hash of the file name: 70 / 15 / 15, the same on every machine. Cuts of one
-recording should be put into one split by hand, or the figures flatter.
+A second carries the class whose lines, taken together, cover at least half of it: three barks of 0.3 s are
+a bark. Where two classes do, it is the one that covers more of it, and of equals the one that began later (a
+bark during a long rain). A `background` line with times counts like a class. What loses a second that it
+would have had, and what reaches none, is listed (`notes`). How the file may be written: `labelfile`.
+
+Splits come from the `split` column (train, val, test), or else from a hash of the file name: 70 / 15 / 15,
+the same on every machine. Cuts of one recording should be put into one split by hand, or the figures flatter.
 """
 
 from __future__ import annotations
 
-import csv
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -27,20 +30,14 @@ from ..profiles import WINDOW
 from .annotations import SPLITS, Splits
 from .ave import FeatureFile, feature_profile
 from .data import IGNORE, Floats, Rows, video_targets
+from .labelfile import Labelled, file_key, folded, near, spellings, table
+from .labelfile import read_labels as read_labels
 
-_COLUMNS: Final = ("file", "start", "end", "label")
-
-
-@dataclass(frozen=True)
-class Labelled:
-    """A line of the CSV file: an event from `start` to `end` seconds, or None for "nothing happens"."""
-
-    line: int
-    file: str
-    start: float
-    end: float
-    label: str | None
-    split: str | None
+_HALF: Final = 0.5 - 1e-9
+"""Share of a second that a class has to cover; 2.3 − 1.8 is a little less than 0.5."""
+_LISTED: Final = 20
+_NOTHING: Final = frozenset({"none", "nothing", "no event", "-", "n/a", "null", "empty", "negative"})
+"""Names that probably mean background."""
 
 
 @dataclass(frozen=True)
@@ -52,64 +49,6 @@ class Window:
     seconds: int
 
 
-def _rows(path: Path, columns: Sequence[str], what: str) -> list[tuple[int, dict[str, str]]]:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            got = [name.strip() for name in reader.fieldnames or ()]
-            if missing := [name for name in columns if name not in got]:
-                raise ModelFileError(
-                    f"{path}:1: expected the columns {','.join(columns)}, {missing[0]!r} is missing "
-                    f"(got {','.join(got) or 'nothing'})"
-                )
-            rows = []
-            for row in reader:
-                if None in row:
-                    raise ModelFileError(f"{path}:{reader.line_num}: more fields than columns")
-                clean = {str(k).strip(): (v or "").strip() for k, v in row.items()}
-                if any(clean.values()):
-                    rows.append((reader.line_num, clean))
-            return rows
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ModelFileError(f"{what} {path}: can't be read ({error})") from error
-
-
-def read_labels(path: Path) -> list[Labelled]:
-    """All events of a CSV file.
-
-    Raises:
-        ModelFileError: a line can't be understood; the message carries its number.
-
-    """
-    events = []
-    for line, row in _rows(path, _COLUMNS, "labels"):
-        where = f"{path}:{line}"
-        split = row.get("split") or None
-        if split is not None and split not in SPLITS:
-            raise ModelFileError(f"{where}: split must be one of {', '.join(SPLITS)}, got {split!r}")
-        if not row["file"]:
-            raise ModelFileError(f"{where}: no file")
-        if not row["label"]:
-            raise ModelFileError(f"{where}: no label; write {BACKGROUND_NAME} where nothing happens")
-        if row["label"].lower() == BACKGROUND_NAME:
-            events.append(Labelled(line, row["file"], 0.0, 0.0, None, split))
-            continue
-        try:
-            start, end = float(row["start"]), float(row["end"])
-        except ValueError as error:
-            raise ModelFileError(
-                f"{where}: start and end must be seconds, got {row['start']!r} and {row['end']!r}"
-            ) from error
-        if not 0 <= start < end < float("inf"):
-            raise ModelFileError(
-                f"{where}: expected 0 ≤ start < end, got {row['start']} and {row['end']} (seconds)"
-            )
-        events.append(Labelled(line, row["file"], start, end, row["label"], split))
-    if not events:
-        raise ModelFileError(f"labels {path}: no lines")
-    return events
-
-
 def read_index(path: Path) -> list[Window]:
     """What each row of the feature files is, as `avel extract` wrote it.
 
@@ -118,7 +57,7 @@ def read_index(path: Path) -> list[Window]:
 
     """
     windows: list[Window] = []
-    for line, row in _rows(path, ("row", "file", "first_s", "seconds"), "index"):
+    for line, row in table(path, ("row", "file", "first_s", "seconds"), "index"):
         try:
             window = Window(row["file"], int(row["first_s"]), int(row["seconds"]))
             if int(row["row"]) != len(windows) or not 0 <= window.seconds <= WINDOW:
@@ -135,24 +74,59 @@ def default_split(file: str) -> str:
     return "train" if share < 0.7 else "val" if share < 0.85 else "test"
 
 
-def _second_labels(events: Sequence[Labelled], seconds: int, path: Path, index: dict[str, int]) -> Rows:
-    """[seconds] class of each second of one video."""
-    target = np.full(seconds, len(index), np.int64)
-    by: dict[int, Labelled] = {}
-    for event in events:
-        if event.label is None:
+@dataclass
+class _Video:
+    """The seconds of one video, and what of its lines did not come into them."""
+
+    target: Rows
+    """[seconds] class of each second."""
+    lost: list[str]
+
+
+def _video(events: Sequence[Labelled], length: int, index: dict[str, int]) -> _Video:
+    background = len(index)
+    target = np.full(length, background, np.int64)
+    timed = [event for event in events if event.end]
+    reached, lost = set[Labelled](), list[str]()
+    wins: dict[tuple[str, str], list[int]] = {}
+    for t in range(length):
+        inside = [e for e in timed if e.start < t + 1 and e.end > t]
+        if not inside:
             continue
-        for t in range(int(event.start), min(seconds, int(np.ceil(event.end)))):
-            if min(event.end, t + 1) - max(event.start, t) < 0.5:
-                continue
-            other = by.setdefault(t, event)
-            if other.label != event.label:
-                raise ModelFileError(
-                    f"{path}:{event.line}: {event.file} has {event.label!r} in second {t}, "
-                    f"but line {other.line} says {other.label!r}; one class a second"
-                )
-            target[t] = index[event.label]
-    return target
+        rivals = []
+        for label in dict.fromkeys(e.label for e in inside):
+            mine = [e for e in inside if e.label == label]
+            covered = _covered([(max(e.start, t), min(e.end, t + 1)) for e in mine])
+            if covered >= _HALF:
+                rivals.append((round(covered, 6), max(e.start for e in mine), label, mine))
+        if not rivals:
+            continue
+        rivals.sort(key=lambda rival: rival[:2])
+        *losers, (_, _, label, mine) = rivals
+        target[t] = background if label is None else index[label]
+        reached |= {e for rival in rivals for e in rival[3]}
+        for _, _, other, _ in losers:
+            wins.setdefault((label or BACKGROUND_NAME, other or BACKGROUND_NAME), []).append(t)
+    for (winner, loser), where in wins.items():
+        spots = ", ".join(map(str, where[:5])) + (" …" if len(where) > 5 else "")
+        lost.append(f"{events[0].file}: {winner} and {loser} in second {spots}; taken for {winner}")
+    for e in timed:
+        if e not in reached and e.label is not None:
+            lost.append(
+                f"line {e.line}: {e.label} in {e.file}, {e.start:g}–{e.end:g} s, covers half of no second"
+            )
+        elif e.end >= length + 1:
+            lost.append(f"line {e.line}: {e.file} ends at {length} s, before {e.end:g} s")
+    return _Video(target, lost)
+
+
+def _covered(spans: list[tuple[float, float]]) -> float:
+    """Length of the union."""
+    total, reached = 0.0, -np.inf
+    for start, end in sorted(spans):
+        total += max(0.0, end - max(start, reached))
+        reached = max(reached, end)
+    return float(total)
 
 
 def read_classes(path: Path) -> tuple[str, ...]:
@@ -189,8 +163,11 @@ class FolderData:
     """
 
     def __init__(self, folder: Path, labels: Path, classes: Sequence[str] | None = None) -> None:
-        events = read_labels(labels)
-        names = tuple(classes) if classes else tuple(sorted({e.label for e in events if e.label}))
+        given = read_labels(labels)
+        said = [e.label for e in given if e.label is not None]
+        spelled = spellings(said, classes or ())
+        events = [e if e.label is None else replace(e, label=spelled[e.label]) for e in given]
+        names = tuple(classes) if classes else tuple(sorted(set(spelled.values())))
         if not names:
             raise ModelFileError(f"labels {labels}: every line is background; there is nothing to learn")
         known = {name: i for i, name in enumerate(names)}
@@ -199,6 +176,16 @@ class FolderData:
                 raise ModelFileError(
                     f"{labels}:{event.line}: {event.label!r} is not in the class list ({', '.join(names)})"
                 )
+        self._said = [
+            f"{', '.join(repr(one) for one in many)}: one class, {name!r}"
+            for name in names
+            if len(many := dict.fromkeys(one for one in said if spelled[one] == name)) > 1
+        ]
+        self._said += [
+            f"{name!r} is learned as a class; where nothing happens write {BACKGROUND_NAME}"
+            for name in names
+            if not classes and folded(name) in _NOTHING
+        ]
         self.labels: tuple[str, ...] = (*names, BACKGROUND_NAME)
         self._visual = FeatureFile(folder / "visual_feature.h5", 5)
         self._audio = FeatureFile(folder / "audio_feature.h5", 3)
@@ -216,36 +203,37 @@ class FolderData:
     def _label(
         self, windows: list[Window], events: list[Labelled], path: Path, known: dict[str, int]
     ) -> None:
+        there = {file_key(w.file): w.file for w in windows}
         by_file: dict[str, list[Labelled]] = {}
         for event in events:
-            by_file.setdefault(event.file, []).append(event)
-        there = {w.file for w in windows}
-        for event in events:
-            if event.file not in there:
-                raise ModelFileError(
-                    f"{path}:{event.line}: {event.file} has no features; extract it, or mind the spelling"
-                )
+            file = there.get(file_key(event.file))
+            if file is None:
+                hint = near(event.file, there.values()) or "; extract it, or mind the spelling"
+                raise ModelFileError(f"{path}:{event.line}: {event.file} has no features{hint}")
+            by_file.setdefault(file, []).append(event)
         self.target = np.full((len(windows), WINDOW), IGNORE, np.int64)
         chosen: dict[str, list[int]] = {name: [] for name in SPLITS}
-        length = {w.file: 0 for w in windows}
+        length = dict.fromkeys(there.values(), 0)
         for w in windows:
             length[w.file] = max(length[w.file], w.first + w.seconds)
-        for row, w in enumerate(windows):
-            mine = by_file.get(w.file)
-            if mine is None or w.seconds == 0:
-                continue
-            if late := [e for e in mine if e.start >= length[w.file]]:
+        videos: dict[str, _Video] = {}
+        for file, mine in by_file.items():
+            # A remainder of less than half a second has no features; it may still have a label.
+            if late := [e for e in mine if e.start >= length[file] + 0.5 and length[file]]:
                 raise ModelFileError(
                     f"{path}:{late[0].line}: starts at {late[0].start:g} s, "
-                    f"but {w.file} is only {length[w.file]} s long"
+                    f"but {file} is only {length[file]} s long"
                 )
-            named = {e.split for e in mine}
-            if len(named) > 1:
-                raise ModelFileError(f"{path}:{mine[-1].line}: {w.file} is put into more than one split")
-            whole = _second_labels(mine, length[w.file], path, known)
-            self.target[row, : w.seconds] = whole[w.first : w.first + w.seconds]
-            chosen[named.pop() or default_split(w.file)].append(row)
-        self.unlabelled = tuple(sorted(there - set(by_file)))
+            if len({e.split for e in mine}) > 1:
+                raise ModelFileError(f"{path}:{mine[-1].line}: {file} is put into more than one split")
+            videos[file] = _video(mine, length[file], known)
+            self._said += videos[file].lost
+        for row, w in enumerate(windows):
+            if w.file not in videos or w.seconds == 0:
+                continue
+            self.target[row, : w.seconds] = videos[w.file].target[w.first : w.first + w.seconds]
+            chosen[by_file[w.file][0].split or default_split(w.file)].append(row)
+        self.unlabelled = tuple(sorted(set(there.values()) - set(by_file)))
         self.splits: Splits = {name: np.array(rows, np.int64) for name, rows in chosen.items()}
         for name in ("train", "val"):
             if not chosen[name]:
@@ -288,6 +276,9 @@ class FolderData:
             found.append(
                 f"{len(self.unlabelled)} videos have no line and are left out: {self.unlabelled[0]} …"
             )
+        found += self._said[:_LISTED]
+        if len(self._said) > _LISTED:
+            found.append(f"and {len(self._said) - _LISTED} more of that kind")
         return found
 
     def close(self) -> None:
