@@ -29,7 +29,7 @@ _LEFT_OUT = tuple(
     key.path
     for key in keys()
     if key.option.flags
-    and key.path not in ("debug", "strict")
+    and key.path not in ("debug", "strict", "video_track", "audio_track")
     and (key.option.panel not in _PANELS or key.path == "hop_s")
 )
 

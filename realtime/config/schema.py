@@ -120,6 +120,26 @@ class Config(Options):
             help="how RTSP carries its packets; auto tries tcp, and udp where a server has nothing else",
         ),
     ] = "auto"
+    video_track: Annotated[
+        Annotated[int, Ge(1)] | None,
+        Option(
+            "--video-track",
+            panel=SOURCE,
+            metavar="N",
+            affects="findings",
+            help="picture track of a recording, from 1; FFmpeg's choice otherwise",
+        ),
+    ] = None
+    audio_track: Annotated[
+        Annotated[int, Ge(1)] | None,
+        Option(
+            "--audio-track",
+            panel=SOURCE,
+            metavar="N",
+            affects="findings",
+            help="sound track of a recording, from 1; FFmpeg's choice otherwise",
+        ),
+    ] = None
     channel: Annotated[
         Annotated[int, Ge(1)] | None,
         Option(

@@ -40,7 +40,9 @@ def analyse(
 
     """
     clock = SystemClock()
-    source = Replay(path, clock, ReplayOptions(speed=None))
+    source = Replay(
+        path, clock, ReplayOptions(speed=None, video_track=config.video_track, audio_track=config.audio_track)
+    )
     source.open()
     collector = Collector()
     # As fast as it goes, an answer a second: whatever the configuration says of live streams.

@@ -54,6 +54,8 @@ def replay(config: Config, clock: Clock) -> Source:
             audio=config.mic != NONE,
             originals=config.clips.dir is not None,
             channel=config.channel,
+            video_track=config.video_track,
+            audio_track=config.audio_track,
         ),
     )
 

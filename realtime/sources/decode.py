@@ -6,11 +6,10 @@ them, the two can be merged by time with nothing piling up.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -21,28 +20,22 @@ from ..messages import SAMPLE_RATE, State, Status
 from .account import TrackAccount
 from .detectors import NumberGuard
 from .downmix import Downmix
+from .packets import PREROLL_NS, Packets
 from .slots import SlotChooser, WonSlots
 from .stamps import PictureStamps, is_empty
 from .steady import Sound, SteadyStamps
 
 if TYPE_CHECKING:
     import av
-    from av.container import InputContainer
 
+_FURTHER_NS = 20 * NS_PER_S
+"""A seek that came too late is repeated from so much further back."""
+_NEAR = 4
+"""Packets around the place where two parts meet."""
 _NO_STAMPS = 0x80
 """FFmpeg's flag of a format without time stamps (AVFMT_NOTIMESTAMPS)."""
 MAX_STILL = 60
 """Seconds for which a picture without successor is believed to be still on show."""
-
-
-def open_container(path: Path) -> InputContainer:
-    """A recording, opened to read; names in it that are not valid UTF-8 are no reason to refuse it."""
-    import av
-
-    try:
-        return av.open(str(path), metadata_errors="replace")
-    except TypeError:  # PyAV 19 knows no such option
-        return av.open(str(path))
 
 
 @dataclass
@@ -57,6 +50,10 @@ class Damage:
     lost_s: float = 0.0
     """Holes within the sound."""
 
+    def clear(self) -> None:
+        """Reading begins anew."""
+        self.packets, self.broke_off, self.first, self.lost_s = 0, False, "", 0.0
+
     def note(self, error: Exception) -> None:
         """Count one undecodable packet."""
         self.packets += 1
@@ -70,18 +67,24 @@ class Picture:
     t_ns: int
     frame: av.VideoFrame
     end_ns: int
+    after_hole: bool = False
+    """The recording has a hole before it: nobody knows what was on show."""
+    early: bool = False
+    """It is on show already when the stream begins, at `t_ns`."""
 
     def later(self, ns: int) -> Picture:
         """The same picture, `ns` later."""
-        return Picture(self.t_ns + ns, self.frame, self.end_ns + ns)
+        return Picture(self.t_ns + ns, self.frame, self.end_ns + ns, self.after_hole, self.early)
 
 
 @dataclass
 class Track:
     """A track of an open file, before decoding starts."""
 
-    container: InputContainer
+    packets: Packets
     stream: Any
+    reopen: Callable[[], tuple[Packets, Any]]
+    """The same track of the file, opened anew."""
     damage: Damage = field(default_factory=Damage)
     account: TrackAccount = field(default_factory=TrackAccount)
     fed: int = 0
@@ -91,6 +94,11 @@ class Track:
     last_pts: int | None = None
     channel: int | None = None
     """Of sound: take only this channel, from 1; None mixes all."""
+    _doubtful: int | None = None
+    """Number of a packet that seems incomplete; where parts meet, and at the end, that proves nothing."""
+    _steps: int = 0
+    _step_at: int = -1000
+    """How many steps the time stamps took, and the number of the packet before which the last one was."""
 
     @property
     def start_s(self) -> float | None:
@@ -102,35 +110,73 @@ class Track:
     def rate(self) -> Fraction | None:
         """Pictures a second, as far as the file says."""
         stream = self.stream
-        if self.container.format.flags & _NO_STAMPS:
+        if self.packets.container.format.flags & _NO_STAMPS:
             # A bare stream: the average is FFmpeg's assumption of 25.
             return stream.codec_context.framerate or stream.guessed_rate  # type: ignore[no-any-return]
         return stream.average_rate or stream.guessed_rate  # type: ignore[no-any-return]
 
     def frames(self, from_s: float | None) -> Iterator[Any]:
-        """Decoded frames in order of presentation; seeks to the key frame before `from_s` first."""
+        """Decoded frames in order of presentation: all, or from one at or before `from_s` on.
+
+        A seek is believed only if the first frame is early enough; else it is tried from further back, and
+        at last everything from the beginning is decoded.
+        """
+        if from_s is None:
+            yield from self._decoded(self.packets.all())
+            return
+        at_ns = round(from_s * NS_PER_S)
+        attempts = self._attempts(at_ns)
+        for number, attempt in enumerate(attempts):
+            if number:
+                self.packets, self.stream = self.reopen()
+                self.damage.clear()
+                self.fed, self.first_pts, self.last_pts, self.account.undecodable_ns = 0, None, None, 0
+                self._doubtful, self._steps, self._step_at = None, 0, -1000
+            frames = self._decoded(attempt())
+            first = next(frames, None)
+            if first is not None and (attempt is attempts[-1] or self._early(first, at_ns)):
+                yield first
+                yield from frames
+                return
+
+    def _attempts(self, at_ns: int) -> list[Callable[[], Iterator[Any]]]:
+        """Ways to get at an instant, each to be tried on a fresh file; the last one always works."""
+        ways: list[Callable[[], Iterator[Any]]] = []
+        counted = self.stream.type == "video" and self.packets.container.format.name == "avi"
+        if counted and self.stream.codec_context.has_b_frames:
+            return [lambda: self.packets.all()]  # only there the delay of the decoder can be seen
+        if self.packets.indexed:
+            before_ns = at_ns - (PREROLL_NS if self.stream.type == "audio" else 0)
+            ways += [partial(self._sought, before_ns), partial(self._sought, before_ns - _FURTHER_NS)]
+        return [*ways, lambda: self.packets.since(at_ns), lambda: self.packets.all()]
+
+    def _sought(self, at_ns: int) -> Iterator[Any]:
+        from av.error import FFmpegError
+
+        try:
+            self.packets.seek(max(0, at_ns))
+        except FFmpegError:
+            return
+        yield from self.packets.all()
+
+    def _early(self, frame: Any, at_ns: int) -> bool:
+        if frame.pts is None:
+            return False
+        t_ns = round(frame.pts * frame.time_base * NS_PER_S)
+        return t_ns <= at_ns and (self.stream.type == "audio" or bool(frame.key_frame))
+
+    def _decoded(self, packets: Iterator[Any]) -> Iterator[Any]:
         from av.error import FFmpegError
 
         pictured = self.stream.type == "video"
-        stamps = PictureStamps(self.container.format.name)
-        if from_s is not None:
-            if pictured:
-                stamps = PictureStamps.before_seek(self.container, self.stream)
-            # What can't be sought is decoded from its beginning; the reader drops what is too early.
-            with contextlib.suppress(FFmpegError):
-                self.container.seek(int(from_s * 1_000_000), backward=True)
-        packets = self.container.demux(self.stream)
+        stamps = PictureStamps(self.packets.container.format.name)
         while True:
-            try:
-                packet = next(packets)
-            except StopIteration:
-                return
-            except (FFmpegError, OSError) as error:
-                # The demuxer can't go on: what follows is lost, what came before was played.
-                self.damage.note(error)
-                self.damage.broke_off = True
-                packet = None
-            if packet is not None:
+            packet = next(packets, None)
+            if packet is None:
+                self.damage.broke_off |= self.packets.gave_up
+                for error in self.packets.errors:
+                    self.damage.note(error)
+            else:
                 self._feed(packet)
                 if is_empty(packet):
                     if pictured and (again := stamps.again(packet)) is not None:
@@ -139,7 +185,9 @@ class Track:
                     continue
                 stamps.fed(packet)
             try:
-                for frame in self.stream.codec_context.decode(packet):
+                for frame in self.stream.codec_context.decode(
+                    packet if packet is not None else self.packets.last
+                ):
                     yield stamps.decoded(frame) if pictured else frame
             except (FFmpegError, OSError) as error:
                 if packet is None or not isinstance(error, EOFError):
@@ -154,12 +202,25 @@ class Track:
         base = self.stream.time_base
         return int(units * NS_PER_S * base.numerator // base.denominator)
 
+    def holes_before(self, at_ns: int) -> int:
+        """How many holes of the recording are over at an instant, in the file's own time."""
+        return sum(
+            step.kind == "hole" and step.at_ns + step.ns <= at_ns for step in self.packets.pieces.steps
+        )
+
     def _feed(self, packet: Any) -> None:
-        if packet.is_corrupt:
-            self.damage.packets += 1
         if not packet.size:
             return
         self.fed += 1
+        if (steps := len(self.packets.pieces.steps)) != self._steps:
+            self._steps, self._step_at = steps, self.fed
+            self._doubtful = None
+        if self._doubtful is not None and self.fed - self._doubtful > _NEAR:
+            self.damage.packets += 1
+            self._doubtful = None
+        if packet.is_corrupt and self.fed - self._step_at > _NEAR:
+            self.damage.packets += self._doubtful is not None
+            self._doubtful = self.fed
         pts = packet.pts
         if pts is not None:
             if self.first_pts is None or pts < self.first_pts:
@@ -169,19 +230,21 @@ class Track:
 
 
 def pictures(track: Track, zero_s: float, seek: bool) -> Iterator[Picture]:
-    """Pictures from `zero_s` (file time) on, with times from there; those before it are left out."""
+    """Pictures from the last one before `zero_s` (file time) on, with times from there."""
     zero = Fraction(zero_s).limit_denominator(1_000_000_000)
     rate = track.rate
     usual_ns = int(NS_PER_S / rate) if rate else 40_000_000
     last_ns: int | None = None
-    cover = Cover(usual_ns)
+    begin_ns = round(((track.start_s or 0.0) - zero) * NS_PER_S)
+    cover, holes = Cover(usual_ns), 0
+    before: Picture | None = None
     for frame in track.frames(zero_s if seek else None):
         if frame.pts is not None:
             t_ns = round((frame.pts * frame.time_base - zero) * NS_PER_S)
         elif last_ns is not None:
             t_ns = last_ns + usual_ns
         else:
-            t_ns = 0
+            t_ns = begin_ns
         duration = getattr(frame, "duration", 0)
         length_ns = round(duration * frame.time_base * NS_PER_S) if duration else usual_ns
         cover.frames += 1
@@ -189,9 +252,17 @@ def pictures(track: Track, zero_s: float, seek: bool) -> Iterator[Picture]:
             track.account.by_stamp_ns += length_ns
             continue  # broken time stamps: a picture can't be shown before its predecessor
         last_ns = t_ns
-        if t_ns >= 0:
-            cover.add(t_ns, length_ns)
-            yield Picture(t_ns, frame, t_ns + length_ns)
+        past = track.holes_before(t_ns + round(zero * NS_PER_S))
+        picture = Picture(t_ns, frame, t_ns + length_ns, past > holes)
+        holes = past
+        if t_ns < 0:
+            before = Picture(0, frame, picture.end_ns, early=True)
+            continue
+        if before is not None:
+            yield before
+            before = None
+        cover.add(picture)
+        yield picture
     cover.close(track, round(zero * NS_PER_S))
 
 
@@ -206,16 +277,17 @@ class Cover:
     _shown_ns: int = 0
     _holes_ns: int = 0
 
-    def add(self, t_ns: int, length_ns: int) -> None:
-        """A picture is shown from `t_ns` on, at least for `length_ns`; they come in order."""
+    def add(self, picture: Picture) -> None:
+        """The next picture: it is on show until the one after it comes."""
         if self._first_ns is None:
-            self._first_ns = self._end_ns = t_ns
-        gap_ns = t_ns - self._end_ns
-        # Until the next one comes, a picture is on show.
+            self._first_ns = picture.t_ns
+        if self._first_ns == picture.t_ns or picture.after_hole:
+            self._end_ns = picture.t_ns
+        gap_ns = picture.t_ns - self._end_ns
         if gap_ns > self.usual_ns:
             self._holes_ns += gap_ns
-        self._shown_ns += t_ns + length_ns - self._end_ns
-        self._end_ns = t_ns + length_ns
+        self._shown_ns += picture.end_ns - self._end_ns
+        self._end_ns = picture.end_ns
 
     def close(self, track: Track, zero_ns: int) -> None:
         """Put it into the track's account. A hole counts as undecodable as far as packets went in for it."""
@@ -253,11 +325,14 @@ def shown(source: Iterator[Picture], damage: Damage, *, every: bool) -> Iterator
                 yield one.item
 
     for picture in source:
+        if picture.early:
+            last, bad, second = picture, damage.packets, -(-picture.t_ns // NS_PER_S) - 1
+            continue
         now = picture.t_ns // NS_PER_S
         if now != second or chooser is None:
             if chooser is not None and not every:
                 yield from decided(chooser.close())
-            if last is not None and damage.packets == bad:
+            if last is not None and damage.packets == bad and not picture.after_hole:
                 yield from _held(last, second + 1, now)
             second, chooser = now, SlotChooser(now * NS_PER_S, (now + 1) * NS_PER_S)
         if every:
@@ -377,7 +452,8 @@ class Resampler16k:
     def _emit(self, samples: NDArray[np.float32]) -> Iterator[tuple[int, NDArray[np.float32]]]:
         start, self._position = self._position, self._position + len(samples)
         cut = max(0, self._floor - start)
-        self.cut += min(cut, len(samples))
+        # What lies before the beginning was never asked for.
+        self.cut += min(cut, len(samples)) - min(max(0, -start), len(samples))
         if cut < len(samples):
             self._floor = self._position
             yield start + cut, samples[cut:]

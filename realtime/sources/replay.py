@@ -11,7 +11,7 @@ import heapq
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -19,24 +19,31 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 from ..clock import NS_PER_S, Clock
 from ..errors import SourceError
-from ..messages import SAMPLE_RATE, EndOfStream, SourceInfo, Status, TimedAudio
-from .account import sound_ns
+from ..messages import SAMPLE_RATE, EndOfStream, SourceInfo, State, Status, TimedAudio
+from .account import Account, sound_ns
 from .base import Item, Source
+from .choice import choose, which
 from .codecs import decodable, undecodable
-from .decode import Picture, Resampler16k, Track, open_container, pictures, shown, sounds
+from .cutshort import missing_bytes
+from .decode import Picture, Resampler16k, Track, pictures, shown, sounds
+from .opening import open_container
+from .packets import Packets
 from .picture import FrameConverter
+from .pieces import Step
 
 if TYPE_CHECKING:
     from av.container import InputContainer
 
 T = TypeVar("T")
 
-_MISSING_S = 0.5
-"""A file may end this much before its header says without a word."""
+_MISSING_S = 0.2
+"""Less sound than this may be missing without a word: priming, rounding of containers."""
 _BEYOND_NS = 2 * NS_PER_S
 """Reading stops this far behind the end that was asked for: the other track may lag by a little."""
 _PIECE = SAMPLE_RATE // 20
 """Longest block of sound: long ones would hold up the pictures that begin within them."""
+_SILENT_NS = 10 * NS_PER_S
+"""Digital silence for so long from the beginning on is worth a look at the other sound tracks."""
 _BIG = 720 * 576
 """Pictures above this many pixels are decoded by two threads."""
 
@@ -54,6 +61,8 @@ class ReplayOptions:
         audio: whether the sound is used.
         originals: deliver every picture, with its full size, for clips.
         channel: of the sound, from 1; None mixes all.
+        video_track: which picture track, from 1; None leaves the choice to FFmpeg.
+        audio_track: the same of sound.
 
     """
 
@@ -65,6 +74,8 @@ class ReplayOptions:
     audio: bool = True
     originals: bool = False
     channel: int | None = None
+    video_track: int | None = None
+    audio_track: int | None = None
 
 
 class Replay(Source):
@@ -79,8 +90,11 @@ class Replay(Source):
         self._items: Iterator[tuple[int, Item]] = iter(())
         self._waiting: tuple[int, Item] | None = None
         self._origin_ns: int | None = None
+        self._jumped_ns = 0
+        """Holes in the recording so far: nobody waits for them."""
         self._end: EndOfStream | None = None
         self._containers: list[InputContainer] = []
+        self._packets: list[Packets] = []
         self._end_ns = 0
         self._reading = threading.Lock()
         self._remarks: deque[str] = deque()
@@ -134,7 +148,7 @@ class Replay(Source):
         now = self._clock.now_ns()
         if self._origin_ns is None:
             self._origin_ns = now
-        at = self._origin_ns + round(due_ns / speed)
+        at = self._origin_ns + round((due_ns - self._jumped_ns) / speed)
         self.behind_ns = max(0, now - at)
         self._clock.wait_until(min(at, now + round(timeout_s * NS_PER_S)), self._closed)
         return self._clock.now_ns() >= at or self._closed.is_set()
@@ -172,93 +186,136 @@ class Replay(Source):
 
     def _one_pass(self, offset: int, ends: list[int]) -> Iterator[tuple[int, Item]]:
         """The recording once, starting at stream time `offset`; the ends of its tracks go into `ends`."""
-        video, audio, header_end_s = self._open_tracks(first=offset == 0)
+        video, audio = self._open_tracks(first=offset == 0)
+        tracks = [track for track in (video, audio) if track is not None]
         zero_s = self._zero_s(video, audio)
         parts: list[Iterator[_Timed]] = []
         if video is not None:
             parts.append(self._video(video, zero_s, offset, ends))
         if audio is not None:
             parts.append(self._audio(audio, zero_s, offset, ends))
+        told: set[Step] = set()
         for timed in heapq.merge(*map(self._named, parts), key=lambda timed: timed.start_ns):
+            for status in self._steps(tracks, timed.start_ns, offset - round(zero_s * NS_PER_S), told):
+                yield timed.start_ns, status
             yield timed.due_ns, timed.item
-        yield from self._complaints((video, audio), max(ends, default=offset), offset, header_end_s - zero_s)
+        yield from self._complaints(tracks, max(ends, default=offset), offset)
 
-    def _complaints(
-        self, tracks: tuple[Track | None, ...], end: int, offset: int, promised_s: float
-    ) -> Iterator[tuple[int, Item]]:
-        damage = [track.damage for track in tracks if track is not None]
+    def _steps(self, tracks: Sequence[Track], now: int, shift: int, told: set[Step]) -> Iterator[Status]:
+        """What the time stamps did up to `now`. A hole is not waited for."""
+        for track in tracks:
+            for step in track.packets.pieces.steps:
+                at = step.at_ns + shift
+                if step in told or at + step.ns > now:
+                    continue
+                told.add(step)
+                if at + step.ns <= shift + round(self._options.start_s * NS_PER_S):
+                    continue
+                if step.kind == "hole":
+                    self._jumped_ns += step.ns
+                yield Status("stream", *_words(step), now, "warning" if step.kind == "hole" else "info")
+
+    def _complaints(self, tracks: Sequence[Track], end: int, offset: int) -> Iterator[tuple[int, Item]]:
+        damage = [track.damage for track in tracks]
         told = []
         if packets := sum(d.packets for d in damage):
             first = next((d.first for d in damage if d.first), "")
             told.append(f"{packets} packets could not be decoded" + (f" (first: {first})" if first else ""))
-        if lost_s := sum(d.lost_s for d in damage):
+        holes = {step for track in tracks for step in track.packets.pieces.steps if step.kind == "hole"}
+        lost_s = sum(d.lost_s for d in damage) - sum(hole.ns for hole in holes) / NS_PER_S
+        if lost_s > _MISSING_S:
             told.append(f"{lost_s:.2f} s of sound are missing in the middle")
         if told:
             yield end, Status("stream", "damaged", "; ".join(told), end)
-        got_s = (end - offset) / NS_PER_S
-        if got_s < promised_s - _MISSING_S and not self._closed.is_set():
-            reason = f"the recording breaks off at {got_s:.1f} s; its header promises {promised_s:.1f} s"
+        if not self._closed.is_set() and (missing := missing_bytes(self.path)):
+            reason = f"the file breaks off at {(end - offset) / NS_PER_S:.1f} s: {missing} bytes are missing"
             yield end, Status("stream", "truncated", reason, end)
 
     # Opening --------------------------------------------------------------------------------------
 
-    def _open_tracks(self, first: bool) -> tuple[Track | None, Track | None, float]:
-        """Video track, audio track, and where the header says that the file ends (file time)."""
-        container = _open(self.path)
-        self._containers.append(container)
+    def _open_tracks(self, first: bool) -> tuple[Track | None, Track | None]:
+        """Video track and audio track, each of a demuxer of its own."""
+        container = self._opened()
         o = self._options
-        pictured = [s for s in container.streams.video if decodable(s) and not _is_cover(s)]
-        sounding = [s for s in container.streams.audio if decodable(s)]
-        if not pictured and not sounding:
+        picture = choose(container, "video", o.video_track)
+        sound = choose(container, "audio", o.audio_track, related=picture)
+        if picture is None and sound is None:
             raise SourceError(f"{self.path}: has neither picture nor sound that can be decoded")
-        if not (o.video and pictured) and not (o.audio and sounding):
-            only = "sound" if sounding else "picture"
+        if not (o.video and picture) and not (o.audio and sound):
+            only = "sound" if sound else "picture"
             raise SourceError(
                 f"{self.path}: has only {only}, and that is switched off; nothing is left to judge"
             )
         if first:
             self._remarks += undecodable(container, video=o.video, audio=o.audio)
+        used = [s.index for s, on in ((picture, o.video), (sound, o.audio)) if s is not None and on]
         video = audio = None
-        if o.video and pictured:
-            stream = pictured[0]
-            big = (stream.codec_context.width or 0) * (stream.codec_context.height or 0) > _BIG
-            stream.codec_context.thread_count = min(2, os.cpu_count() or 1) if big else 1
-            video = Track(container, stream, account=self.account.video)
-        if o.audio and sounding:
-            own = container
-            if video is not None:
-                own = _open(self.path)
-                self._containers.append(own)
-            sound = own.streams[sounding[0].index]
-            audio = Track(own, sound, account=self.account.audio, channel=o.channel)
-        start_us = container.start_time or 0
-        end_s = (start_us + container.duration) / 1_000_000 if container.duration else 0.0
+        if o.video and picture:
+            video = self._track(container, picture.index, used, self.account)
+        if o.audio and sound:
+            own = container if video is None else self._opened()
+            audio = self._track(own, sound.index, used, self.account if video is None else None)
         if first:
-            self._describe(video, audio, end_s - start_us / 1_000_000)
-        return video, audio, end_s
+            self._describe(container, video, audio)
+        return video, audio
 
-    def _describe(self, video: Track | None, audio: Track | None, duration_s: float) -> None:
+    def _track(
+        self, container: InputContainer, index: int, used: Sequence[int], others: Account | None
+    ) -> Track:
+        def packets(container: InputContainer) -> tuple[Packets, Any]:
+            stream: Any = container.streams[index]
+            if stream.type == "video":
+                big = (stream.codec_context.width or 0) * (stream.codec_context.height or 0) > _BIG
+                stream.codec_context.thread_count = min(2, os.cpu_count() or 1) if big else 1
+            self._packets.append(Packets(self.path, container, index, used, others))
+            return self._packets[-1], stream
+
+        first, stream = packets(container)
+        account = self.account.video if stream.type == "video" else self.account.audio
+        channel = self._options.channel if stream.type == "audio" else None
+        return Track(first, stream, lambda: packets(self._opened()), account=account, channel=channel)
+
+    def _opened(self) -> InputContainer:
+        container = _open(self.path)
+        self._containers.append(container)
+        return container
+
+    def _describe(self, container: InputContainer, video: Track | None, audio: Track | None) -> None:
         picture = sound = ""
         if video is not None:
             context = video.stream.codec_context
             rate = video.stream.average_rate
             picture = f"{context.width}×{context.height}" + (f" {float(rate):.4g} fps" if rate else "")
-            picture += f" {context.name}"
+            picture = f"{picture} {context.name} {which(container, video.stream)}".rstrip()
         if audio is not None:
             context = audio.stream.codec_context
             sound = f"{context.sample_rate} Hz {context.layout.name} {context.name}"
-        self.info = SourceInfo(self.path.name, "file", picture, sound, duration_s or None)
+            sound = f"{sound} {which(container, audio.stream)}".rstrip()
+        duration_s = container.duration / 1_000_000 if container.duration else None
+        self.info = SourceInfo(self.path.name, "file", picture, sound, duration_s)
 
     def _zero_s(self, video: Track | None, audio: Track | None) -> float:
-        starts = [track.start_s for track in (video, audio) if track is not None]
-        known = [start for start in starts if start is not None]
-        zero = min(known, default=0.0)
+        tracks = [track for track in (video, audio) if track is not None]
+        # Where the packets begin; a header may know better by a little (priming), not by much.
+        seen = tracks[0].packets.starts_ns()
+        starts: dict[int, float] = {}
+        for track in tracks:
+            index, start = track.stream.index, track.start_s
+            first = seen[index] / NS_PER_S if index in seen else None
+            if first is not None and (start is None or abs(first - start) > _BEYOND_NS / NS_PER_S):
+                start = first
+            if start is not None:
+                starts[index] = start
+        zero = min(starts.values(), default=0.0)
         # Encoders put a few milliseconds of priming before the first picture; the picture is the start.
-        if video is not None and video.start_s is not None and video.start_s - zero < 0.1:
-            zero = video.start_s
+        if video is not None and starts.get(video.stream.index, zero + 1) - zero < 0.1:
+            zero = starts[video.stream.index]
         return zero + self._options.start_s
 
     def _close_tracks(self) -> None:
+        for packets in self._packets:
+            packets.close()
+        self._packets.clear()
         for container in self._containers:
             container.close()
         self._containers.clear()
@@ -287,7 +344,7 @@ class Replay(Source):
     def _audio(self, track: Track, zero_s: float, offset: int, ends: list[int]) -> Iterator[_Timed]:
         resampler = Resampler16k()
         shift = -(-offset * SAMPLE_RATE // NS_PER_S)
-        end = 0
+        end, heard = 0, False
         blocks = chain.from_iterable(
             resampler.push(sound) for sound in sounds(track, zero_s, self._options.start_s > 0)
         )
@@ -296,13 +353,54 @@ class Replay(Source):
                 item = TimedAudio(first + skip + shift, samples[skip : skip + _PIECE])
                 end = -(-(item.position + len(item.samples)) * NS_PER_S // SAMPLE_RATE)
                 yield _Timed(item.position * NS_PER_S // SAMPLE_RATE, end, item)
+                heard = heard or bool(item.samples.any())
+            if not heard and end - offset > _SILENT_NS:
+                heard = True
+                yield from (_Timed(end, end, status) for status in self._silent(track, end))
             track.damage.lost_s = resampler.lost_s
             for status in resampler.told():
                 yield _Timed(end, end, replace(status, t_ns=end))
+        if not heard and end:
+            yield from (_Timed(end, end, status) for status in self._silent(track, end))
         track.account.by_stamp_ns += sound_ns(resampler.cut)
         track.account.delivered_ns -= sound_ns(resampler.cut)
         if end:
             ends.append(end)
+
+    def _silent(self, track: Track, now: int) -> Iterator[Status]:
+        """The track in use is digital silence so far: whether another one has sound."""
+        container = _open(self.path)
+        try:
+            tracks = [s.index for s in container.streams.audio]
+            for number, index in enumerate(tracks, 1):
+                stream = container.streams[index]
+                if index != track.stream.index and decodable(stream) and _has_sound(container, stream):
+                    own = tracks.index(track.stream.index) + 1
+                    reason = f"sound track {own} is digital silence; track {number} has sound: --audio-track"
+                    yield Status("sound", "running", f"{reason} {number}", now, "warning")
+                    return
+        finally:
+            container.close()
+
+
+def _has_sound(container: InputContainer, stream: Any) -> bool:
+    """Whether anything but zeros comes within the first half minute of a track."""
+    from av.error import FFmpegError
+
+    seconds = 0.0
+    try:
+        container.seek(0)
+        for frame in container.decode(stream):
+            # Unsigned samples are silent in the middle of their range.
+            samples = frame.to_ndarray()
+            if (samples != (128 if samples.dtype.kind == "u" else 0)).any():
+                return True
+            seconds += frame.samples / (frame.sample_rate or 1)
+            if seconds > _SILENT_NS / NS_PER_S * 3:
+                return False
+    except (FFmpegError, OSError):
+        return False
+    return False
 
 
 class _Timed(NamedTuple):
@@ -345,8 +443,13 @@ def _open(path: Path) -> InputContainer:
     return container
 
 
-def _is_cover(stream: Any) -> bool:
-    """Whether a video stream is only the cover picture of a sound file."""
-    from av.stream import Disposition
-
-    return bool(stream.disposition & Disposition.attached_pic)
+def _words(step: Step) -> tuple[State, str]:
+    """A step of the time stamps, for people."""
+    if step.kind == "hole":
+        length = f"{step.ns / NS_PER_S:.0f} s" if step.ns < 3600 * NS_PER_S else f"{step.ns / 3.6e12:.1f} h"
+        return "damaged", f"nothing was recorded for {length}; that time is passed over"
+    if step.kind == "piece":
+        return "running", "the time stamps begin anew: what follows is put after what came before"
+    if step.kind == "track":
+        return "running", "the time stamps of one track jump, the other goes on: the jump is left out"
+    return "running", "a few time stamps are wrong: their packets were put where they belong"

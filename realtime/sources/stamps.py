@@ -10,10 +10,7 @@ Theora and AVI write a packet without content for "the same picture again".
 
 from __future__ import annotations
 
-import contextlib
 from typing import Any
-
-_LEARN_PACKETS = 64
 
 
 class PictureStamps:
@@ -21,14 +18,14 @@ class PictureStamps:
 
     Args:
         container: name of FFmpeg's demuxer.
-        delay: of the decoder, in units of the track; None finds it out from the first picture.
 
     """
 
-    def __init__(self, container: str, delay: int | None = None) -> None:
+    def __init__(self, container: str) -> None:
         self._counted = container == "avi"
         self._first_dts: int | None = None
-        self._delay = delay
+        self._delay: int | None = None
+        """Of the decoder, in units of the track."""
         self._next = 0
         self._in = self._out = 0
         self._last: Any = None
@@ -62,26 +59,6 @@ class PictureStamps:
         self._last.pts = packet.dts if self._counted or packet.pts is None else packet.pts
         self._next = self._last.pts + max(1, packet.duration or 0)
         return self._last
-
-    @classmethod
-    def before_seek(cls, container: Any, stream: Any) -> PictureStamps:
-        """For a recording that stands at its beginning and is to be sought.
-
-        Pictures right behind the place may refer to what was not read: there the delay can't be found out.
-        """
-        from av.error import FFmpegError
-
-        stamps = cls(container.format.name)
-        if stamps._counted and stream.codec_context.has_b_frames:
-            with contextlib.suppress(FFmpegError, OSError):
-                for _, packet in zip(range(_LEARN_PACKETS), container.demux(stream), strict=False):
-                    if not is_empty(packet):
-                        stamps.fed(packet)
-                        for frame in packet.decode():
-                            stamps.decoded(frame)
-                    if stamps._delay is not None:
-                        break
-        return cls(container.format.name, stamps._delay)
 
 
 def is_empty(packet: Any) -> bool:

@@ -9,7 +9,7 @@ import pytest
 from avel_live.realtime.clock import NS_PER_S, ManualClock
 from avel_live.realtime.errors import SourceError
 from avel_live.realtime.messages import SAMPLE_RATE, EndOfStream, TimedAudio, TimedFrame
-from avel_live.realtime.sources.decode import open_container
+from avel_live.realtime.sources.opening import open_container
 from avel_live.realtime.sources.picture import timed_frame
 from avel_live.realtime.sources.replay import Replay, ReplayOptions
 from support.media import BEEP_AMPLITUDE, Clip, make_clip, needs_ffmpeg, rotated, truncated

@@ -27,6 +27,7 @@ class Played:
             if isinstance(item, EndOfStream):
                 break
         source.close()
+        self.totals = source.account.totals()
         self.end_s = self.items[-1].t_ns / NS_PER_S  # type: ignore[attr-defined]
         self.frames = [i for i in self.items if isinstance(i, TimedFrame)]
         self.blocks = [i for i in self.items if isinstance(i, TimedAudio)]

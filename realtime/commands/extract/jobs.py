@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from ....model.profiles import WINDOW
 from ...errors import SourceError, UsageError
-from ...sources.decode import open_container
+from ...sources.opening import open_container
 
 SUFFIXES: Final = frozenset(
     ".mp4 .mkv .webm .avi .mov .m4v .mpg .mpeg .ts .flv .3gp .ogv .wmv".split()  # noqa: SIM905

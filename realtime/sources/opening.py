@@ -1,0 +1,47 @@
+"""Opening a file with FFmpeg, whatever its name; and the parts of one that FFmpeg reads as one only."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+
+_FLV: Final = b"FLV\x01"
+
+
+def open_container(path: Path, offset: int = 0) -> InputContainer:
+    """A recording, opened to read; names in it that are not valid UTF-8 are no reason to refuse it.
+
+    Args:
+        path: file.
+        offset: bytes to leave out at its beginning.
+
+    """
+    import av
+
+    name = os.path.abspath(path)  # `12:30:00.mp4` alone would be a protocol named 12
+    if offset:
+        name = f"subfile,,start,{offset},end,{path.stat().st_size},,:{name}"
+    try:
+        return av.open(name, metadata_errors="replace")
+    except TypeError:  # PyAV 19 knows no such option
+        return av.open(name)
+
+
+def next_flv(path: Path, tag: int) -> int:
+    """Where a further FLV file begins behind the tag at byte `tag`; 0 where none does.
+
+    FFmpeg takes its header for a tag of absurd size, and ends there.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        while tag + 15 <= size:
+            file.seek(tag)
+            head = file.read(11)
+            if head[:4] == _FLV:
+                return tag
+            tag += 11 + int.from_bytes(head[1:4], "big") + 4
+    return 0

@@ -1,0 +1,209 @@
+"""Recordings whose time stamps restart, jump or are wrong for a moment: nothing after them is lost."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from avel_live.realtime.clock import NS_PER_S, ManualClock
+from avel_live.realtime.messages import EndOfStream, Status
+from avel_live.realtime.sources.pieces import Pieces, Stamped
+from avel_live.realtime.sources.replay import Replay, ReplayOptions
+from support.media import make_clip, needs_ffmpeg
+from support.played import Played
+
+
+def ffmpeg(*given: object) -> None:
+    subprocess.run(["ffmpeg", "-v", "error", "-y", *map(str, given)], check=True, timeout=60)
+
+
+def join(target: Path, *parts: Path) -> Path:
+    target.write_bytes(b"".join(part.read_bytes() for part in parts))
+    return target
+
+
+def in_format(folder: Path, kind: str, seconds: float = 3.0) -> Path:
+    """A flash-and-beep clip in a format that people join byte by byte."""
+    clip = make_clip(folder / "whole.mkv", seconds=seconds, rate=48_000)
+    made = folder / f"part.{kind}"
+    codecs = {
+        "ts": ("-c:v", "libx264", "-g", "12", "-preset", "ultrafast", "-c:a", "aac"),
+        "mpg": ("-c:v", "mpeg2video", "-c:a", "mp2"),
+        "ogg": ("-vn", "-c:a", "libvorbis"),
+        "opus": ("-vn", "-c:a", "libopus"),
+        "flac": ("-vn", "-c:a", "flac"),
+        "mp3": ("-vn", "-c:a", "libmp3lame"),
+        "flv": ("-c:v", "libx264", "-g", "12", "-preset", "ultrafast", "-c:a", "aac"),
+        "mkv": ("-c:v", "libx264", "-g", "12", "-preset", "ultrafast", "-c:a", "aac"),
+    }
+    ffmpeg("-i", clip, *codecs[kind], made)
+    return made
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize("kind", ["ts", "mpg", "ogg", "opus", "flac", "mp3", "flv"])
+def test_parts_joined_byte_by_byte_follow_each_other(kind: str, tmp_path: Path) -> None:
+    part = in_format(tmp_path, kind)
+    played = Played(join(tmp_path / f"joined.{kind}", part, part), originals=True)
+    once = Played(part, originals=True)
+    later = once.end_s
+    # FFmpeg's FLAC parser needs two frames to find its way again.
+    assert played.end_s == pytest.approx(2 * later, abs=0.25 if kind == "flac" else 0.12)
+    assert len(played.beeps()) == 6
+    for both, one in zip(played.beeps()[3:], once.beeps(), strict=True):
+        assert both - one == pytest.approx(later, abs=0.25 if kind == "flac" else 0.12)
+    if once.frames:
+        assert len(played.flashes()) == 6
+        # Picture and sound of the second part were moved by one and the same shift.
+        shifts = [f - b for f, b in zip(played.flashes(), played.beeps(), strict=True)]
+        assert max(shifts) - min(shifts) < 0.045
+        assert len(played.frames) == pytest.approx(2 * len(once.frames), abs=2)
+    if kind not in ("mp3", "flac"):  # the headers between the parts are noise to their decoders
+        assert "damaged" not in played.said
+
+
+@needs_ffmpeg
+def test_a_hole_is_kept_said_and_not_waited_for(tmp_path: Path) -> None:
+    part = in_format(tmp_path, "ts")
+    ffmpeg("-i", part, "-c", "copy", "-output_ts_offset", 7200, tmp_path / "late.ts")
+    path = join(tmp_path / "hole.ts", part, tmp_path / "late.ts")
+    clock = ManualClock()
+    source = Replay(path, clock, ReplayOptions(speed=1.0))
+    source.open()
+    said = []
+    while not isinstance(item := source.read(1.0), EndOfStream):
+        if isinstance(item, Status):
+            said.append(item)
+    source.close()
+    assert item.t_ns / NS_PER_S == pytest.approx(7203, abs=1.6)
+    assert clock.now_ns() / NS_PER_S < 12
+    assert [s.severity for s in said] == ["warning"]
+    assert "nothing was recorded for 2.0 h" in said[0].reason
+    assert source.account.totals().lost == {}
+    assert source.account.totals().video.delivered_s == pytest.approx(6.0, abs=0.1)
+
+
+@needs_ffmpeg
+def test_one_wrong_stamp_costs_nothing(tmp_path: Path) -> None:
+    part = in_format(tmp_path, "ts")
+    data = bytearray(part.read_bytes())
+    headers = [at for at in range(0, len(data) - 200, 188) if is_picture_start(data, at)]
+    at = headers[30]
+    pes = data.index(b"\x00\x00\x01\xe0", at)
+    # The upper three bits of both 33-bit stamps: 13 hours ahead (ISO/IEC 13818-1, 2.4.3.7).
+    data[pes + 9] |= 0x08
+    if data[pes + 7] & 0xC0 == 0xC0:
+        data[pes + 14] |= 0x08
+    wrong = tmp_path / "wrong.ts"
+    wrong.write_bytes(data)
+    played, once = Played(wrong, originals=True), Played(part, originals=True)
+    assert played.end_s == pytest.approx(once.end_s, abs=0.05)
+    assert len(played.frames) == len(once.frames)
+    assert played.flashes() == pytest.approx(once.flashes(), abs=0.05)
+    assert len(played.beeps()) == 3
+    assert played.said == ["running"]
+
+
+def is_picture_start(data: bytes, at: int) -> bool:
+    """Whether the transport packet at `at` begins a picture."""
+    return bool(data[at + 1] & 0x40) and b"\x00\x00\x01\xe0" in data[at : at + 188]
+
+
+# The judgement itself, without files --------------------------------------------------------------
+
+
+def line(track: int, start: float, count: int, step: float = 0.04) -> list[Stamped]:
+    at = [round((start + k * step) * NS_PER_S) for k in range(count)]
+    return [Stamped(track, t, t, round(step * NS_PER_S), None) for t in at]
+
+
+def placed(*parts: list[Stamped]) -> tuple[dict[int, list[float]], list[str]]:
+    pieces = Pieces()
+    out: list[Stamped] = []
+    for one in (one for part in parts for one in part):
+        out += pieces.push(one)
+    out += pieces.finish()
+    assert len(out) == sum(map(len, parts))
+    times: dict[int, list[float]] = {}
+    for one in out:
+        times.setdefault(one.track, []).append(round((one.pts_ns + one.shift_ns) / NS_PER_S, 3))
+    return times, [step.kind for step in pieces.steps]
+
+
+def woven(*tracks: list[Stamped]) -> list[Stamped]:
+    return sorted((one for track in tracks for one in track), key=lambda one: one.dts_ns)
+
+
+def test_good_stamps_stay_as_they_are() -> None:
+    times, steps = placed(woven(line(0, 0.0, 100), line(1, 0.0, 200, 0.02)))
+    assert steps == []
+    assert times[0] == [round(0.04 * k, 3) for k in range(100)]
+
+
+def test_two_tracks_step_back_by_one_decision() -> None:
+    one, two = (
+        woven(line(0, 0.0, 50), line(1, 0.0, 100, 0.02)),
+        woven(line(0, 0.1, 50), line(1, 0.0, 100, 0.02)),
+    )
+    times, steps = placed(one, two)
+    assert steps == ["piece"]
+    assert times[1][100] == pytest.approx(2.0, abs=0.01)
+    assert times[0][50] - times[1][100] == pytest.approx(0.1, abs=0.001)
+
+
+def test_what_the_demuxer_held_back_of_the_first_part_stays_there() -> None:
+    first, second = line(0, 0.0, 50), line(0, 0.0, 50)
+    sound, again = line(1, 0.0, 100, 0.02), line(1, 0.0, 100, 0.02)
+    times, steps = placed(woven(first, sound[:95]), second[:10], sound[95:], woven(second[10:], again))
+    assert steps == ["piece"]
+    assert times[1][99] == pytest.approx(1.98)
+    assert times[1][100] == pytest.approx(2.0, abs=0.01)
+    assert times[0][50] == pytest.approx(2.0, abs=0.01)
+
+
+@pytest.mark.parametrize("by", [95_000.0, 40.0, -1.5])
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_few_wrong_stamps_get_the_places_between(by: float, count: int) -> None:
+    video = line(0, 10.0, 100)
+    for one in video[40 : 40 + count]:
+        one.dts_ns += round(by * NS_PER_S)
+        one.pts_ns += round(by * NS_PER_S)
+    sound = line(1, 10.0, 200, 0.02)
+    mixed = [one for k in range(100) for one in (video[k], sound[2 * k], sound[2 * k + 1])]
+    times, steps = placed(mixed)
+    assert steps == ["slip"]
+    assert times[0] == pytest.approx([10 + 0.04 * k for k in range(100)], abs=0.045)
+
+
+def test_wrong_stamps_at_the_very_beginning() -> None:
+    video = line(0, 0.0, 50)
+    video[0].dts_ns = video[0].pts_ns = 3600 * NS_PER_S
+    times, steps = placed(video)
+    assert steps == ["slip"]
+    assert times[0] == pytest.approx([0.04 * k for k in range(50)])
+
+
+def test_one_track_alone_that_jumps_goes_on_where_it_was() -> None:
+    video = [*line(0, 0.0, 50), *line(0, 900.0, 100)]
+    sound = line(1, 0.0, 300, 0.02)
+    mixed = [one for k in range(150) for one in (video[k], sound[2 * k], sound[2 * k + 1])]
+    times, steps = placed(mixed)
+    assert steps == ["track"]
+    assert times[0] == pytest.approx([0.04 * k for k in range(150)], abs=0.05)
+
+
+def test_a_clock_that_is_set_makes_a_new_piece_not_decades_of_nothing() -> None:
+    decades = 50 * 365 * 24 * 3600.0
+    early = woven(line(0, 0.0, 50), line(1, 0.0, 100, 0.02))
+    late = woven(line(0, decades, 50), line(1, decades, 100, 0.02))
+    times, steps = placed(early, late)
+    assert steps == ["piece"]
+    assert times[0][50] == pytest.approx(2.0, abs=0.01)
+
+
+def test_pictures_a_minute_apart_are_no_jump() -> None:
+    slides = [Stamped(0, k * 60 * NS_PER_S, k * 60 * NS_PER_S, 60 * NS_PER_S, None) for k in range(6)]
+    times, steps = placed(woven(slides, line(1, 0.0, 15_000, 0.02)))
+    assert steps == []
+    assert times[0] == [0, 60, 120, 180, 240, 300]
