@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,6 +78,21 @@ class DataSet(Protocol):
 
     def features(self, rows: Rows) -> tuple[Floats, Floats]:
         """Visual [B, T, g, g, Dv] and audio [B, T, Da] of these rows; arrays of the caller's own."""
+
+
+class Place(NamedTuple):
+    """Where a row belongs: in which recording, and at which of its seconds it begins."""
+
+    recording: str
+    first: int
+
+
+@runtime_checkable
+class InRecordings(Protocol):
+    """A data set whose rows may be parts of longer recordings."""
+
+    def places(self, rows: Rows) -> list[Place]:
+        """Where each of these rows belongs."""
 
 
 def video_targets(target: Rows, background: int) -> Rows:

@@ -15,7 +15,7 @@ import torch
 
 from ..committee import Head
 from ..probabilities import softmax
-from .data import IGNORE, DataSet, Floats, Rows, batches
+from .data import IGNORE, DataSet, Floats, InRecordings, Rows, batches
 from .metrics import Metrics, measure
 
 
@@ -137,7 +137,8 @@ def evaluate(
     if streaming:
         exact, latency, quiet = tallies
         table = StreamingTable(latency.share(), quiet.share(), exact.share(), exact.count)
-    return Evaluation(data.labels, split, measure(probabilities, data.target[rows]), table)
+    places = data.places(rows) if isinstance(data, InRecordings) else None
+    return Evaluation(data.labels, split, measure(probabilities, data.target[rows], places), table)
 
 
 def _number(value: float) -> float | None:

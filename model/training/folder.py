@@ -29,7 +29,7 @@ from ..labels import BACKGROUND_NAME
 from ..profiles import WINDOW
 from .annotations import SPLITS, Splits
 from .ave import FeatureFile, feature_profile
-from .data import IGNORE, Floats, Rows, video_targets
+from .data import IGNORE, Floats, Place, Rows, video_targets
 from .labelfile import Labelled, file_key, folded, near, spellings, table
 from .labelfile import read_labels as read_labels
 
@@ -268,6 +268,10 @@ class FolderData:
     def features(self, rows: Rows) -> tuple[Floats, Floats]:
         """See `data.DataSet.features`."""
         return self._visual.read(rows), self._audio.read(rows)
+
+    def places(self, rows: Rows) -> list[Place]:
+        """See `data.InRecordings`."""
+        return [Place(self.windows[row].file, self.windows[row].first) for row in rows]
 
     def notes(self) -> list[str]:
         """What a person should know."""

@@ -6,6 +6,7 @@ test split a perfect *video* classifier that never says background scores 82.2 %
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from ..probabilities import BINS, reliability
 from ..spans import of_labels, pairs
-from .data import IGNORE, Rows, video_targets
+from .data import IGNORE, Place, Rows, video_targets
 
 TIOUS: Final = (0.3, 0.5, 0.7)
 
@@ -63,7 +64,7 @@ class EventScore(NamedTuple):
 
 
 def event_scores(predicted: Rows, target: Rows, background: int, threshold: float) -> EventScore:
-    """Events found, counted over all videos.
+    """Events found, counted over all videos. A second that is `IGNORE`d ends an event.
 
     An answer is right where its class is that of a true event not yet taken and their tIoU reaches the
     threshold; pairs are taken from the best overlap down.
@@ -71,7 +72,7 @@ def event_scores(predicted: Rows, target: Rows, background: int, threshold: floa
     hits = said = true = 0
     for answer, truth in zip(predicted, target, strict=True):
         valid = truth != IGNORE
-        mine, theirs = of_labels(answer[valid], background), of_labels(truth[valid], background)
+        mine, theirs = (of_labels(np.where(valid, row, background), background) for row in (answer, truth))
         said += len(mine)
         true += len(theirs)
         hits += len(list(pairs(mine, theirs, threshold)))
@@ -118,12 +119,30 @@ class Metrics:
     videos: int
 
 
-def measure(probabilities: NDArray[np.floating], target: Rows) -> Metrics:
+def joined(places: Sequence[Place], *tables: Rows) -> list[Rows]:
+    """Rows [N, T] of recordings → recordings [M, S], in order of time; `IGNORE` where there is no row."""
+    order = dict.fromkeys(place.recording for place in places)
+    number = {name: k for k, name in enumerate(order)}
+    width = max(place.first for place in places) + tables[0].shape[1]
+    result = []
+    for rows in tables:
+        whole = np.full((len(order), width), IGNORE, np.int64)
+        for place, row in zip(places, rows, strict=True):
+            there = row != IGNORE
+            whole[number[place.recording], place.first : place.first + len(row)][there] = row[there]
+        result.append(whole)
+    return result
+
+
+def measure(
+    probabilities: NDArray[np.floating], target: Rows, places: Sequence[Place] | None = None
+) -> Metrics:
     """Everything at once.
 
     Args:
         probabilities: [N, T, C], background last.
         target: [N, T].
+        places: of the N rows; events and videos are counted in whole recordings. None: a row is a video.
 
     """
     count = probabilities.shape[-1]
@@ -133,16 +152,17 @@ def measure(probabilities: NDArray[np.floating], target: Rows) -> Metrics:
     scores = class_scores(matrix)
     f1 = [s.f1 for s in scores if s.support]
     event = np.where(target == background, IGNORE, target)
+    answers, truth = (predicted, target) if places is None else joined(places, predicted, target)
     return Metrics(
         accuracy=accuracy(predicted, target),
         event_accuracy=accuracy(predicted, event),
         background_recall=scores[background].recall,
         macro_f1=float(np.mean(f1)) if f1 else float("nan"),
-        event_f1={str(t): event_scores(predicted, target, background, t) for t in TIOUS},
+        event_f1={str(t): event_scores(answers, truth, background, t) for t in TIOUS},
         calibration_error=calibration_error(probabilities, target),
-        oracle=video_oracle(target, background),
+        oracle=video_oracle(truth, background),
         classes=scores,
         confusion=matrix,
         seconds=int((target != IGNORE).sum()),
-        videos=len(target),
+        videos=len(truth),
     )

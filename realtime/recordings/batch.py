@@ -1,7 +1,8 @@
 """Which recordings there are, which of them are done already, and what is written for each.
 
-For `in/a/b.mp4` under `-o out`: `out/a/b.mp4.{csv,events.csv,vtt,srt,labels.txt,eaf,html,json}`. The JSON is
-written last and says of which file (size, time, SHA-256) and with which settings: the mark of completion.
+For `in/a/b.mp4` under `-o out`: `out/a/b.mp4.{csv,events.csv,vtt,srt,labels.txt,eaf,html,json}`, the `srt`
+only where there are events. The JSON is written last and says of which file (size, time, SHA-256) and with
+which settings: the mark of completion.
 """
 
 from __future__ import annotations
@@ -140,7 +141,11 @@ def write_results(
         atomic_write(job.output(out, ".csv"), seconds_csv(findings))
         atomic_write(job.output(out, ".events.csv"), events_csv(findings.events))
         atomic_write(job.output(out, ".vtt"), webvtt(findings.events))
-        atomic_write(job.output(out, ".srt"), subrip(findings.events))
+        if findings.events:
+            atomic_write(job.output(out, ".srt"), subrip(findings.events))
+        else:
+            # SubRip has no header: without cues it would be an empty file, which players call damaged.
+            job.output(out, ".srt").unlink(missing_ok=True)
         atomic_write(job.output(out, ".labels.txt"), audacity(findings.events))
         atomic_write(job.output(out, ".eaf"), elan(findings, beside.url))
         atomic_write(page, render_page(findings, media))

@@ -61,6 +61,7 @@ def test_seconds_get_the_event_that_covers_half_of_them(features):
     assert visual.shape == (1, 10, 2, 2, 6)
     assert audio.shape == (1, 10, 5)
     assert "bad.mp4" in " ".join(data.notes())
+    assert data.places(np.array([1, 2])) == [("tom.mp4", 10), ("rex.mp4", 0)]
 
 
 def test_a_class_list_fixes_the_order(features):

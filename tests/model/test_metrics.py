@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 from avel_live.model.spans import Span, of_labels, overlap
-from avel_live.model.training.data import IGNORE, video_targets
+from avel_live.model.training.data import IGNORE, Place, video_targets
 from avel_live.model.training.metrics import (
     accuracy,
     calibration_error,
     class_scores,
     confusion,
     event_scores,
+    joined,
     measure,
     video_oracle,
 )
@@ -122,3 +123,31 @@ def test_measure_puts_them_together():
     assert m.macro_f1 == pytest.approx(np.mean([s.f1 for s in m.classes]))
     assert (m.videos, m.seconds) == (2, 20)
     assert m.confusion.sum() == 20
+
+
+def test_rows_of_one_recording_are_joined_before_events_are_counted():
+    """One event over a border of rows, found whole; another recording's row lies between them."""
+    truth = np.full((4, 10), BG)
+    truth[0, 6:], truth[2, :4], truth[2, 7:] = 1, 1, IGNORE
+    said = truth.copy()
+    said[said == IGNORE] = 1  # what is said where there is nothing does not count
+    places = [Place("a", 0), Place("b", 0), Place("a", 10), Place("b", 30)]
+    p = np.eye(4)[said]
+    m = measure(p, truth, places)
+    assert (m.videos, m.seconds) == (2, 37)
+    assert m.event_f1["0.7"] == (1.0, 1.0, 1.0)
+    assert [row.shape for row in joined(places, truth)] == [(2, 40)]
+    assert joined(places, truth)[0][1, 10:30].tolist() == [IGNORE] * 20
+    # Two thirds of it found: one event at tIoU 0.5, where the second row alone would have none.
+    said[2, :4] = BG
+    said[0, 4:6] = 1
+    assert measure(np.eye(4)[said], truth, places).event_f1["0.3"] == (1.0, 1.0, 1.0)
+    assert measure(np.eye(4)[said], truth).event_f1["0.3"].recall == 0.5
+    assert measure(p, truth).videos == 4
+
+
+def test_a_hole_in_a_recording_ends_an_event():
+    truth = np.array([[0, 0, 0, IGNORE, IGNORE, 0, 0, 0]])
+    assert event_scores(np.zeros((1, 8), np.int64), truth, BG, 0.7) == (1.0, 1.0, 1.0)
+    said = np.array([[0, 0, 0, 0, 0, BG, BG, BG]])
+    assert event_scores(said, truth, BG, 0.7)[:2] == (1.0, 0.5)

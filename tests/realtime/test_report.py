@@ -205,6 +205,19 @@ def test_results_are_the_mark_of_completion(tmp_path: Path, findings: Findings) 
     assert "not a media file" in render_index(rows)
 
 
+def test_without_events_there_is_no_empty_file_of_subtitles(tmp_path: Path, findings: Findings) -> None:
+    source = tmp_path / "x.mp4"
+    source.write_bytes(b"recording")
+    job, out = Job(source, Path("x.mp4")), tmp_path / "out"
+    write_results(findings, job, out, "s", embed=False, version="1")
+    assert (out / "x.mp4.srt").stat().st_size > 0
+    quiet = replace(findings, events=())
+    write_results(quiet, job, out, "t", embed=False, version="1")  # other settings: nothing is found now
+    assert not (out / "x.mp4.srt").exists()
+    assert all(path.stat().st_size for path in out.iterdir() if not path.name.endswith(".labels.txt"))
+    assert finished(job, out, "t") is not None
+
+
 def test_the_page_in_a_browser(tmp_path: Path) -> None:
     source = make_clip(tmp_path / "garden.mp4", seconds=25.0, fps=10.0)
     findings = make_findings(25)
