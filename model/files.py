@@ -15,7 +15,7 @@ import contextlib
 import itertools
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -118,12 +118,15 @@ def replacing(path: Path, *, fsync: bool = False) -> Iterator[Path]:
             _sync(path.parent)
 
 
-def atomic_write(path: Path, content: bytes | str | Callable[[Path], object], *, fsync: bool = False) -> None:
+def atomic_write(
+    path: Path, content: bytes | str | Iterable[str] | Callable[[Path], object], *, fsync: bool = False
+) -> None:
     """Write a file whole or not at all; see `replacing`.
 
     Args:
         path: the file; its folder must exist.
-        content: bytes; text, kept as UTF-8 with the line ends that it has; or what writes to the path given.
+        content: bytes; text, kept as UTF-8 with the line ends that it has, whole or in pieces; or what writes
+            to the path given.
         fsync: return only when the disk has it.
 
     Raises:
@@ -133,8 +136,11 @@ def atomic_write(path: Path, content: bytes | str | Callable[[Path], object], *,
     with replacing(path, fsync=fsync) as temporary:
         if callable(content):
             content(temporary)
+        elif isinstance(content, bytes):
+            temporary.write_bytes(content)
         else:
-            temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+            with temporary.open("w", encoding="utf-8", newline="") as file:
+                file.writelines([content] if isinstance(content, str) else content)
 
 
 def _sync(path: Path) -> None:

@@ -10,9 +10,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import indent
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -23,10 +24,12 @@ from ..config.schema import Config
 from ..errors import OutputError, SourceError
 from ..sinks.records import lost_record, tracks_record
 from .findings import Findings
-from .page import Media, render_index, render_page
+from .page import Media, page_pieces, render_index
 from .subtitles import subrip, webvtt
-from .tracks import audacity, elan, events_csv, seconds_csv
+from .tracks import audacity, elan_pieces, events_csv, seconds_lines
 
+_SEGMENTS: Final = ' "segments": ['
+"""How the seconds begin in a recording's JSON."""
 _DECIDING_FILES: Final = frozenset({".safetensors", ".onnx", ".json"})
 """Weights, graphs and calibrations that ship."""
 MEDIA_SUFFIXES: Final = frozenset(
@@ -110,7 +113,7 @@ def finished(job: Job, out: Path, print_: str) -> dict[str, Any] | None:
     """The results of an earlier run if they are of this very file and these settings, else None."""
     path = job.output(out, ".json")
     try:
-        record = json.loads(path.read_text("utf-8"))
+        record = _head(path)
         given, stat = record["input"], job.source.stat()
         same = record["settings"] == print_ and given["size"] == stat.st_size
         if same and given["mtime_ns"] != stat.st_mtime_ns:
@@ -125,6 +128,9 @@ def write_results(
 ) -> dict[str, Any]:
     """Write everything about one recording; the JSON comes last.
 
+    Returns:
+        its record, without the seconds.
+
     Raises:
         OutputError: a file can't be written.
 
@@ -138,7 +144,7 @@ def write_results(
             Media.inside(job.source, video=video) if embed else Media.beside(job.source, page, video=video)
         )
         beside = Media.beside(job.source, page, video=video)
-        atomic_write(job.output(out, ".csv"), seconds_csv(findings))
+        atomic_write(job.output(out, ".csv"), seconds_lines(findings))
         atomic_write(job.output(out, ".events.csv"), events_csv(findings.events))
         atomic_write(job.output(out, ".vtt"), webvtt(findings.events))
         if findings.events:
@@ -147,10 +153,10 @@ def write_results(
             # SubRip has no header: without cues it would be an empty file, which players call damaged.
             job.output(out, ".srt").unlink(missing_ok=True)
         atomic_write(job.output(out, ".labels.txt"), audacity(findings.events))
-        atomic_write(job.output(out, ".eaf"), elan(findings, beside.url))
-        atomic_write(page, render_page(findings, media))
+        atomic_write(job.output(out, ".eaf"), elan_pieces(findings, beside.url))
+        atomic_write(page, page_pieces(findings, media))
         record = _record(findings, job, print_, version, stat)
-        atomic_write(job.output(out, ".json"), json.dumps(record, ensure_ascii=False, indent=1) + "\n")
+        atomic_write(job.output(out, ".json"), _with_segments(record, findings.seconds))
     except OSError as error:
         raise OutputError(f"{page.parent}: can't be written ({error.strerror or error})") from error
     return record
@@ -211,5 +217,36 @@ def _record(findings: Findings, job: Job, print_: str, version: str, stat: os.st
             {"id": e.id, "label": e.label, "start_s": e.start_s, "end_s": e.end_s, "confidence": e.confidence}
             for e in findings.events
         ],
-        "segments": [{k: v for k, v in second.items() if k != "type"} for second in findings.seconds],
     }
+
+
+def _with_segments(record: dict[str, Any], seconds: Iterable[dict[str, Any]]) -> Iterator[str]:
+    """A record and the seconds it was made of, in pieces, as one JSON document with an indent of one."""
+    yield _dump(record).removesuffix("\n}")
+    yield f",\n{_SEGMENTS}"
+    mark = ""
+    for second in seconds:
+        plain = {key: value for key, value in second.items() if key != "type"}
+        yield f"{mark}\n" + indent(_dump(plain), "  ")
+        mark = ","
+    yield "\n ]\n}\n" if mark else "]\n}\n"
+
+
+def _head(path: Path) -> dict[str, Any]:
+    """The record without its seconds, which come last: a day of them would be 60 MB to hold.
+
+    Raises:
+        OSError, ValueError: not there, or no record.
+
+    """
+    head = ""
+    with path.open(encoding="utf-8") as file:
+        for line in file:
+            if line.startswith(_SEGMENTS):
+                return dict(json.loads(head.rstrip().removesuffix(",") + "}"))
+            head += line
+    return dict(json.loads(head))
+
+
+def _dump(value: dict[str, Any]) -> str:
+    return json.dumps(value, ensure_ascii=False, indent=1)

@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from ..messages import Event, Hop, Settled, Status, StreamEnd, StreamStart
-from ..sinks.overlay import jpeg, with_attention
-from ..sinks.records import event_record, segment_record
-
-BINS: Final = 32
-"""Bars of the waveform per second."""
-MAX_PICTURES: Final = 240
-"""Pictures a page carries at most; each is about 5 kB."""
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A small JPEG with the attention map over it, and how sure the network was at that second."""
-
-    second: int
-    confidence: float
-    data: bytes
+from ..sinks.records import event_record
+from .bysecond import BINS as BINS
+from .bysecond import BySecond, Seconds, SecondTable
+from .pictures import MAX_PICTURES as MAX_PICTURES
+from .pictures import Picture, PictureChoice
 
 
 @dataclass(frozen=True)
@@ -42,16 +32,17 @@ class Findings:
     """Everything the writers need.
 
     `looks[k]` are the up to ten answers about second k, oldest look first: (label index, confidence).
-    `waveform` has `BINS` peaks (0..255) per second. `seconds` and `events` are records of schema 1.
+    `seconds` are records of schema 1, `waveform` has `BINS` peaks (0..255) per second. What there is for
+    every second is read from a table on disk when asked for: go through it in order if a recording is long.
     """
 
     start: StreamStart
     end: StreamEnd
-    seconds: tuple[dict[str, Any], ...]
-    top: dict[int, list[tuple[str, float]]]
+    seconds: Sequence[dict[str, Any]]
+    top: Mapping[int, list[tuple[str, float]]]
     """Of the settled posterior: up to three labels per second, surest first."""
     events: tuple[Found, ...]
-    looks: dict[int, list[tuple[int, float]]]
+    looks: Mapping[int, list[tuple[int, float]]]
     waveform: bytes
     pictures: tuple[Picture, ...]
     remarks: tuple[str, ...] = ()
@@ -63,37 +54,36 @@ class Findings:
         return self.start.labels
 
 
-@dataclass
 class Collector:
-    """Keeps what a report needs of a stream: about 10 kB for every second of the recording."""
+    """Keeps what a report needs of a stream; its memory does not grow with the recording."""
 
-    _start: StreamStart | None = None
-    _end: StreamEnd | None = None
-    _seconds: list[dict[str, Any]] = field(default_factory=list)
-    _top: dict[int, list[tuple[str, float]]] = field(default_factory=dict)
-    _events: dict[int, Event] = field(default_factory=dict)
-    _looks: dict[int, list[tuple[int, float]]] = field(default_factory=dict)
-    _peaks: dict[int, bytes] = field(default_factory=dict)
-    _pictures: dict[int, Picture] = field(default_factory=dict)
-    _remarks: list[str] = field(default_factory=list)
+    def __init__(self) -> None:
+        self._start: StreamStart | None = None
+        self._end: StreamEnd | None = None
+        self._table = SecondTable(())
+        self._events: dict[int, Event] = {}
+        self._pictures = PictureChoice()
+        self._remarks: list[str] = []
 
     def start(self, start: StreamStart) -> None:
         """The stream is open."""
         self._start = start
+        self._table.labels = start.labels
 
     def hop(self, record: Hop) -> None:
         """One answer."""
         scores, segment = record.scores, record.segment
         for row, probabilities in enumerate(scores.probabilities):
             label = int(probabilities.argmax())
-            looks = self._looks.setdefault(scores.first_index + row, [])
-            looks.append((label, round(float(probabilities[label]), 3)))
-        self._peaks[segment.index] = _peaks(segment.audio)
+            self._table.look(scores.first_index + row, label, float(probabilities[label]))
+        self._table.peaks(segment.index, _peaks(segment.audio))
         if segment.preview is not None:
-            picture = with_attention(segment.preview, scores.attention[-1])
-            self._pictures[segment.index] = Picture(segment.index, record.confidence, jpeg(picture, 75))
+            self._pictures.take(
+                segment.index, record.confidence, segment.preview, scores.attention[-1].copy()
+            )
         self._settle(record.settled)
         self._happen(record.events)
+        self._table.advance(segment.index)
 
     def status(self, status: Status) -> None:
         """Something was wrong with the recording, or is worth a remark."""
@@ -122,48 +112,30 @@ class Collector:
             for event in sorted(self._events.values(), key=lambda e: (e.start_s, e.id))
             for record in (event_record(event, labels),)
         )
-        count = max(self._peaks, default=-1) + 1
-        silence = bytes(BINS)
+        self._table.finish()
         return Findings(
             start=self._start,
             end=self._end,
-            seconds=tuple(self._seconds),
-            top=self._top,
+            seconds=Seconds(self._table),
+            top=BySecond(self._table, top=True),
             events=events,
-            looks=self._looks,
-            waveform=b"".join(self._peaks.get(k, silence) for k in range(count)),
-            pictures=self._chosen(events),
+            looks=BySecond(self._table, top=False),
+            waveform=self._table.waveform,
+            pictures=self._pictures.chosen(self._end.seconds),
             remarks=tuple(self._remarks),
         )
 
     def _settle(self, settled: tuple[Settled, ...]) -> None:
-        assert self._start is not None
-        labels = self._start.labels
         for second in settled:
-            self._seconds.append(segment_record(second, labels))
-            order = np.argsort(-second.probabilities, kind="stable")[:3]
-            self._top[second.index] = [(labels[i], round(float(second.probabilities[i]), 3)) for i in order]
+            self._table.settle(second)
 
     def _happen(self, events: tuple[Event, ...]) -> None:
         for event in events:
+            self._pictures.happen(event)
             if event.kind == "retract":
                 self._events.pop(event.id, None)
             else:
                 self._events[event.id] = event
-
-    def _chosen(self, events: tuple[Found, ...]) -> tuple[Picture, ...]:
-        wanted: set[int] = set()
-        for event in events[: MAX_PICTURES // 2]:
-            within = [
-                p
-                for k, p in self._pictures.items()
-                if event.start_s - 0.5 <= k < max(event.end_s, event.start_s + 1)
-            ]
-            if within:
-                wanted.add(max(within, key=lambda p: p.confidence).second)
-        every = -(-len(self._pictures) // (MAX_PICTURES // 2)) or 1
-        wanted.update(sorted(self._pictures)[::every])
-        return tuple(self._pictures[k] for k in sorted(wanted))
 
 
 def _peaks(samples: np.ndarray[Any, np.dtype[np.float32]]) -> bytes:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import mimetypes
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timezone
 from typing import Any
-from xml.etree import ElementTree as ET
+from xml.sax.saxutils import escape, quoteattr
+
+import numpy as np
+from numpy.typing import NDArray
 
 from .findings import Findings, Found
 
@@ -17,9 +21,15 @@ EAF_SCHEMA = "http://www.mpi.nl/tools/elan/EAFv3.0.xsd"
 
 def seconds_csv(findings: Findings) -> str:
     """One row per settled second."""
+    return "".join(seconds_lines(findings))
+
+
+def seconds_lines(findings: Findings) -> Iterator[str]:
+    """The same line by line."""
     rows: list[Sequence[Any]] = [("index", "start_s", "end_s", "label", "confidence", "looks")]
-    rows += [tuple(second[name] for name in rows[0]) for second in findings.seconds]
-    return csv_text(rows)
+    yield csv_text(rows)
+    for second in findings.seconds:
+        yield csv_text([tuple(second[name] for name in rows[0])])
 
 
 def events_csv(events: Iterable[Found]) -> str:
@@ -43,59 +53,71 @@ def elan(findings: Findings, media_url: str, author: str = "avel-live") -> bytes
         author: who made it.
 
     """
-    slots: dict[int, str] = {}
+    return "".join(elan_pieces(findings, media_url, author)).encode()
 
-    def slot(seconds: float) -> str:
-        return slots.setdefault(round(seconds * 1000), f"ts{len(slots) + 1}")
 
-    tiers: dict[str, list[tuple[str, str, str]]] = {}
+def elan_pieces(findings: Findings, media_url: str, author: str = "avel-live") -> Iterator[str]:
+    """The same in pieces."""
+    slots = _time_slots(findings)
+    tiers: dict[str, list[Found]] = {}
     for event in findings.events:
-        value = f"{event.label} {event.confidence:.2f}"
-        tiers.setdefault(event.label, []).append((slot(event.start_s), slot(event.end_s), value))
-    for second in findings.seconds:
-        value = f"{second['label']} {second['confidence']:.2f}"
-        tiers.setdefault("seconds", []).append((slot(second["start_s"]), slot(second["end_s"]), value))
-
-    document = ET.Element(
-        "ANNOTATION_DOCUMENT",
-        {
-            "AUTHOR": author,
-            "DATE": datetime.now(timezone.utc).astimezone().isoformat(timespec="seconds"),
-            "FORMAT": "3.0",
-            "VERSION": "3.0",
-            "xmlns:xsi": "http://www.w3.org/2001/XMLSchema-instance",
-            "xsi:noNamespaceSchemaLocation": EAF_SCHEMA,
-        },
-    )
-    header = ET.SubElement(document, "HEADER", {"MEDIA_FILE": "", "TIME_UNITS": "milliseconds"})
+        tiers.setdefault(event.label, []).append(event)
+    count = len(findings.events) + len(findings.seconds)
+    now = datetime.now(timezone.utc).astimezone().isoformat(timespec="seconds")
     mime = mimetypes.guess_type(media_url)[0] or "application/octet-stream"
-    ET.SubElement(
-        header,
-        "MEDIA_DESCRIPTOR",
-        {"MEDIA_URL": media_url, "MIME_TYPE": mime, "RELATIVE_MEDIA_URL": media_url},
+    yield '<?xml version="1.0" encoding="utf-8"?>\n'
+    yield (
+        f'<ANNOTATION_DOCUMENT AUTHOR={quoteattr(author)} DATE={quoteattr(now)} FORMAT="3.0" VERSION="3.0" '
+        f'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" '
+        f"xsi:noNamespaceSchemaLocation={quoteattr(EAF_SCHEMA)}>\n"
+        '  <HEADER MEDIA_FILE="" TIME_UNITS="milliseconds">\n'
+        f"    <MEDIA_DESCRIPTOR MEDIA_URL={quoteattr(media_url)} MIME_TYPE={quoteattr(mime)} "
+        f"RELATIVE_MEDIA_URL={quoteattr(media_url)} />\n"
+        f'    <PROPERTY NAME="lastUsedAnnotationId">{count}</PROPERTY>\n'
+        "  </HEADER>\n  <TIME_ORDER>\n"
     )
-    count = sum(map(len, tiers.values()))
-    ET.SubElement(header, "PROPERTY", {"NAME": "lastUsedAnnotationId"}).text = str(count)
-    order = ET.SubElement(document, "TIME_ORDER")
-    for ms, name in sorted(slots.items()):
-        ET.SubElement(order, "TIME_SLOT", {"TIME_SLOT_ID": name, "TIME_VALUE": str(ms)})
-    number = 0
-    for tier, entries in tiers.items():
-        element = ET.SubElement(document, "TIER", {"LINGUISTIC_TYPE_REF": "default-lt", "TIER_ID": tier})
-        for first, last, value in entries:
-            number += 1
-            annotation = ET.SubElement(ET.SubElement(element, "ANNOTATION"), "ALIGNABLE_ANNOTATION")
-            annotation.attrib.update(
-                {"ANNOTATION_ID": f"a{number}", "TIME_SLOT_REF1": first, "TIME_SLOT_REF2": last}
-            )
-            ET.SubElement(annotation, "ANNOTATION_VALUE").text = value
-    ET.SubElement(
-        document,
-        "LINGUISTIC_TYPE",
-        {"GRAPHIC_REFERENCES": "false", "LINGUISTIC_TYPE_ID": "default-lt", "TIME_ALIGNABLE": "true"},
+    for number, ms in enumerate(slots.tolist(), 1):
+        yield f'    <TIME_SLOT TIME_SLOT_ID="ts{number}" TIME_VALUE="{ms}" />\n'
+    yield "  </TIME_ORDER>\n"
+
+    ids = itertools.count(1)
+
+    def annotation(start_s: float, end_s: float, value: str) -> str:
+        first, last = (np.searchsorted(slots, [_ms(start_s), _ms(end_s)]) + 1).tolist()
+        return (
+            f'    <ANNOTATION>\n      <ALIGNABLE_ANNOTATION ANNOTATION_ID="a{next(ids)}" '
+            f'TIME_SLOT_REF1="ts{first}" TIME_SLOT_REF2="ts{last}">\n'
+            f"        <ANNOTATION_VALUE>{escape(value)}</ANNOTATION_VALUE>\n"
+            "      </ALIGNABLE_ANNOTATION>\n    </ANNOTATION>\n"
+        )
+
+    opening = '  <TIER LINGUISTIC_TYPE_REF="default-lt" TIER_ID={}>\n'
+    for tier, events in tiers.items():
+        yield opening.format(quoteattr(tier))
+        for event in events:
+            yield annotation(event.start_s, event.end_s, f"{event.label} {event.confidence:.2f}")
+        yield "  </TIER>\n"
+    if len(findings.seconds):
+        yield opening.format('"seconds"')
+        for second in findings.seconds:
+            value = f"{second['label']} {second['confidence']:.2f}"
+            yield annotation(second["start_s"], second["end_s"], value)
+        yield "  </TIER>\n"
+    yield (
+        '  <LINGUISTIC_TYPE GRAPHIC_REFERENCES="false" LINGUISTIC_TYPE_ID="default-lt" '
+        'TIME_ALIGNABLE="true" />\n</ANNOTATION_DOCUMENT>\n'
     )
-    ET.indent(document)
-    return bytes(ET.tostring(document, encoding="utf-8", xml_declaration=True))
+
+
+def _time_slots(findings: Findings) -> NDArray[np.int64]:
+    """Every instant of the document in milliseconds, in order, none twice."""
+    of_events = (_ms(t) for e in findings.events for t in (e.start_s, e.end_s))
+    of_seconds = (_ms(s[name]) for s in findings.seconds for name in ("start_s", "end_s"))
+    return np.unique(np.fromiter(itertools.chain(of_events, of_seconds), np.int64))
+
+
+def _ms(seconds: float) -> int:
+    return round(seconds * 1000)
 
 
 def csv_text(rows: Iterable[Sequence[Any]]) -> str:
