@@ -24,6 +24,7 @@ from ..config.typed import Grouped, make_app
 from ..errors import AvelError, UsageError
 from ..sources.redact import redact
 from ..text import one_line, visible
+from .early import hold_hang_ups
 from .fetching import bar
 
 _WrongUsage: Any = typer.BadParameter.__base__
@@ -115,6 +116,7 @@ def main(args: Sequence[str] | None = None) -> None:
 
 def live_main(args: Sequence[str] | None = None) -> None:
     """Entry point of `avel-live`."""
+    hold_hang_ups()
     _run(lambda given: load("live")(given, prog_name="avel-live", standalone_mode=False), args)
 
 

@@ -15,6 +15,8 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Final
 
+from ..early import EarlyHangUp, has_terminal
+
 _HANG_UP: Final = getattr(signal, "SIGHUP", None)
 
 
@@ -36,9 +38,13 @@ class Signals:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._handle)
         if _HANG_UP is not None:
+            before = signal.getsignal(_HANG_UP)
+            early = before if isinstance(before, EarlyHangUp) else EarlyHangUp()
             # With `nohup` a closed terminal is to change nothing.
-            self._terminal = signal.getsignal(_HANG_UP) is not signal.SIG_IGN and _has_terminal()
+            self._terminal = before is not signal.SIG_IGN and early.terminal
             signal.signal(_HANG_UP, self._hang_up)
+            if early.came:
+                self._hang_up(_HANG_UP, None)
 
     def on_stop(self, stop: Callable[[], None]) -> None:
         """From now on the first signal calls `stop`."""
@@ -69,7 +75,7 @@ class Signals:
         self._ask()
 
     def _hang_up(self, _number: int, _frame: FrameType | None) -> None:
-        if self._terminal and not _has_terminal():
+        if self._terminal and not has_terminal():
             # Several processes say so, one after another: the second is no reason to hurry.
             if not self._asked:
                 self._ask()
@@ -101,12 +107,3 @@ def quit_now() -> None:
         with contextlib.suppress(OSError, ValueError):  # its reader may be gone
             stream.flush()
     os._exit(0)
-
-
-def _has_terminal() -> bool:
-    """Whether this process has a controlling terminal that is still there."""
-    try:
-        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK))
-    except OSError:
-        return False
-    return True
