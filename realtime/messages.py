@@ -99,7 +99,7 @@ class EndOfStream:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """One second of the stream: sixteen (or fewer) pictures evenly spaced by time, and its sound.
+    """One second of the stream: up to `--frames` pictures evenly spaced by time, and its sound.
 
     `frames` is [N, 224, 224, 3] uint8 RGB, the *distinct* pictures chosen; `frame_weights` [N]
     float32 sums to 1 and says how many of the slots each picture fills (a 5-fps camera fills three
@@ -126,6 +126,8 @@ class Segment:
     """The newest picture at a size fit for a screen, [h, w, 3] RGB, true proportions."""
     partial: bool = False
     """The remainder at the end of a file, shorter than a second."""
+    frame_ns: tuple[int, ...] = ()
+    """Instants of `frames` on the stream's time; empty where nobody knows them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +136,8 @@ class SelectedFrame:
 
     key: int
     image: NDArray[np.uint8]
+    t_ns: int | None = None
+    """Instant on the stream's time; None where nobody knows it: the picture counts as new."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,9 @@ from .naming import unnamed
 NONE = "none"
 """What `--camera` and `--mic` are set to when there shall be none."""
 
+Frames = Literal["auto", "1", "2", "4", "8", "16", "all"]
+"""What `--frames` takes."""
+
 
 @dataclass(frozen=True)
 class Config(Options):
@@ -227,13 +230,14 @@ class Config(Options):
         ),
     ] = 1.0
     frames: Annotated[
-        Literal["auto", "16", "8", "4", "2"],
+        Frames,
         Option(
             "--frames",
             panel=NETWORK,
             affects="findings",
-            help="pictures a second that the network sees: 16, 8, 4, 2; auto = 16, fewer when a live "
-            "stream is too much for the machine",
+            help="pictures a second that the network computes at most, where something changes: 1, 2, 4, 8, "
+            "16; all = 16 by time, changed or not; auto = 4, fewer when a live stream is too much for the "
+            "machine",
         ),
     ] = "auto"
 
@@ -406,6 +410,11 @@ class Config(Options):
     def is_live(self) -> bool:
         """Whether devices (or a network stream) are read rather than a recording."""
         return self.file is None and not self.demo
+
+    @property
+    def most_frames(self) -> int | None:
+        """Pictures a second at most; None = as many as the machine holds."""
+        return {"auto": None, "all": 16}[self.frames] if self.frames in ("auto", "all") else int(self.frames)
 
     @property
     def stream_name(self) -> str:

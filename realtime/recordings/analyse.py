@@ -12,6 +12,7 @@ from ..config.schema import Config
 from ..messages import Status
 from ..session.open import open_stream
 from ..sources.replay import Replay, ReplayOptions
+from ..stream.budget import delivered_frames
 from .findings import Collector, Findings
 
 if TYPE_CHECKING:
@@ -40,9 +41,13 @@ def analyse(
 
     """
     clock = SystemClock()
-    source = Replay(
-        path, clock, ReplayOptions(speed=None, video_track=config.video_track, audio_track=config.audio_track)
+    options = ReplayOptions(
+        speed=None,
+        video_track=config.video_track,
+        audio_track=config.audio_track,
+        frames=delivered_frames(config.most_frames),
     )
+    source = Replay(path, clock, options)
     source.open()
     collector = Collector()
     # As fast as it goes, an answer a second: whatever the configuration says of live streams.

@@ -23,7 +23,7 @@ from ...calibration.thresholds import Stream
 from ...model.labels import label_index
 from ...model.spans import of_labels
 from ..clock import NS_PER_S, Clock
-from ..config.schema import NONE, Config
+from ..config.schema import NONE, Config, Frames
 from ..errors import SourceError, UsageError
 from ..events import Decoder, DecoderConfig
 from ..messages import Hop, Scores
@@ -50,20 +50,27 @@ class Clip:
     targets: NDArray[np.int64]
 
 
-def hops(source: Source, engine: Engine, clock: Clock, *, duration_s: float | None = None) -> Iterator[Hop]:
+def hops(
+    source: Source,
+    engine: Engine,
+    clock: Clock,
+    *,
+    duration_s: float | None = None,
+    frames: Frames = "auto",
+) -> Iterator[Hop]:
     """Every hop of an open source, through the very stream that runs live; confidences are raw."""
-    config = Config(calibration=NONE, duration_s=duration_s)
+    config = Config(calibration=NONE, duration_s=duration_s, frames=frames)
     with open_stream(config, source, engine, clock, active=ActiveCalibration()) as stream:
         yield from stream
 
 
-def recording(path: Path, engine: Engine, clock: Clock) -> tuple[Scores, ...]:
+def recording(path: Path, engine: Engine, clock: Clock, frames: Frames = "auto") -> tuple[Scores, ...]:
     """The scores of a whole file."""
     from ..sources.replay import Replay, ReplayOptions
 
     source = Replay(path, clock, ReplayOptions(speed=None))
     source.open()
-    return tuple(hop.scores for hop in hops(source, engine, clock))
+    return tuple(hop.scores for hop in hops(source, engine, clock, frames=frames))
 
 
 def is_manifest(folder: Path) -> bool:
@@ -105,14 +112,18 @@ def read_manifest(folder: Path, labels: Sequence[str]) -> list[tuple[Path, NDArr
 
 
 def manifest_clips(
-    folder: Path, engine: Engine, clock: Clock, progress: Progress | None = None
+    folder: Path,
+    engine: Engine,
+    clock: Clock,
+    progress: Progress | None = None,
+    frames: Frames = "auto",
 ) -> Iterator[Clip]:
     """Every clip of a folder with MANIFEST.tsv."""
     rows = read_manifest(folder, engine.info.labels)
     for k, (path, targets) in enumerate(rows):
         if progress is not None:
             progress(k, len(rows))
-        yield Clip(str(path.relative_to(folder)), recording(path, engine, clock), targets)
+        yield Clip(str(path.relative_to(folder)), recording(path, engine, clock, frames), targets)
 
 
 def media_files(path: Path) -> list[Path]:

@@ -153,7 +153,8 @@ def open_stream(
         clock,
         StreamOptions(
             hop_s=config.hop_s,
-            frames_per_segment=None if config.frames == "auto" else int(config.frames),
+            frames_per_segment=config.most_frames,
+            by_change=config.frames != "all",
             duration_s=config.duration_s,
             paced=config.is_live or not config.fast,
         ),

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...model.level import SILENCE_DBFS, level_dbfs
-from ...model.profiles import FRAMES_PER_SEGMENT
 from ..clock import NS_PER_S
 from ..config.load import config_from
 from ..errors import UsageError
@@ -31,6 +30,7 @@ from ..messages import (
     TimedFrame,
 )
 from ..sources.detectors import NumberGuard
+from ..stream.budget import LEVELS
 from ..stream.cutter import Cut, Cutter
 from ..stream.judge import Judge
 from .calibration import apply_calibration
@@ -50,23 +50,36 @@ class Localizer:
         engine: the networks (`avel_live.load_engine`); not closed here.
         decoder: thresholds and durations; None takes the defaults under calibration.
         calibration: name or file; `"none"` for raw confidences; None takes what belongs to the engine.
+        frames: pictures a second that are computed at most, where something changes; `"all"` for sixteen by
+            time, changed or not; as `--frames`.
 
     Raises:
         ModelFileError: the calibration asked for is missing, damaged, or made for something else.
+        UsageError: `frames` is none of these.
 
     """
 
     def __init__(
-        self, engine: Engine, *, decoder: DecoderConfig | None = None, calibration: str | Path | None = None
+        self,
+        engine: Engine,
+        *,
+        decoder: DecoderConfig | None = None,
+        calibration: str | Path | None = None,
+        frames: str = "auto",
     ) -> None:
-        config = config_from({"calibration": None if calibration is None else str(calibration)})
+        named = None if calibration is None else str(calibration)
+        config = config_from({"calibration": named, "frames": frames})
         info = engine.info
         active = apply_calibration(config, info, SourceInfo("pushed", "file"))
         self.labels: tuple[str, ...] = info.labels
         """Class names, background last."""
         self._judge = Judge(
-            engine, Decoder(decoder or decoding(config, info.labels, active)), 1.0, active.calibrate
+            engine,
+            Decoder(decoder or decoding(config, info.labels, active)),
+            calibrate=active.calibrate,
+            by_change=config.frames != "all",
         )
+        self._frames = config.most_frames or LEVELS[0]
         self.last_settled: tuple[Settled, ...] = ()
         """Seconds that were settled only by `finish`."""
         self._second = 0
@@ -86,8 +99,8 @@ class Localizer:
 
         Args:
             frames: pictures of this second in order, [N, H, W, 3] uint8 RGB (or a list of [H, W, 3]), any
-                size and any number; squeezed to 224×224 as a camera's are. At most 16 are looked at, evenly
-                spaced by time. None or empty: nothing was seen.
+                size and any number; squeezed to 224×224 as a camera's are. Some are looked at, evenly spaced
+                by time (`frames` above). None or empty: nothing was seen.
             audio: sound of this second, [rate] or [rate, channels] in [-1, 1) (or int16); channels are
                 averaged, any rate is resampled to 16 kHz here. Fewer samples are a second that lacks some
                 at its end. None or empty: nothing was heard.
@@ -110,9 +123,16 @@ class Localizer:
         segment = _cut(
             [timed_frame(ns, image) for ns, image in zip(stamps, pictures, strict=True)],
             self._sound(audio, rate),
+            self._frames,
         )
         start_ns = self._second * NS_PER_S
-        segment = replace(segment, index=self._second, start_ns=start_ns, end_ns=start_ns + NS_PER_S)
+        segment = replace(
+            segment,
+            index=self._second,
+            start_ns=start_ns,
+            end_ns=start_ns + NS_PER_S,
+            frame_ns=tuple(start_ns + ns for ns in segment.frame_ns),
+        )
         judgement = self._judge.close(ClosedSegment(self._second, segment))
         assert judgement is not None, "with a hop of one second every segment is looked at"
         self._second += 1
@@ -126,7 +146,7 @@ class Localizer:
             skipped=0,
             dropped=0,
             skew_ms=None,
-            frames_per_segment=FRAMES_PER_SEGMENT,
+            frames_per_segment=self._frames,
             settled=judgement.step.settled,
             events=judgement.step.events,
             audio_level_dbfs=level_dbfs(segment.audio) if segment.sound else SILENCE_DBFS,
@@ -220,9 +240,10 @@ def _mono(audio: Any) -> NDArray[np.float32]:
     return np.ascontiguousarray(samples, np.float32)
 
 
-def _cut(frames: list[TimedFrame], samples: NDArray[np.float32]) -> Segment:
+def _cut(frames: list[TimedFrame], samples: NDArray[np.float32], most: int) -> Segment:
     """One second as the live stream cuts it: the same pictures are chosen, with the same weights."""
     cutter = Cutter(live=False, video=bool(frames), audio=bool(len(samples)))
+    cutter.frames_per_segment = most
     cuts: list[Cut] = []
     guarded, _ = NumberGuard().clean(samples)
     if len(guarded):

@@ -41,6 +41,7 @@ def demo_path() -> Path:
 def replay(config: Config, clock: Clock) -> Source:
     """`--file` or `--demo`: a recording, replayed as a stream."""
     from ..sources.replay import Replay, ReplayOptions
+    from ..stream.budget import delivered_frames
 
     return Replay(
         demo_path() if config.demo else Path(config.file or ""),
@@ -56,6 +57,7 @@ def replay(config: Config, clock: Clock) -> Source:
             channel=config.channel,
             video_track=config.video_track,
             audio_track=config.audio_track,
+            frames=delivered_frames(config.most_frames, config.hop_s),
         ),
     )
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from ...model.profiles import FRAMES_PER_SEGMENT
 from ..clock import NS_PER_S
 from ..messages import SAMPLE_RATE, State, Status
 from .account import TrackAccount
@@ -304,7 +305,9 @@ class Cover:
         track.account.delivered_ns += max(0, self._shown_ns - min(undecodable_ns, self._holes_ns))
 
 
-def shown(source: Iterator[Picture], damage: Damage, *, every: bool) -> Iterator[Picture]:
+def shown(
+    source: Iterator[Picture], damage: Damage, *, every: bool, slots: int = FRAMES_PER_SEGMENT
+) -> Iterator[Picture]:
     """What is delivered: pictures that take a slot of their second, and those still on show later.
 
     Others are left out before they cost a conversion (`every` delivers them all). A picture that stays
@@ -334,7 +337,7 @@ def shown(source: Iterator[Picture], damage: Damage, *, every: bool) -> Iterator
                 yield from decided(chooser.close())
             if last is not None and damage.packets == bad and not picture.after_hole:
                 yield from _held(last, second + 1, now)
-            second, chooser = now, SlotChooser(now * NS_PER_S, (now + 1) * NS_PER_S)
+            second, chooser = now, SlotChooser(now * NS_PER_S, (now + 1) * NS_PER_S, slots)
         if every:
             yield picture
         else:

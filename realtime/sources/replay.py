@@ -17,6 +17,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
+from ...model.profiles import FRAMES_PER_SEGMENT
 from ..clock import NS_PER_S, Clock
 from ..errors import SourceError
 from ..messages import SAMPLE_RATE, EndOfStream, SourceInfo, State, Status, TimedAudio
@@ -63,6 +64,7 @@ class ReplayOptions:
         channel: of the sound, from 1; None mixes all.
         video_track: which picture track, from 1; None leaves the choice to FFmpeg.
         audio_track: the same of sound.
+        frames: pictures a second that will be looked at; others are not converted.
 
     """
 
@@ -76,6 +78,7 @@ class ReplayOptions:
     channel: int | None = None
     video_track: int | None = None
     audio_track: int | None = None
+    frames: int = FRAMES_PER_SEGMENT
 
 
 class Replay(Source):
@@ -334,7 +337,7 @@ class Replay(Source):
         converter = FrameConverter(track.stream)
         last: Picture | None = None
         shifted = (p.later(offset) for p in pictures(track, zero_s, self._options.start_s > 0))
-        for picture in shown(shifted, track.damage, every=keep):
+        for picture in shown(shifted, track.damage, every=keep, slots=self._options.frames):
             last = picture
             frame = converter.timed(picture.t_ns, picture.frame, keep_original=keep)
             yield _Timed(frame.t_ns, frame.t_ns, frame)

@@ -1,8 +1,9 @@
-"""How many pictures a second the networks look at: 16 while the machine keeps up, else 8, 4 or 2."""
+"""How many pictures a second the networks look at, at most: 4 while the machine keeps up, else 2 or 1."""
 
 from __future__ import annotations
 
-LEVELS = (16, 8, 4, 2)
+LEVELS = (4, 2, 1)
+"""On labelled clips four pictures a second score as sixteen do (`avel evaluate --frames`)."""
 TOO_MUCH = 0.85
 """Share of the time spent computing above which fewer pictures are taken."""
 ROOM = 0.35
@@ -10,6 +11,17 @@ ROOM = 0.35
 PATIENCE = 10
 """Hops with room before more are tried."""
 _SMOOTHING = 0.4
+
+
+def delivered_frames(most: int | None, hop_s: float = 1.0) -> int:
+    """Pictures a second that a recording has to deliver so that nothing that would be chosen is missing.
+
+    Args:
+        most: pictures a second at most; None = as many as the machine holds.
+        hop_s: seconds between answers; below 1 the segments begin within seconds.
+
+    """
+    return max(most or LEVELS[0], round(1 / hop_s))
 
 
 class FrameBudget:

@@ -65,7 +65,7 @@ class _Open:
                 self.chosen[-1] = (one.item, self.chosen[-1][1] + one.count)
             else:
                 self.chosen.append((one.item, one.count))
-                new.append(SelectedFrame(self.key, one.item.image))
+                new.append(SelectedFrame(self.key, one.item.image, one.item.t_ns))
         return new
 
     def close_video(self) -> list[SelectedFrame]:
@@ -93,7 +93,7 @@ class Cutter:
 
     def __init__(self, *, live: bool, video: bool = True, audio: bool = True, hop_s: float = 1.0) -> None:
         self.frames_per_segment = FRAMES_PER_SEGMENT
-        """Pictures per segment for segments opened from now on: 16, 8, 4 or 2."""
+        """Pictures per segment at most, for segments opened from now on: 16, 8, 4, 2 or 1."""
         self._live, self._expect_video, self._expect_audio = live, video, audio
         self._grid_ns = round(min(1.0, hop_s) * NS_PER_S)
         self._open: deque[_Open] = deque()
@@ -253,6 +253,7 @@ class Cutter:
                     audio_dropped=self._late_sound,
                     preview=segment.preview,
                     partial=end_ns is not None,
+                    frame_ns=tuple(frame.t_ns for frame in frames),
                 ),
             )
         )

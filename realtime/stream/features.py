@@ -1,8 +1,9 @@
 """What the networks make of a segment: computed once, as its pictures come, kept for ten windows.
 
-Pictures go through the visual network in groups of `GROUP`, in the order in which they were chosen, the
-last group being whatever is left. The grouping depends on the pictures alone, so the same stream gives
-the same numbers however fast it is played.
+By change (the default) a picture is computed where it shows something new (`keyframes`). Otherwise (`--frames
+all`, and what is made for training) every picture is: in groups of `GROUP`, in the order in which they were
+chosen, the last group being whatever is left. The grouping depends on the pictures alone, so the same stream
+gives the same numbers however fast it is played.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from ...model.profiles import GRID, Profile
 from ...model.runtime.base import Engine
 from ..messages import Segment, SegmentFeatures
+from .keyframes import KeyFrames
 
 GROUP = 4
 """Pictures that go through the visual network together."""
@@ -32,15 +34,24 @@ def missing(index: int, profile: Profile) -> SegmentFeatures:
 
 
 class FeatureBuilder:
-    """Features of one segment, picture by picture."""
+    """Features of one segment, picture by picture.
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    Args:
+        engine: the networks.
+        keys: what the stream's pictures are compared with; None = every picture is computed.
+
+    """
+
+    def __init__(self, engine: Engine, keys: KeyFrames | None = None) -> None:
+        self._engine, self._keys = engine, keys
         self._waiting: list[NDArray[np.uint8]] = []
         self._grids: list[NDArray[np.float32]] = []
 
-    def add(self, image: NDArray[np.uint8]) -> None:
-        """The next chosen picture [224, 224, 3]; computes when a group is full."""
+    def add(self, image: NDArray[np.uint8], t_ns: int | None = None) -> None:
+        """The next chosen picture [224, 224, 3], taken at `t_ns`; computes when a group is full."""
+        if self._keys is not None and t_ns is not None:
+            self._grids.append(self._keys.grid(t_ns, image)[None])
+            return
         self._waiting.append(image)
         if len(self._waiting) == GROUP:
             self._compute()
@@ -56,12 +67,16 @@ class FeatureBuilder:
         others = done + (np.arange(GROUP) * (count - done)) // GROUP
         kept = np.concatenate([np.arange(done), others])
         weights = segment.frame_weights[kept]
-        return replace(segment, frames=segment.frames[kept], frame_weights=weights / weights.sum())
+        instants = tuple(segment.frame_ns[k] for k in kept) if segment.frame_ns else ()
+        return replace(
+            segment, frames=segment.frames[kept], frame_weights=weights / weights.sum(), frame_ns=instants
+        )
 
     def finish(self, segment: Segment) -> SegmentFeatures:
         """The features, once the segment is closed; pictures not added before are added now."""
-        for image in segment.frames[self._added :]:
-            self.add(image)
+        instants = segment.frame_ns or (None,) * len(segment.frames)
+        for image, t_ns in zip(segment.frames[self._added :], instants[self._added :], strict=True):
+            self.add(image, t_ns)
         if self._waiting:
             self._compute()
         empty = missing(segment.index, self._engine.profile)

@@ -14,6 +14,7 @@ from ..clock import NS_PER_S
 from ..events import Decoder, DecoderStep
 from ..messages import ClosedSegment, Scores, Segment, SelectedFrame
 from .features import FeatureBuilder
+from .keyframes import KeyFrames
 from .window import Calibrate, Window, softmax
 
 
@@ -37,22 +38,30 @@ class Judge:
         decoder: fuses the looks; one for a stream.
         hop_s: seconds between answers: 0.25, 0.5 or a whole number.
         calibrate: logits → probabilities.
+        by_change: compute the pictures that show something new; False = every one.
 
     """
 
     def __init__(
-        self, engine: Engine, decoder: Decoder, hop_s: float = 1.0, calibrate: Calibrate = softmax
+        self,
+        engine: Engine,
+        decoder: Decoder,
+        hop_s: float = 1.0,
+        calibrate: Calibrate = softmax,
+        *,
+        by_change: bool = False,
     ) -> None:
         self.decoder = decoder
         self._engine = engine
         self._phases, self._stride = max(1, round(1 / hop_s)), max(1, round(hop_s))
         self._windows = [Window(engine, calibrate) for _ in range(self._phases)]
         self._builders: dict[int, FeatureBuilder] = {}
+        self._keys = KeyFrames(engine) if by_change else None
         self._unlooked: Segment | None = None
 
     def add(self, frame: SelectedFrame) -> None:
         """A picture is part of its segment: the networks may start on it."""
-        self._builder(frame.key).add(frame.image)
+        self._builder(frame.key).add(frame.image, frame.t_ns)
 
     def close(self, closed: ClosedSegment, *, thin: bool = False) -> Judgement | None:
         """A segment is complete.
@@ -89,7 +98,7 @@ class Judge:
 
     def _builder(self, key: int) -> FeatureBuilder:
         if key not in self._builders:
-            self._builders[key] = FeatureBuilder(self._engine)
+            self._builders[key] = FeatureBuilder(self._engine, self._keys)
         return self._builders[key]
 
     def _look(self, phase: int, hop: int, segment: Segment) -> Judgement:

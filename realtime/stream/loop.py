@@ -36,7 +36,7 @@ from ..messages import (
 )
 from ..sinks.base import Sink, wants_media
 from ..sources.base import Source
-from .budget import FrameBudget
+from .budget import LEVELS, FrameBudget
 from .daytime import DayTime
 from .judge import Judge, Judgement
 from .latency import Latencies
@@ -55,7 +55,8 @@ class StreamOptions:
 
     Attributes:
         hop_s: seconds between answers: 0.25, 0.5 or a whole number.
-        frames_per_segment: pictures; None = 16, fewer while a live stream is too much for the machine.
+        frames_per_segment: pictures at most; None = 4, fewer while a live stream is too much for the machine.
+        by_change: compute those that show something new; False = every one.
         duration_s: end a live stream after so long (recordings end themselves).
         paced: whether the source keeps to a speed; the real-time factor of one that does not is taken
             from the wall clock and so includes decoding.
@@ -64,6 +65,7 @@ class StreamOptions:
 
     hop_s: float = 1.0
     frames_per_segment: int | None = None
+    by_change: bool = True
     duration_s: float | None = None
     paced: bool = True
 
@@ -112,11 +114,9 @@ class Stream:
         live = source.info.live
         self._queue = SegmentQueue(live=live)
         self._reader = Reader(source, self._queue, clock, hop_s=o.hop_s, duration_s=o.duration_s)
-        self._judge = Judge(engine, decoder, o.hop_s, calibrate)
+        self._judge = Judge(engine, decoder, o.hop_s, calibrate, by_change=o.by_change)
         frames = o.frames_per_segment
-        self._budget = FrameBudget(
-            frames or self._reader.frames_per_segment, adaptive=live and frames is None
-        )
+        self._budget = FrameBudget(frames or LEVELS[0], adaptive=live and frames is None)
         self._reader.frames_per_segment = self._budget.frames_per_segment
         self._latencies = Latencies()
         self._day_time = DayTime(start.wall_clock, wall_s)
@@ -345,7 +345,7 @@ class Stream:
         before = self._budget.frames_per_segment
         if (frames := self._budget.after_hop(self._busy_ns, self._clock.now_ns())) is not None:
             self._reader.frames_per_segment = frames
-            reason = f"{frames} pictures a second"
+            reason = "1 picture a second" if frames == 1 else f"{frames} pictures a second"
             yield Status("machine", "effort", reason, self._end_ns, "info" if frames > before else "warning")
 
     def _paced(self) -> Iterator[Status]:
@@ -355,7 +355,7 @@ class Stream:
             self._behind_told_ns = behind_ns
             reason = (
                 f"the recording plays {behind_ns / NS_PER_S:.1f} s behind its speed: too much for this "
-                "machine; --fast plays it as fast as can be, --frames 8 (or 4) computes less"
+                "machine; --fast plays it as fast as can be, --frames 2 (or 1) computes less"
             )
             yield Status("machine", "late", reason, self._end_ns)
         elif self._behind_told_ns and behind_ns < _BEHIND_NS // 4:

@@ -393,7 +393,7 @@ def test_any_size_rate_and_channels_may_be_pushed(engine: avel_live.Engine) -> N
         part = tone[second * 48_000 : (second + 1) * 48_000]
         frames = make.integers(0, 256, (25, 72, 128, 3), np.uint8)
         hop = localizer.push(frames, np.stack([part, part], axis=1), rate=48_000)
-        assert len(hop.segment.frames) == 16
+        assert len(hop.segment.frames) == 4
         assert hop.segment.sound
         expected = np.sin(2 * np.pi * 440 * (second + np.arange(15_600) / 16_000))
         np.testing.assert_allclose(hop.segment.audio[:15_600], expected, atol=0.02)

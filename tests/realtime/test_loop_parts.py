@@ -213,15 +213,15 @@ def test_closing_releases_a_waiting_reader() -> None:
 
 
 def test_effort_falls_when_the_machine_is_late_and_rises_again() -> None:
-    effort, busy, now = FrameBudget(16, adaptive=True), 0, 0
+    effort, busy, now = FrameBudget(4, adaptive=True), 0, 0
     levels = []
     for load in [0.5] * 5 + [1.5] * 12 + [0.1] * (PATIENCE * 5):
         busy, now = busy + round(load * NS), now + NS
         effort.after_hop(busy, now)
         levels.append(effort.frames_per_segment)
-    assert levels[4] == 16
-    assert min(levels) == 2
-    assert levels[-1] == 16
+    assert levels[4] == 4
+    assert min(levels) == 1
+    assert levels[-1] == 4
     assert all(a == b or a in (2 * b, b / 2) for a, b in itertools.pairwise(levels))
 
 

@@ -153,7 +153,8 @@ def test_a_masked_window_equals_the_shorter_one(clip: Path, engine: Engine) -> N
 
 def test_features_are_computed_once_and_start_before_the_second_ends() -> None:
     engine = ToyEngine()
-    sink = play(ScriptedSource(steady(12.0), live=False, end=EndOfStream(12 * NS_PER_S)), engine)
+    source = ScriptedSource(steady(12.0), live=False, end=EndOfStream(12 * NS_PER_S))
+    sink = play(source, engine, frames_per_segment=16, by_change=False)
     assert len(sink.hops) == 12
     assert engine.visual_calls == [4] * 4 * 12
     assert engine.audio_calls == 12
@@ -294,7 +295,7 @@ def test_a_replay_that_falls_behind_its_speed_says_so_and_loses_nothing() -> Non
             return item
 
     source = Late(steady(13.0), live=False, end=EndOfStream(13 * NS_PER_S))
-    sink = play(source, ToyEngine())
+    sink = play(source, ToyEngine(), frames_per_segment=16)
     assert [r.segment.index for r in sink.hops] == list(range(13))
     assert [(s.state, s.severity) for s in sink.statuses][-1] == ("running", "info")
     late = [s.reason for s in sink.statuses if s.state == "late"]

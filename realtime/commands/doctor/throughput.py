@@ -1,8 +1,9 @@
 """Can this machine hold the rate? Measured on the networks themselves, in a few seconds (`avel doctor`).
 
-A live stream begins with sixteen pictures a second and takes fewer while computing eats more than `TOO_MUCH`
-of the time (`effort`). Here the same levels are tried on made-up seconds, so what is found is where a stream
-would settle. Capturing and decoding are not in it: they run beside the networks.
+A live stream begins with four pictures a second and takes fewer while computing eats more than `TOO_MUCH` of
+the time (`budget`). Here the same levels are tried on made-up seconds of which every picture is new, so what
+is found is where a stream of much change would settle. Capturing and decoding are not in it: they run
+beside the networks.
 """
 
 from __future__ import annotations
@@ -143,9 +144,10 @@ def rate(config: Config, engine: Engine, clock: Clock) -> Iterator[Check]:
     info = engine.info
     found = f"{info.profile} on {info.backend} {info.precision} ({info.device})"
     yield Check("networks", "ok", f"{found}; {info.note}" if info.note else found)
-    fixed = None if config.frames == "auto" else int(config.frames)
+    fixed = config.most_frames
     pace = measure(engine, clock, hop_s=config.hop_s, frames=fixed)
-    held = f"{pace.frames_per_segment} pictures a second, computing {pace.load:.0%} of the time"
+    many = "picture" if pace.frames_per_segment == 1 else "pictures"
+    held = f"{pace.frames_per_segment} {many} a second, computing {pace.load:.0%} of the time"
     tried = ", ".join(f"{frames} would take {load:.0%}" for frames, load in pace.loads[:-1])
     if not pace.holds:
         found = f"not held even with {held}: answers will be skipped"

@@ -13,6 +13,7 @@ import typer
 from ....model.errors import ModelFileError
 from ....model.files import atomic_write
 from ....model.profiles import PROFILES
+from ...config.schema import Frames
 from ...errors import OutputError, UsageError
 from ..train.data import generated
 
@@ -35,6 +36,7 @@ def evaluate(
     audio_weights: Annotated[
         Path | None, typer.Option(help="With --clips: weights of the audio network.")
     ] = None,
+    frames: Annotated[Frames, typer.Option(help="With --clips: as for avel-live.")] = "auto",
     annotations: Annotated[Path | None, typer.Option(help="Annotations.txt, if not in the folder.")] = None,
     splits: Annotated[Path | None, typer.Option(help="Folder of the split files, if elsewhere.")] = None,
     split: Annotated[str, typer.Option(help="train, val or test.")] = "test",
@@ -56,6 +58,7 @@ def evaluate(
             out=out,
             profile=profile,
             audio_weights=audio_weights,
+            frames=frames,
         )
         return
     if checkpoint is None:

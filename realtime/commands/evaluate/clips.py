@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....model.probabilities import bootstrap
+from ...config.schema import Frames
 from ...errors import UsageError
 
 if TYPE_CHECKING:
@@ -100,6 +101,7 @@ def score_clips(
     out: Path | None,
     profile: str = "lite",
     audio_weights: Path | None = None,
+    frames: Frames = "auto",
 ) -> None:
     """Score the clips of a manifest and print, as a table or JSON; with `out`, a contact sheet beside it.
 
@@ -129,12 +131,13 @@ def score_clips(
         def told(done: int, total: int) -> None:
             progress.update(task, completed=done, total=total)
 
-        clips = list(manifest_clips(folder, engine, SystemClock(), told))
+        clips = list(manifest_clips(folder, engine, SystemClock(), told, frames))
     engine.close()
     by_settle = {s: [decode(clip, s, labels) for clip in clips] for s in SETTLES}
     answers = by_settle[_SETTLED]
     result: dict[str, Any] = {
         "profile": profile,
+        "frames": frames,
         "backend": engine.info.backend,
         "precision": engine.info.precision,
         "clips": len(clips),
