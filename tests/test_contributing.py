@@ -21,7 +21,8 @@ import json, sys
 import numpy as np
 from avel_live.realtime.commands import live_main, main
 try:
-    live_main(["--url", "pattern://4", "--now", sys.argv[1], "--log", sys.argv[2], "--backend", "torch"])
+    cheap = ["--backend", "torch", "--frames", "2"]
+    live_main(["--url", "pattern://3", "--now", sys.argv[1], "--log", sys.argv[2], *cheap])
 except SystemExit as left:
     assert left.code == 0, left.code
 from avel_live.model.profiles import get_profile
@@ -75,7 +76,7 @@ def test_a_sink_a_source_and_a_profile_are_added_as_shown(tree: Path, tmp_path: 
     assert now.read_text() == "background\n"
     records = [json.loads(line) for line in log.read_text().splitlines()]
     assert records[0]["source"]["name"] == "pattern"
-    assert records[-1]["seconds"] == 4.0
+    assert records[-1]["seconds"] == 3.0
     assert "ear (8,) True" in done.stdout
     assert "now.file" in done.stdout
     assert "AVEL_NOW__FILE" in done.stdout
