@@ -170,6 +170,16 @@ def test_the_journey_is_true() -> None:
             assert form in code or maker in code, f"{form} does not leave {name}"
 
 
+def test_findings_have_their_form() -> None:
+    """Pinned packages, no line of ours, what was guessed and seen; they run by hand, so they can be run."""
+    for script in sorted((ROOT / "findings").glob("*.sh")):
+        text = script.read_text(encoding="utf-8")
+        assert text.startswith("#!/usr/bin/env bash\n"), script.name
+        assert os.access(script, os.X_OK), f"{script.name} is not executable"
+        assert "avel" not in text, f"{script.name} knows us"
+        assert "pip install" not in text or "==" in text, f"{script.name}: a version is pinned as ==x.y.z"
+
+
 # The API reference -------------------------------------------------------------------------------------
 
 
