@@ -13,6 +13,11 @@ from typing import Any
 
 import pytest
 from avel_live.realtime.commands import COMMANDS, load
+from avel_live.realtime.config.keys import keys
+from avel_live.realtime.config.load import _OTHER_ENV, load_config
+from avel_live.realtime.messages import Status
+from avel_live.realtime.sinks.records import end_records, hop_records, start_record, status_record
+from support.stream import make_start, make_stream
 
 ROOT = Path(__file__).resolve().parents[1]
 SKIPPED = {".git", ".venv", "venv", "out", "runs", "build", "node_modules", ".mypy_cache", ".pytest_cache"}
@@ -168,6 +173,41 @@ def test_the_journey_is_true() -> None:
         for form in re.findall(r"`(\w+)`", leaves):
             maker = re.sub(r"(?<!^)(?=[A-Z])", "_", form).lower()  # TimedFrame, or timed_frame that makes it
             assert form in code or maker in code, f"{form} does not leave {name}"
+
+
+def test_the_records_have_the_fields_that_the_page_names() -> None:
+    """Every field of schema 1, and no other."""
+    start, hops, end = make_stream(25)
+    live = make_start(wall_clock=0.0)
+    made = [start_record(start), start_record(live), *end_records(end, start.labels)]
+    made += [record for hop in hops for record in hop_records(hop, start.labels)]
+    made.append(status_record(Status("camera", "lost", "unplugged", 0)))
+    made.append(status_record(Status("machine", "running", "clock set", 0, wall_clock=0.0)))
+    fields: dict[str, set[str]] = {}
+    for record in made:
+        named = {name: value for name, value in record.items() if name not in ("tracks", "lost")}
+        inner = [key for value in named.values() if isinstance(value, dict) for key in value]
+        fields.setdefault(record["type"], set()).update({*record, *inner} - {"type"})
+    table = text_of(Path("realtime/sinks/README.md")).partition("## JSON lines, schema 1")[2]
+    rows = dict(re.findall(r"^\| `(\w+)` \| (?!when)[^|]* \| (.*) \|$", table, re.M))
+    assert {name: set(re.findall(r"`(\w+)`", row)) for name, row in rows.items()} == fields
+
+
+def test_every_environment_variable_exists() -> None:
+    known = {key.env for key in keys()} | _OTHER_ENV
+    code = "".join(p.read_text(encoding="utf-8") for top in ("tests", ".ci") for p in (ROOT / top).rglob("*")
+                   if p.suffix in (".py", "") and p.is_file())  # fmt: skip
+    for page in PAGES:
+        for name in re.findall(r"\bAVEL_[A-Z_]*[A-Z]", text_of(page)):
+            assert name in known or (page.parts[0] == "tests" and name in code), f"{page}: {name}"
+
+
+def test_every_key_in_a_file_that_is_shown_exists(tmp_path: Path) -> None:
+    blocks = [b for p in PAGES for b in re.findall(r"^```toml\n(.*?)^```", text_of(p), re.M | re.S)]
+    assert blocks
+    for block in blocks:
+        (tmp_path / "avel.toml").write_text(block, encoding="utf-8")
+        load_config({}, path=tmp_path / "avel.toml", environ={})
 
 
 def test_findings_have_their_form() -> None:
