@@ -8,29 +8,35 @@
         ├── ModelFileError (ValueError)   4  a model, weight, calibration or engine file is missing or wrong
         └── BackendError (RuntimeError)   6  a backend can't run here
 
-A message says what happened, what was expected and got, and how to mend it, on one line.
+A message says what happened, what was expected and got, and how to mend it, on one line, and no secret.
 """
 
 from __future__ import annotations
 
 from ..model.errors import AvelError, BackendError, ModelFileError
+from .redact import redact
 
 __all__ = ["AvelError", "BackendError", "ModelFileError", "OutputError", "SourceError", "UsageError"]
 
 
-class UsageError(AvelError, ValueError):
+class _RedactedError(AvelError):
+    def __str__(self) -> str:
+        return redact(super().__str__())
+
+
+class UsageError(_RedactedError, ValueError):
     """Options that contradict each other, or a value out of range."""
 
     exit_code = 2
 
 
-class SourceError(AvelError, OSError):
+class SourceError(_RedactedError, OSError):
     """A camera, microphone, file or stream can't be opened, or is lost for good."""
 
     exit_code = 3
 
 
-class OutputError(AvelError, OSError):
+class OutputError(_RedactedError, OSError):
     """An output (file, socket, directory) can't be written."""
 
     exit_code = 5

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 from ..model.logmel import SAMPLE_RATE as SAMPLE_RATE
+from .redact import redact
 
 FRAME_SIZE = 224
 """Side of the square RGB picture that the visual backbones see, in pixels."""
@@ -264,7 +265,8 @@ class Status:
     """Unix time of stream time 0, where that is what changed."""
 
     def __post_init__(self) -> None:
-        """Fill in the severity."""
+        """Fill in the severity; a reason quotes addresses, and says no secret."""
+        object.__setattr__(self, "reason", redact(self.reason))
         if self.severity is None:
             # A source or sink from outside may know states of its own.
             object.__setattr__(self, "severity", _SEVERITY.get(self.state, "warning"))  # type: ignore[unreachable]
@@ -281,6 +283,11 @@ class SourceInfo:
     duration_s: float | None = None
     live: bool = False
     details: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Names are often addresses; they say no secret."""
+        for name in ("name", "video", "audio"):
+            object.__setattr__(self, name, redact(getattr(self, name)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_origin
 
 from ..errors import UsageError
+from ..redact import remember
 from .foreign import foreign
 from .keys import ENV_PREFIX, Key, keys
 from .precedence import names_of, settle
@@ -118,6 +119,8 @@ def _checked(values: Mapping[str, Any], origins: Mapping[str, str]) -> Config:
     by_path = {key.path: key for key in keys()}
     for path, value in values.items():
         key = by_path[path]
+        if isinstance(value, str | Path):
+            remember(str(value), secret=key.option.secret)
         if key.several and isinstance(value, str):
             value = names_of(value)
         elif get_origin(key.kind) is Literal and isinstance(value, int):

@@ -171,8 +171,8 @@ def measured_offset(camera: str, microphone: str) -> DeviceFile | None:
     """
     if NONE in (camera, microphone):
         return None
+    from ..redact import redact
     from ..sources.portaudio import find_device, input_devices
-    from ..sources.redact import redact
 
     try:
         name = find_device(microphone, input_devices()).name

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import SourceError
-from .redact import redact
+from ..redact import redact
 
 
 @dataclass(frozen=True, slots=True)

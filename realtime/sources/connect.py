@@ -9,10 +9,10 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from ..errors import SourceError
+from ..redact import redact
 from .buffers import BufferOptions
 from .codecs import decodable, undecodable
 from .health import HealthOptions
-from .redact import redact
 
 Transport = Literal["auto", "tcp", "udp"]
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from ..clock import NS_PER_S, Clock
 from ..errors import SourceError, UsageError
 from ..messages import AudioBlock, EndOfStream, SourceInfo, Status, VideoFrame
+from ..redact import redact
 from .base import Item, Source
 from .buffers import BufferOptions, LiveBuffer
 from .camera import Camera
@@ -21,7 +22,6 @@ from .clocks import AudioTimeline, FrameTimeline, SkewReport
 from .health import HealthOptions
 from .microphone import MicOptions, Microphone
 from .picture import timed_frame
-from .redact import redact
 
 if TYPE_CHECKING:
     pass

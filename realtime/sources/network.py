@@ -15,6 +15,7 @@ from typing import Any
 from ..clock import NS_PER_S, Clock
 from ..errors import SourceError
 from ..messages import EndOfStream, SourceInfo, State, Status, TimedAudio
+from ..redact import redact
 from .account import sound_ns
 from .base import Item, Source
 from .buffers import LiveBuffer
@@ -25,7 +26,6 @@ from .downmix import Downmix
 from .health import Backoff, DeviceHealth
 from .picture import FrameConverter
 from .playout import Playout
-from .redact import redact
 from .steady import Sound
 
 

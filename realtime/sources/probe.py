@@ -15,12 +15,12 @@ from ...model.level import dbfs
 from ..clock import NS_PER_S, Clock
 from ..errors import SourceError
 from ..messages import AudioBlock, Status, VideoFrame
+from ..redact import redact
 from .camera import Camera
 from .capture import CameraOptions, camera_paths
 from .clocks import ClockFit
 from .microphone import MicOptions, Microphone
 from .portaudio import InputDevice, looks_like_monitor
-from .redact import redact
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,12 +10,12 @@ import pytest
 from avel_live.realtime.clock import SystemClock
 from avel_live.realtime.errors import SourceError
 from avel_live.realtime.messages import VideoFrame
+from avel_live.realtime.redact import redact
 from avel_live.realtime.sources import capture as capture_module
 from avel_live.realtime.sources.camera import Camera
 from avel_live.realtime.sources.capture import CameraOptions, csi_pipeline, has_gstreamer, open_capture
 from avel_live.realtime.sources.detectors import BacklogFilter, FrozenDetector
 from avel_live.realtime.sources.health import HealthOptions
-from avel_live.realtime.sources.redact import redact
 from hypothesis import given
 from hypothesis import strategies as st
 from support.devices import FakeCameras, FakeCapture, States, wait_for
