@@ -62,6 +62,19 @@ def replay(config: Config, clock: Clock) -> Source:
     )
 
 
+def wanted_fps(config: Config) -> float:
+    """Pictures a second that a live source decodes and hands on.
+
+    Twice what may be chosen, so that the one chosen for a part of a second is from its first half; all that
+    clips are to show.
+    """
+    from ..stream.budget import delivered_frames
+
+    if config.clips.dir is not None:
+        return 32.0
+    return 2.0 * delivered_frames(config.most_frames, config.hop_s)
+
+
 def network(config: Config, clock: Clock) -> Source:
     """`--url`: a stream with its own picture and sound."""
     from ..sources.connect import NetworkOptions
@@ -74,6 +87,7 @@ def network(config: Config, clock: Clock) -> Source:
         keep_original=config.clips.dir is not None,
         channel=config.channel,
         transport=config.rtsp_transport,
+        wanted_fps=wanted_fps(config),
     )
     return NetworkSource(options, clock)
 
@@ -162,7 +176,10 @@ def live_options(config: Config, camera_delay_ms: float = 0.0) -> LiveOptions:
         if config.size is not None:
             width, height = config.size.split("x")
             size = (int(width), int(height))
-        camera = CameraOptions(config.camera, size, config.fps, keep_original=config.clips.dir is not None)
+        keep = config.clips.dir is not None
+        camera = CameraOptions(
+            config.camera, size, config.fps, keep_original=keep, wanted_fps=wanted_fps(config)
+        )
     if config.mic != NONE:
         microphone = MicOptions(config.mic, config.channel)
     if config.sync_offset_ms is not None:
