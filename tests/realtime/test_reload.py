@@ -335,7 +335,7 @@ class Reloads(RuleBasedStateMachine):
 
 def test_reloads_with_failures_at_every_step() -> None:
     run_state_machine_as_test(
-        Reloads, settings=settings(max_examples=40, stateful_step_count=25, deadline=None)
+        Reloads, settings=settings(max_examples=25, stateful_step_count=20, deadline=None)
     )
 
 
