@@ -88,6 +88,8 @@ class EngineOptions(NamedTuple):
     """CPU threads for the networks; None = every core this process may use."""
     cache_dir: Path | None = None
     """Where exported and compiled networks are kept; None = the user's cache folder."""
+    engines: Path | None = None
+    """A folder of TensorRT engines that were built ahead (`trt_ahead`)."""
     progress: Callable[[str], None] | None = None
     """Told, in a few words, what a slow start is busy with."""
 

@@ -27,6 +27,7 @@ from ..profiles import get_profile
 from . import helper
 from .base import BackendName, Engine, EngineOptions, Precision
 from .cache import CacheError, EngineCache, digest
+from .flavours import RTX, capability
 from .graphs import GraphError, weights_digest
 from .int8_graphs import has_int8
 from .networks import network_files
@@ -58,6 +59,8 @@ def load_engine(options: EngineOptions) -> Engine:
     """
     get_profile(options.profile)
     _check(options)
+    if options.engines is not None and options.backend in ("auto", "tensorrt"):
+        return _open(options._replace(backend="tensorrt"))
     if options.backend != "auto":
         return _open(options)
     choice = choose(options, machine())
@@ -85,7 +88,7 @@ def choose(options: EngineOptions, here: Machine) -> Choice:
     asked = options.precision
     if here.gpu:
         gpu_precision: Precision = "fp16" if asked == "auto" else _precision(asked)
-        if installed("tensorrt"):
+        if installed("tensorrt") or (installed("tensorrt_rtx") and capability() in RTX.capabilities):
             return Choice("tensorrt", gpu_precision, f"TensorRT on {here.gpu}")
         if "onnxruntime-gpu" in here.versions and gpu_precision in ("fp32", "int8"):
             return Choice("onnxruntime", gpu_precision, f"ONNX Runtime on {here.gpu}")

@@ -1,4 +1,4 @@
-"""The TensorRT backend: by Torch-TensorRT where it can be had, else by TensorRT's own runtime."""
+"""The TensorRT backend: by Torch-TensorRT where it can be had, else by the runtime of one of its flavours."""
 
 from __future__ import annotations
 
@@ -16,6 +16,12 @@ def open_tensorrt(options: EngineOptions) -> Engine:
         BackendError: no GPU, TensorRT not installed, or a precision it does not do; says what to install.
 
     """
+    if options.engines is not None:
+        from .trt_ahead import read_ahead
+        from .trt_plain import PlainTensorRTEngine
+
+        flavour, built_in, paths = read_ahead(options.engines, options)
+        return PlainTensorRTEngine(options, built_in, flavour, paths)
     if not machine().gpu:
         raise BackendError("TensorRT needs an NVIDIA GPU and none was found; use --backend onnxruntime")
     precision: Precision
@@ -31,6 +37,7 @@ def open_tensorrt(options: EngineOptions) -> Engine:
         from .trt_torch import TorchTensorRTEngine
 
         return TorchTensorRTEngine(options, precision)
+    from .flavours import at_hand
     from .trt_plain import PlainTensorRTEngine
 
-    return PlainTensorRTEngine(options, precision)
+    return PlainTensorRTEngine(options, precision, at_hand())

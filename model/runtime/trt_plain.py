@@ -1,16 +1,15 @@
-"""TensorRT without torch: engines built from our ONNX graphs on this very device, run by its own runtime.
+"""TensorRT without torch, in either flavour: engines of our ONNX graphs, run by the library's own runtime.
 
-The way for a Jetson. Networks are strongly typed: the precision is what the graph says (float32, float16
-by export, or explicit Q/DQ pairs), which TensorRT 10 and 11 read alike. Not yet run on a GPU.
+The way for a Jetson (full TensorRT, built on the device) and for RTX GPUs (built there, or ahead of it: see
+`trt_ahead`). Not yet run on a GPU.
 """
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,114 +17,21 @@ from numpy.typing import NDArray
 from ..checkpoint import file_sha256
 from ..errors import BackendError, ModelFileError
 from ..files import atomic_write
-from ..profiles import FRAME_SHAPE, FRAMES_PER_SEGMENT, Profile, get_profile
+from ..profiles import FRAMES_PER_SEGMENT, get_profile
+from . import trt_build
 from .base import EngineOptions, Network, Precision
 from .cache import EngineCache
 from .common import EngineBase, Floats
 from .cudart import CudaRuntime
-from .graphs import ensure, wanted
-from .int8_graphs import find_int8
-from .probe import installed, machine
-
-
-class _Batch(NamedTuple):
-    """The input of a network that takes one frame or many at once."""
-
-    name: str
-    shape: tuple[int, ...]
-    most: int
-
-    @classmethod
-    def of(cls, network: Network, profile: Profile) -> _Batch | None:
-        """None for the head, whose window is fixed."""
-        if network == "visual":
-            return cls("frames", FRAME_SHAPE, FRAMES_PER_SEGMENT)
-        return cls("patches", profile.audio.shape, 1) if network == "audio" else None
-
-
-def load_tensorrt() -> Any:
-    """The `tensorrt` module.
-
-    Raises:
-        BackendError: not installed or unusable.
-
-    """
-    if not installed("tensorrt"):
-        raise BackendError(
-            "TensorRT's Python runtime is not installed; `pip install tensorrt`, or on a Jetson "
-            "`apt install python3-libnvinfer` and a venv with --system-site-packages"
-        )
-    try:
-        import tensorrt
-    except Exception as error:  # a missing driver shows as ImportError, OSError or RuntimeError
-        raise BackendError(f"TensorRT can't be imported ({error})") from error
-    return tensorrt
-
-
-def trtexec_command(batch: _Batch | None, onnx: Path, engine: Path, timing_cache: Path) -> list[str]:
-    """The `trtexec` call that builds the same engine as `build_engine`."""
-    command = [
-        "trtexec",
-        f"--onnx={onnx}",
-        f"--saveEngine={engine}",
-        "--stronglyTyped",
-        f"--timingCacheFile={timing_cache}",
-        "--skipInference",
-    ]
-    if batch is not None:
-        tail = "x".join(str(n) for n in batch.shape)
-        one, many = f"{batch.name}:1x{tail}", f"{batch.name}:{batch.most}x{tail}"
-        command += [f"--minShapes={one}", f"--optShapes={many}", f"--maxShapes={many}"]
-    return command
-
-
-def build_engine(batch: _Batch | None, onnx: Path, target: Path, timing_cache: Path) -> None:
-    """Build an engine for this GPU, by the Python builder or else by `trtexec`.
-
-    Raises:
-        BackendError: neither is installed, or the build failed.
-
-    """
-    if installed("tensorrt"):
-        target.write_bytes(_build(load_tensorrt(), batch, onnx, timing_cache))
-        return
-    if shutil.which("trtexec") is None:
-        raise BackendError("neither TensorRT's Python package nor `trtexec` is installed")
-    result = subprocess.run(
-        trtexec_command(batch, onnx, target, timing_cache), capture_output=True, text=True, check=False
-    )
-    if result.returncode or not target.is_file():
-        last = (result.stderr.strip() or result.stdout.strip() or "no output").splitlines()[-1]
-        raise BackendError(f"trtexec failed on {onnx.name}: {last}")
-
-
-def _build(trt: Any, batch: _Batch | None, onnx: Path, timing_cache: Path) -> bytes:
-    logger = trt.Logger(trt.Logger.WARNING)
-    builder = trt.Builder(logger)
-    # TensorRT 11 has only strongly typed networks, and may have dropped the flag that asks for them.
-    flag = getattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
-    definition = builder.create_network(0 if flag is None else 1 << int(flag))
-    parser = trt.OnnxParser(definition, logger)
-    if not parser.parse(onnx.read_bytes()):
-        reason = parser.get_error(0).desc() if parser.num_errors else "no reason given"
-        raise BackendError(f"TensorRT can't read {onnx.name}: {reason}")
-    config = builder.create_builder_config()
-    cache = config.create_timing_cache(timing_cache.read_bytes() if timing_cache.is_file() else b"")
-    config.set_timing_cache(cache, ignore_mismatch=True)
-    if batch is not None:
-        sizes = builder.create_optimization_profile()
-        many = (batch.most, *batch.shape)
-        sizes.set_shape(batch.name, (1, *batch.shape), many, many)
-        config.add_optimization_profile(sizes)
-    plan = builder.build_serialized_network(definition, config)
-    if plan is None:
-        raise BackendError(f"TensorRT could not build {onnx.name}; its log says why")
-    atomic_write(timing_cache, bytes(config.get_timing_cache().serialize()))
-    return bytes(plan)
+from .flavours import RTX, Flavour, logger
+from .graphs import wanted
+from .precisions import graphs_in
+from .probe import machine
+from .trt_build import Batch
 
 
 def engine_key(
-    key: dict[str, str], batch: _Batch | None, precision: Precision, tensorrt_version: str
+    key: dict[str, str], batch: Batch | None, precision: Precision, flavour: Flavour
 ) -> dict[str, str]:
     """What an engine depends on: its graph, and what builds it, on this GPU and version only.
 
@@ -133,16 +39,16 @@ def engine_key(
     """
     return {
         **{name: value for name, value in key.items() if name != "code"},
-        "builder": file_sha256(Path(__file__)),
-        "format": "tensorrt-engine",
+        "builder": file_sha256(Path(trt_build.__file__)),
+        "format": f"{flavour.name}-engine",
         "precision": precision,
         "shapes": str(batch),
-        "tensorrt": tensorrt_version,
+        "version": flavour.version,
         "gpu": machine().gpu,
     }
 
 
-def engines(options: EngineOptions, precision: Precision) -> dict[Network, Path]:
+def engines(options: EngineOptions, precision: Precision, flavour: Flavour) -> dict[Network, Path]:
     """Engines for all three networks, from the cache or built now.
 
     Raises:
@@ -150,38 +56,51 @@ def engines(options: EngineOptions, precision: Precision) -> dict[Network, Path]
 
     """
     profile = get_profile(options.profile)
-    version = machine().versions.get("tensorrt", "") or str(getattr(load_tensorrt(), "__version__", ""))
     cache = EngineCache(options.cache_dir)
     say = options.progress or (lambda _: None)
-    graphs = wanted(profile, options, half=precision == "fp16")
-    onnx = dict(ensure(graphs, cache, options.progress))
-    if precision == "int8":
-        onnx.update(find_int8(profile, options, "tensorrt").paths)
+    onnx = graphs_in(options, precision)
     paths: dict[Network, Path] = {}
-    for graph in graphs:
-        batch = _Batch.of(graph.network, profile)
-        key = engine_key(graph.key() | {"graph": onnx[graph.network].name}, batch, precision, version)
+    for graph in wanted(profile, options):
+        batch = Batch.of(graph.network, profile)
+        key = engine_key(graph.key() | {"graph": onnx[graph.network].name}, batch, precision, flavour)
         name = f"{graph.name}-{precision}"
 
-        def write(path: Path, network: Network = graph.network, batch: _Batch | None = batch) -> None:
-            say(f"building the TensorRT engine of {network} for {machine().gpu} (minutes, once)")
-            build_engine(batch, onnx[network], path, cache.root / "timing.cache")
+        def write(path: Path, network: Network = graph.network, batch: Batch | None = batch) -> None:
+            say(f"building the {flavour.title} engine of {network} for {machine().gpu} (once)")
+            trt_build.build_engine(batch, onnx[network], path, cache.root / "timing.cache", flavour)
 
         paths[graph.network] = cache.get_or_put(name, key, ".engine", write)
     return paths
 
 
 class PlainTensorRTEngine(EngineBase):
-    """The networks of a profile as TensorRT engines. Not yet run on a GPU."""
+    """The networks of a profile as TensorRT engines. Not yet run on a GPU.
 
-    def __init__(self, options: EngineOptions, precision: Precision) -> None:
+    Args:
+        options: what is asked for.
+        precision: what the engines compute in.
+        flavour: which library runs them.
+        ahead: engines that were built before; None = from the cache, or built now.
+
+    """
+
+    def __init__(
+        self,
+        options: EngineOptions,
+        precision: Precision,
+        flavour: Flavour,
+        ahead: Mapping[Network, Path] | None = None,
+    ) -> None:
         super().__init__(options)
-        trt = load_tensorrt()
+        paths = engines(options, precision, flavour) if ahead is None else ahead
         self._cuda = CudaRuntime()
+        kernels = EngineCache(options.cache_dir).root / "tensorrt-rtx-kernels"
         self._runners = {
-            network: _Runner(trt, self._cuda, path) for network, path in engines(options, precision).items()
+            network: _Runner(flavour, self._cuda, path, kernels / f"{path.stem}-{network}.cache")
+            for network, path in paths.items()
         }
-        self.info = self.describe("tensorrt", precision, machine().gpu, "TensorRT runtime")
+        note = f"{flavour.title}, built ahead" if ahead is not None else flavour.title
+        self.info = self.describe("tensorrt", precision, machine().gpu, note)
 
     def _visual(self, frames: NDArray[np.uint8]) -> Floats:
         most = FRAMES_PER_SEGMENT
@@ -214,15 +133,36 @@ class PlainTensorRTEngine(EngineBase):
 
 
 class _Runner:
-    """One engine with its device buffers."""
+    """One engine with its device buffers.
 
-    def __init__(self, trt: Any, cuda: CudaRuntime, path: Path) -> None:
-        self._trt, self._cuda = trt, cuda
-        self._runtime = trt.Runtime(trt.Logger(trt.Logger.WARNING))
+    Args:
+        flavour: which library runs it.
+        cuda: memory and the stream.
+        path: the engine.
+        kernels: where TensorRT for RTX keeps the kernels that it makes at a first start.
+
+    """
+
+    def __init__(self, flavour: Flavour, cuda: CudaRuntime, path: Path, kernels: Path) -> None:
+        self._cuda = cuda
+        self._runtime = flavour.load().Runtime(logger(flavour))
         self._engine = self._runtime.deserialize_cuda_engine(path.read_bytes())
         if self._engine is None:
-            raise ModelFileError(f"engine {path}: TensorRT can't load it; delete it and it is built again")
-        self._context = self._engine.create_execution_context()
+            raise ModelFileError(
+                f"engine {path}: {flavour.title} {flavour.version} can't load it here (no driver, or not an "
+                "engine for this GPU); delete it and it is built again"
+            )
+        self._kernels: Any = None
+        self._kernels_path = kernels
+        if flavour is RTX:
+            config = self._engine.create_runtime_config()
+            self._kernels = config.create_runtime_cache()
+            if kernels.is_file():
+                self._kernels.deserialize(kernels.read_bytes())
+            config.set_runtime_cache(self._kernels)
+            self._context = self._engine.create_execution_context(config)
+        else:
+            self._context = self._engine.create_execution_context()
         self._buffers: dict[str, tuple[int, int]] = {}
 
     def __call__(self, inputs: dict[str, NDArray[Any]]) -> dict[str, Floats]:
@@ -256,6 +196,10 @@ class _Runner:
         return pointer
 
     def close(self) -> None:
+        if self._kernels is not None:
+            with contextlib.suppress(OSError):  # kept for speed alone
+                self._kernels_path.parent.mkdir(parents=True, exist_ok=True)
+                atomic_write(self._kernels_path, bytes(self._kernels.serialize()))
         for pointer, _ in self._buffers.values():
             self._cuda.free(pointer)
         self._buffers.clear()

@@ -20,11 +20,14 @@ if TYPE_CHECKING:
 
 def compile_networks(
     to: Annotated[
-        str, typer.Option(help="onnx, torch-tensorrt, or tensorrt (builder, else trtexec)")
+        str, typer.Option(help="onnx, torch-tensorrt, tensorrt (builder, else trtexec), or tensorrt-rtx")
     ] = "onnx",
     profile: Annotated[str, typer.Option(help=", ".join(PROFILES))] = "lite",
     precision: Annotated[str, typer.Option(help="fp32, fp16 or int8")] = "fp32",
     frames: Annotated[str, typer.Option(help="batch of the two backbones: dynamic or a number")] = "dynamic",
+    gpus: Annotated[
+        str, typer.Option("--for", help="tensorrt-rtx: GPUs to build for, by capability: sm86,sm89,sm120")
+    ] = "",
     out: Annotated[
         Path | None, typer.Option(help="also copy the files here; they always go into the engine cache")
     ] = None,
@@ -35,7 +38,8 @@ def compile_networks(
 ) -> None:
     """Export the networks to ONNX, or build TensorRT engines for this GPU.
 
-    Whatever is built lands in the engine cache, where `avel-live` finds it: its next start is quick.
+    Whatever is built lands in the engine cache, where `avel-live` finds it: its next start is quick. Engines
+    of TensorRT for RTX are built on any machine for GPUs named with --for, into --out: `avel-live --engines`.
     """
     from ...model.runtime.base import EngineOptions
     from ...model.runtime.cache import EngineCache
@@ -62,10 +66,32 @@ def compile_networks(
             audio_weights=audio_weights,
             progress=say,
         )
+        if to == "tensorrt-rtx":
+            _build_ahead(options, [name for name in gpus.split(",") if name], out)
+            return
         paths = _build(to, options, None if frames == "dynamic" else int(frames), say)
     for name, path in paths.items():
         target = _copy(path, out, f"{profile}_{name}{path.suffix}") if out else path
         print(f"{name}: {target} ({target.stat().st_size / 1e6:.1f} MB)")
+
+
+def _build_ahead(options: EngineOptions, capabilities: list[str], out: Path | None) -> None:
+    from ...model.runtime.flavours import RTX
+    from ...model.runtime.trt_ahead import build_ahead
+
+    if not capabilities or out is None:
+        raise UsageError(
+            "--to tensorrt-rtx builds ahead: name GPUs (--for sm86,sm89,sm120) and a folder (--out)"
+        )
+    try:
+        manifest = build_ahead(options, _precision(options.precision), capabilities, out, RTX)
+    except OSError as error:
+        raise OutputError(f"{out}: can't be written ({error.strerror})") from error
+    for name, engine in manifest["engines"].items():
+        size = engine["bytes"] / 1e6
+        print(
+            f"{name}: {out / engine['file']} ({size:.1f} MB, {engine['layers']} layers, {engine['seconds']} s)"
+        )
 
 
 def _build(
@@ -90,16 +116,17 @@ def _build(
     if frames is not None:
         raise UsageError("--frames is for --to onnx; engines take up to 16 frames at once")
     if to == "tensorrt":
+        from ...model.runtime.flavours import at_hand
         from ...model.runtime.trt_plain import engines
 
-        return {str(name): path for name, path in engines(options, precision).items()}
+        return {str(name): path for name, path in engines(options, precision, at_hand()).items()}
     if to == "torch-tensorrt":
         if precision == "int8":
             raise UsageError("INT8 goes by explicit Q/DQ graphs: use --to tensorrt --precision int8")
         from ...model.runtime.trt_torch import cached
 
         return {str(name): path for name, path in cached(options, precision).items()}
-    raise UsageError(f"--to: expected onnx, torch-tensorrt or tensorrt, got {to!r}")
+    raise UsageError(f"--to: expected onnx, torch-tensorrt, tensorrt or tensorrt-rtx, got {to!r}")
 
 
 def _precision(name: str) -> Precision:

@@ -176,6 +176,16 @@ class Config(Options):
         Literal["auto", "fp32", "fp16", "bf16", "int8"],
         Option("--precision", panel=NETWORK, affects="findings", help="auto, fp32, fp16, bf16, int8"),
     ] = "auto"
+    engines: Annotated[
+        Path | None,
+        Option(
+            "--engines",
+            panel=NETWORK,
+            metavar="DIR",
+            affects="findings",
+            help="TensorRT engines that `avel compile --to tensorrt-rtx` built ahead",
+        ),
+    ] = None
     checkpoint: Annotated[
         Path | None,
         Option(

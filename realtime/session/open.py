@@ -39,6 +39,7 @@ def make_engine(config: Config, progress: Callable[[str], None] | None = None) -
             audio_weights=config.audio_weights,
             visual_weights=config.visual_weights,
             threads=config.threads,
+            engines=config.engines,
             progress=progress,
         )
     )

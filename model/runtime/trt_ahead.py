@@ -1,0 +1,194 @@
+"""Engines built ahead: on any machine, for GPUs that are named, with a manifest that says what they are.
+
+    DIR/manifest.json        flavour, version, capabilities, profile, precision; of each engine the digests of
+                             its graph and weights, its size, layers and SHA-256
+    DIR/lite_visual.engine …
+
+Whoever starts with such a folder gets a reason where anything differs from what is needed: another library,
+another GPU, other weights, a file cut short.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from ..checkpoint import file_sha256
+from ..errors import BackendError, ModelFileError
+from ..files import atomic_write
+from ..profiles import get_profile
+from .base import NETWORKS, EngineOptions, Network, Precision
+from .flavours import FLAVOURS, Flavour, capability
+from .graphs import weights_digest
+from .networks import network_files
+from .precisions import graphs_in
+from .trt_build import Batch, build
+
+FORMAT: Final = "avel-engines-1"
+MANIFEST: Final = "manifest.json"
+_MAGIC: Final = b"vtrt"
+"""How a plan of TensorRT for RTX begins."""
+
+
+def build_ahead(
+    options: EngineOptions,
+    precision: Precision,
+    capabilities: Sequence[str],
+    folder: Path,
+    flavour: Flavour,
+    networks: Sequence[Network] = NETWORKS,
+) -> dict[str, Any]:
+    """Build engines into a folder and write its manifest; needs no GPU.
+
+    Args:
+        options: profile, weights, cache.
+        precision: fp32, fp16 or int8.
+        capabilities: `sm86` and so on; one engine serves all, its code is that of the lowest.
+        folder: made if it is not there.
+        flavour: one that builds for capabilities by name.
+        networks: which of the three.
+
+    Returns:
+        the manifest.
+
+    Raises:
+        BackendError: the library is missing, does not know a capability, or refuses a graph.
+
+    """
+    unknown = [name for name in capabilities if name not in flavour.capabilities]
+    if unknown or not capabilities:
+        raise BackendError(
+            f"{flavour.title} builds for {', '.join(flavour.capabilities) or 'the GPU at hand only'}, "
+            f"not {', '.join(unknown) or 'nothing'}"
+        )
+    if precision == "fp32" and "sm75" in capabilities and "visual" in networks:
+        raise BackendError("TensorRT for RTX builds no fp32 engine of the eye for sm75; use --precision fp16")
+    if "sm75" in capabilities and len(capabilities) > 1:
+        raise BackendError(
+            "sm75 needs a folder of its own: an engine's code is that of its lowest capability"
+        )
+    profile = get_profile(options.profile)
+    say = options.progress or (lambda _: None)
+    graphs = graphs_in(options, precision, networks)
+    folder.mkdir(parents=True, exist_ok=True)
+    built: dict[str, Any] = {}
+    for network, onnx in graphs.items():
+        say(f"building {network} in {precision} for {', '.join(capabilities)}")
+        begin = time.monotonic()
+        plan = build(flavour, Batch.of(network, profile), onnx, None, capabilities)
+        path = folder / f"{profile.name}_{network}.engine"
+        atomic_write(path, plan.data)
+        built[network] = {
+            "file": path.name,
+            "graph": file_sha256(onnx),
+            "weights": weights_digest(network_files(network, profile, options.given(network))),
+            "bytes": len(plan.data),
+            "sha256": file_sha256(path),
+            "layers": plan.layers,
+            "seconds": round(time.monotonic() - begin, 1),
+        }
+    manifest = {
+        "format": FORMAT,
+        "flavour": flavour.name,
+        "version": flavour.version,
+        "capabilities": list(capabilities),
+        "profile": profile.name,
+        "precision": precision,
+        "engines": built,
+    }
+    atomic_write(folder / MANIFEST, json.dumps(manifest, indent=1))
+    return manifest
+
+
+def read_ahead(
+    folder: Path,
+    options: EngineOptions,
+    *,
+    version: str | None = None,
+    gpu: str | None = None,
+    networks: Sequence[Network] = NETWORKS,
+) -> tuple[Flavour, Precision, dict[Network, Path]]:
+    """The engines of a folder, once everything about them fits.
+
+    Args:
+        folder: what `build_ahead` wrote.
+        options: profile, precision and weights that are wanted.
+        version: of the library; None = the installed one's.
+        gpu: capability; None = that of the GPU at hand.
+        networks: which are needed.
+
+    Raises:
+        BackendError: they are for another library or GPU.
+        ModelFileError: no such folder, damaged, or of other weights; each says what to do.
+
+    """
+    manifest = _read(folder / MANIFEST)
+    again = "; build them again with `avel compile --to tensorrt-rtx`"
+    flavour = FLAVOURS[manifest["flavour"]]
+    profile = get_profile(options.profile)
+    if manifest["profile"] != profile.name:
+        raise ModelFileError(
+            f"engines {folder}: for profile {manifest['profile']!r}, not {profile.name!r}{again}"
+        )
+    if options.precision not in ("auto", manifest["precision"]):
+        raise ModelFileError(
+            f"engines {folder}: in {manifest['precision']}, but --precision is {options.precision}{again}"
+        )
+    have = flavour.version if version is None else version
+    if manifest["version"] != have:
+        raise BackendError(
+            f"engines {folder}: built by {flavour.title} {manifest['version']}, installed is {have}{again}"
+        )
+    here = capability() if gpu is None else gpu
+    if here not in manifest["capabilities"]:
+        raise BackendError(
+            f"engines {folder}: for {', '.join(manifest['capabilities'])}, "
+            f"but the GPU here is {here or 'none'}{again}"
+        )
+    return (
+        flavour,
+        manifest["precision"],
+        {network: _engine(folder, network, manifest["engines"], options, again) for network in networks},
+    )
+
+
+def _engine(
+    folder: Path, network: Network, built: Mapping[str, Any], options: EngineOptions, again: str
+) -> Path:
+    """Path of an engine, held against its entry."""
+    if (entry := built.get(network)) is None:
+        raise ModelFileError(f"engines {folder}: {network} is missing{again}")
+    path = folder / Path(entry["file"]).name
+    files = network_files(network, get_profile(options.profile), options.given(network))
+    if entry["weights"] != weights_digest(files):
+        raise ModelFileError(f"engine {path}: built from other {network} weights{again}")
+    if not path.is_file():
+        raise ModelFileError(f"engine {path}: no such file{again}")
+    with path.open("rb") as file:
+        if file.read(len(_MAGIC)) != _MAGIC:
+            raise ModelFileError(f"engine {path}: not an engine of TensorRT for RTX{again}")
+    if path.stat().st_size != entry["bytes"] or file_sha256(path) != entry["sha256"]:
+        raise ModelFileError(f"engine {path}: damaged or cut short{again}")
+    return path
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        manifest = json.loads(path.read_text())
+    except OSError as error:
+        raise ModelFileError(
+            f"engines {path.parent}: {path.name} can't be read ({error.strerror})"
+        ) from error
+    except ValueError as error:
+        raise ModelFileError(f"engines {path}: damaged ({error})") from error
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        raise ModelFileError(f"engines {path}: expected format {FORMAT!r}; build them with this version")
+    wanted = {"flavour", "version", "capabilities", "profile", "precision", "engines"}
+    if missing := sorted(wanted - set(manifest)):
+        raise ModelFileError(f"engines {path}: {', '.join(missing)} missing; build them again")
+    if manifest["flavour"] not in FLAVOURS:
+        raise ModelFileError(f"engines {path}: unknown flavour {manifest['flavour']!r}")
+    return manifest

@@ -1,0 +1,242 @@
+"""Engines for RTX GPUs are really built, on any machine; every reason not to run one is said in one line."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from avel_live.model.errors import AvelError, BackendError, ModelFileError
+from avel_live.model.runtime import flavours, select, trt_ahead
+from avel_live.model.runtime.base import EngineOptions
+from avel_live.model.runtime.export import INPUTS, example_inputs
+from avel_live.model.runtime.flavours import RTX, TENSORRT, at_hand
+from avel_live.model.runtime.onnx_engine import open_session
+from avel_live.model.runtime.precisions import graphs_in
+from avel_live.model.runtime.probe import installed
+from avel_live.model.runtime.select import get_profile
+from avel_live.model.runtime.trt_ahead import MANIFEST, build_ahead, read_ahead
+from avel_live.model.runtime.trt_build import build
+
+GPUS = ("sm86", "sm89", "sm120")
+NETWORKS = ("audio", "head")
+builds = pytest.mark.skipif(
+    not installed("tensorrt_rtx"), reason="TensorRT for RTX has no wheel for this machine (x86-64 only)"
+)
+
+
+@pytest.fixture(scope="module")
+def options(tmp_path_factory: pytest.TempPathFactory) -> EngineOptions:
+    return EngineOptions(cache_dir=tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="module", params=["fp32", "fp16"])
+def built(request, options, tmp_path_factory) -> tuple[str, Path, dict]:
+    """Precision, folder and manifest of an ear and a head for three capabilities."""
+    if not installed("tensorrt_rtx"):
+        pytest.skip("TensorRT for RTX has no wheel for this machine (x86-64 only)")
+    folder = tmp_path_factory.mktemp(request.param)
+    return request.param, folder, build_ahead(options, request.param, GPUS, folder, RTX, NETWORKS)
+
+
+@pytest.fixture
+def copy(built, tmp_path: Path) -> Path:
+    """A copy of the folder that may be spoilt."""
+    return shutil.copytree(built[1], tmp_path / "copy")
+
+
+def test_ear_and_head_are_built_for_three_gpus(built, options) -> None:
+    precision, folder, manifest = built
+    assert json.loads((folder / MANIFEST).read_text()) == manifest
+    assert manifest["capabilities"] == list(GPUS)
+    for network in NETWORKS:
+        entry = manifest["engines"][network]
+        plan = (folder / entry["file"]).read_bytes()
+        assert plan[:4] == b"vtrt"
+        assert len(plan) == entry["bytes"] > 1e6
+    assert manifest["engines"]["head"]["layers"] <= 600
+    flavour, found, paths = read_ahead(folder, options, gpu="sm89", networks=NETWORKS)
+    assert (flavour, found) == (RTX, precision)
+    assert set(paths) == set(NETWORKS)
+
+
+@builds
+def test_half_the_bits_are_less_than_the_bytes(options, tmp_path: Path) -> None:
+    sizes = [
+        build_ahead(options, precision, ["sm89"], tmp_path, RTX, ["audio"])["engines"]["audio"]["bytes"]
+        for precision in ("fp32", "fp16")
+    ]
+    assert sizes[1] < 0.85 * sizes[0]
+
+
+@pytest.mark.parametrize("network", ["audio", "head", "visual"])
+def test_the_half_graph_is_near_the_whole_one(options, network) -> None:
+    """Run as written, node by node; the error of the answers on clips is measured by `tests/bench`."""
+    inputs = example_inputs(network, get_profile("lite"))
+    given = {name: value.numpy() for name, value in zip(INPUTS[network], inputs, strict=True)}
+    whole, half = (
+        open_session(graphs_in(options, precision, [network])[network], exact=True).run(None, given)
+        for precision in ("fp32", "fp16")
+    )
+    for a, b in zip(whole, half, strict=True):
+        assert 0 < np.linalg.norm(a - b) < 0.01 * np.linalg.norm(a)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"version": "1.0.0"}, "built by TensorRT for RTX 1.0.0, installed is"),
+        ({"format": "avel-engines-9"}, "expected format 'avel-engines-1'"),
+        ({"profile": "paper"}, "for profile 'paper', not 'lite'"),
+        ({"flavour": "other"}, "unknown flavour 'other'"),
+        ({"engines": {}}, "audio is missing"),
+    ],
+)
+def test_a_manifest_that_does_not_fit_gives_the_reason(copy, options, change, message) -> None:
+    manifest = json.loads((copy / MANIFEST).read_text())
+    (copy / MANIFEST).write_text(json.dumps(manifest | change))
+    refused(copy, options, message)
+
+
+@pytest.mark.parametrize("gpu", ["sm90", "sm75", ""])
+def test_another_gpu_gives_the_reason(copy, options, gpu) -> None:
+    refused(copy, options, f"for sm86, sm89, sm120, but the GPU here is {gpu or 'none'}", gpu=gpu)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda path: path.write_bytes(path.read_bytes()[:1000]), "damaged or cut short"),
+        (lambda path: path.write_bytes(b"\x7fELF" + bytes(1000)), "not an engine of TensorRT for RTX"),
+        (lambda path: path.write_bytes(path.read_bytes() + b"\0"), "damaged or cut short"),
+        (lambda path: path.unlink(), "no such file"),
+    ],
+)
+def test_a_spoilt_engine_gives_the_reason(copy, options, spoil, message) -> None:
+    spoil(copy / "lite_audio.engine")
+    refused(copy, options, message)
+
+
+def test_other_weights_or_another_precision_give_the_reason(copy, options, built, tmp_path) -> None:
+    other = tmp_path / "ear.safetensors"
+    other.write_bytes(get_profile("lite").audio.own().read_bytes() + b" ")
+    refused(copy, options._replace(audio_weights=other), "built from other audio weights")
+    asked = "fp16" if built[0] == "fp32" else "fp32"
+    refused(copy, options._replace(precision=asked), f"but --precision is {asked}")
+    refused(tmp_path / "nowhere", options, "can't be read")
+    (copy / MANIFEST).write_text("[")
+    refused(copy, options, "damaged")
+
+
+def refused(folder: Path, options: EngineOptions, message: str, gpu: str = "sm89") -> None:
+    with pytest.raises(AvelError, match=message) as caught:
+        read_ahead(folder, options, gpu=gpu, networks=NETWORKS)
+    assert "\n" not in str(caught.value)
+
+
+@builds
+def test_an_operator_it_does_not_know_is_one_line(tmp_path: Path) -> None:
+    from onnx import TensorProto, helper, save
+
+    node = helper.make_node("NonZero", ["x"], ["y"])
+    ends = [
+        helper.make_tensor_value_info("x", TensorProto.FLOAT, [4]),
+        helper.make_tensor_value_info("y", TensorProto.INT64, [1, "n"]),
+    ]
+    graph = helper.make_graph([node], "g", ends[:1], ends[1:])
+    save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9),
+        tmp_path / "g.onnx",
+    )
+    with pytest.raises(BackendError, match=r"g\.onnx") as caught:
+        build(RTX, None, tmp_path / "g.onnx", capabilities=["sm89"])
+    assert "\n" not in str(caught.value)
+    (tmp_path / "g.onnx").write_bytes(b"no graph")
+    with pytest.raises(BackendError, match=r"can't read g\.onnx"):
+        build(RTX, None, tmp_path / "g.onnx", capabilities=["sm89"])
+
+
+@pytest.mark.parametrize(
+    ("precision", "gpus", "message"),
+    [
+        ("fp32", ["sm90"], "not sm90"),
+        ("fp32", [], "not nothing"),
+        ("fp32", ["sm75"], "use --precision fp16"),
+        ("fp16", ["sm75", "sm89"], "a folder of its own"),
+    ],
+)
+def test_what_it_can_not_build_is_refused_before_anything_is_made(
+    options, tmp_path, precision, gpus, message
+):
+    with pytest.raises(BackendError, match=message):
+        build_ahead(options, precision, gpus, tmp_path / "out", RTX)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("have", "gpu", "expected"),
+    [
+        ({"tensorrt", "tensorrt_rtx"}, "sm89", TENSORRT),
+        ({"tensorrt_rtx"}, "sm120", RTX),
+        ({"tensorrt_rtx"}, "sm90", "has no code for"),
+        (set(), "sm89", r"avel-live\[rtx\]"),
+        (set(), "sm90", "pip install tensorrt"),
+    ],
+)
+def test_the_flavour_goes_by_what_is_installed_and_the_gpu(monkeypatch, have, gpu, expected) -> None:
+    monkeypatch.setattr(flavours, "installed", lambda name: name in have)
+    monkeypatch.setattr(flavours, "capability", lambda: gpu)
+    if isinstance(expected, str):
+        with pytest.raises(BackendError, match=expected):
+            at_hand()
+    else:
+        assert at_hand() is expected
+
+
+def test_engines_of_a_folder_are_what_is_run(monkeypatch, built, options) -> None:
+    """Up to the driver, which is not here: what is read is the folder, not the cache."""
+    monkeypatch.setattr(trt_ahead, "capability", lambda: "")
+    with pytest.raises(BackendError, match="but the GPU here is none"):
+        select.load_engine(options._replace(engines=built[1]))
+    with pytest.raises(ModelFileError, match=r"manifest\.json can't be read"):
+        select.load_engine(options._replace(engines=built[1] / "nowhere"))
+
+
+def test_importing_the_package_never_imports_tensorrt() -> None:
+    code = (
+        "import sys, avel_live.realtime, avel_live.model.runtime.select, avel_live.model.runtime.trt_ahead\n"
+        "print([m for m in sys.modules if m.startswith('tensorrt')])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.strip() == "[]"
+
+
+_WITHOUT_TORCH = """
+import sys
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("torch", "onnxruntime"):
+            raise ImportError(f"{name} is blocked")
+sys.meta_path.insert(0, Blocked())
+from avel_live.realtime.commands import main
+main(["compile", "--to", "tensorrt-rtx", "--for", "sm89", "--precision", "fp16", "--out", sys.argv[1]])
+"""
+
+
+@builds
+@pytest.mark.slow
+def test_the_command_needs_no_torch(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", _WITHOUT_TORCH, str(tmp_path / "out")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert set(json.loads((tmp_path / "out" / MANIFEST).read_text())["engines"]) == {
+        "visual",
+        "audio",
+        "head",
+    }
