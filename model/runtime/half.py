@@ -102,7 +102,7 @@ def to_half(model: Any) -> int:
 
 
 def _narrow(graph: Any, kinds: dict[str, int]) -> set[str]:
-    """The nodes that go to 16 bits, by their first output: not the wide ones, nor what leads to no product."""
+    """The nodes that go to 16 bits, by their first output: not wide ones, nor what leads to no product."""
     from onnx import TensorProto
 
     products = {"Conv", "Gemm", "MatMul"}

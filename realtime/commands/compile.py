@@ -89,9 +89,8 @@ def _build_ahead(options: EngineOptions, capabilities: list[str], out: Path | No
         raise OutputError(f"{out}: can't be written ({error.strerror})") from error
     for name, engine in manifest["engines"].items():
         size = engine["bytes"] / 1e6
-        print(
-            f"{name}: {out / engine['file']} ({size:.1f} MB, {engine['layers']} layers, {engine['seconds']} s)"
-        )
+        facts = f"{size:.1f} MB, {engine['layers']} layers, {engine['seconds']} s"
+        print(f"{name}: {out / engine['file']} ({facts})")
 
 
 def _build(
