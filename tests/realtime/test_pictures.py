@@ -1,6 +1,7 @@
 """The pictures in the pages are what their scripts draw, from runs of today's program.
 
 Each is compared as text, its numbers and colours with a little room: another processor rounds otherwise.
+After a wanted change of the looks or of the model: `python tests/pictures/demo.py`, then look at them.
 """
 
 from __future__ import annotations
