@@ -6,8 +6,10 @@ After a wanted change of the looks or of the model: `python tests/pictures/demo.
 
 from __future__ import annotations
 
+import html
 import json
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -28,6 +30,46 @@ def assert_alike(drawn: str, kept: str, room: float = 2.0) -> None:
             assert abs(float(one) - float(other)) <= room, (one, other)
 
 
+@dataclass
+class Grid:
+    """A terminal's cells: characters, and how each is coloured."""
+
+    lines: list[str]
+    ink: dict[tuple[int, int], str]
+    paper: dict[tuple[int, int], str]
+
+    @classmethod
+    def of(cls, svg: str) -> Grid:
+        """Read back what Rich wrote: runs of text by line and column, filled boxes behind them."""
+        wide, high = 12.2, 24.4
+        fills = dict(re.findall(r"\.avel-live-(r\d+) \{ fill: (#[0-9a-f]{6})", svg))
+        ink, paper = {}, {}
+        rows = [[" "] * demo.WIDTH for _ in range(demo.HEIGHT)]
+        runs = r'<text class="avel-live-(r\d+)" x="([\d.]+)" y="[\d.]+"[^>]*-line-(\d+)\)">([^<]*)</text>'
+        for style, x, line, text in re.findall(runs, svg):
+            for column, letter in enumerate(html.unescape(text), round(float(x) / wide)):
+                if column < demo.WIDTH and letter.strip():
+                    rows[int(line)][column] = letter
+                    ink[int(line), column] = fills[style]
+        boxes = r'<rect fill="(#[0-9a-f]{6})" x="([\d.]+)" y="([\d.]+)" width="([\d.]+)" height="24.65"'
+        for fill, x, y, width in re.findall(boxes, svg):
+            first = round(float(x) / wide)
+            for column in range(first, first + round(float(width) / wide)):
+                paper[round((float(y) - 1.5) / high), column] = fill
+        return cls(["".join(row) for row in rows], ink, paper)
+
+
+def assert_same_screen(drawn: str, kept: str) -> None:
+    """The same cells, in the same colours, with a little room for both."""
+    ours, theirs = Grid.of(drawn), Grid.of(kept)
+    whole, other = (re.sub("[▏▎▍▌▋▊▉]", "▌", "\n".join(grid.lines)) for grid in (ours, theirs))
+    assert_alike(whole, other)
+    for cells, others in ((ours.ink, theirs.ink), (ours.paper, theirs.paper)):
+        assert cells.keys() == others.keys()
+        for place in cells:
+            assert_alike(cells[place], others[place])
+
+
 @pytest.fixture(scope="module")
 def taken() -> demo.Taken:
     """Today's run of the demo."""
@@ -39,7 +81,11 @@ def test_the_terminal_shows_the_demo_so(taken: demo.Taken, theme: str) -> None:
     kept = demo.TERMINAL[theme].read_text(encoding="utf-8")
     latency = re.search(r">(\d+)&#160;ms", kept)
     assert latency is not None, "the one number that every run gives anew"
-    assert_alike(demo.terminal(taken, theme, float(latency[1])), kept)
+    drawn = demo.terminal(taken, theme, float(latency[1]))
+    assert_same_screen(drawn, kept)
+    for changed in (drawn.replace("Clock", "Cluck"), drawn.replace("#007a61", "#00407a")):
+        with pytest.raises(AssertionError):
+            assert_same_screen(changed, kept)
     assert "http" not in kept.replace("http://www.w3.org/2000/svg", ""), "it asks nobody for anything"
 
 
