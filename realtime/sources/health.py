@@ -98,7 +98,7 @@ class DeviceHealth:
     def expect(self, *tracks: str) -> None:
         """It is to deliver these; only when all of them do is it running."""
         with self._lock:
-            now_ns = self._clock.now_ns()
+            now_ns = self._data_ns = self._clock.now_ns()
             self._tracks = {name: _Track(now_ns) for name in tracks}
 
     def to(self, state: DeviceState, reason: str) -> None:
@@ -120,7 +120,7 @@ class DeviceHealth:
             if state in ("opening", "recovering"):
                 self._data_ns = self._since_ns
                 self._tracks = {name: _Track(self._since_ns) for name in self._tracks}
-            if state == "running":
+            if state in ("running", "recovering"):
                 self._missing = ()
             self._report(Status(self.device, state, reason, self._since_ns))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 
+import numpy as np
 import pytest
 from avel_live.realtime.clock import ManualClock
 from avel_live.realtime.sources.health import (
@@ -85,3 +86,58 @@ def test_backoff_doubles_and_is_bounded(first: float, longest: float, attempt: i
     backoff = Backoff(first, longest)
     assert 0 < backoff.pause_s(attempt) <= longest
     assert backoff.pause_s(attempt) <= backoff.pause_s(attempt + 1) <= 2 * backoff.pause_s(attempt)
+
+
+def test_a_device_of_two_tracks_runs_only_while_both_deliver() -> None:
+    health, clock, states = make(stall_after_s=1.0, lose_after_s=3.0)
+    health.expect("picture", "sound")
+
+    def go(seconds: float, *tracks: str) -> list[str]:
+        actions = []
+        for _ in range(round(seconds * 10)):
+            clock.advance(0.1)
+            for track in tracks:
+                health.data(clock.now_ns(), "delivering", track)
+            actions.append(health.watch())
+        return [a for a in actions if a != "none"]
+
+    assert go(0.5, "sound") == []
+    assert health.state == "opening"
+    assert go(1.0, "sound") == []
+    assert health.state == "stalled"
+    assert states.all[-1].reason.startswith("no picture for 1.1 s, while the sound goes on")
+    assert go(0.3, "picture", "sound") == []
+    assert health.state == "running"
+    assert go(1.5, "picture") == []
+    assert states.all[-1].reason.startswith("no sound for 1.1 s, while the picture goes on")
+    assert go(1.0) == []
+    assert go(3.0) != []  # nothing at all: it is reopened
+
+
+def test_a_track_that_stays_away_is_a_reason_to_reopen_with_growing_patience() -> None:
+    health, clock, _ = make(stall_after_s=1.0, part_after_s=10.0)
+    health.expect("picture", "sound")
+    health.data(clock.now_ns(), "delivering", "picture")
+    reopened = []
+    for second in range(300):
+        clock.advance(1.0)
+        health.data(clock.now_ns(), "delivering", "sound")
+        if health.watch() == "reopen":
+            reopened.append(second)
+            health.to("lost", "reopened")
+            health.to("recovering", "attempt 1")
+    assert np.diff([0, *reopened, 300]).tolist() == pytest.approx([10, 20, 40, 80, 150], abs=6)
+
+
+def test_a_picture_every_five_seconds_is_a_slow_track_not_a_stalled_one() -> None:
+    health, clock, states = make(stall_after_s=1.0)
+    health.expect("picture")
+    for k in range(100):
+        clock.advance(0.5)
+        if k % 10 == 0:
+            health.data(clock.now_ns(), "delivering", "picture")
+        health.watch()
+        if k == 70:
+            states.all.clear()
+    assert states.all == []
+    assert health.state == "running"

@@ -16,7 +16,7 @@ AHEAD_NS = NS_PER_S
 """So is one this much further ahead than time has gone on."""
 _SAME_NS = 2 * NS_PER_S
 """A track that follows another onto a new clock lands within this of where it would have been."""
-_LEADS = 32
+_LEADS = 1024
 _APART_NS = 10 * NS_PER_S
 """Tracks of one stream begin within this of each other, or have clocks of their own."""
 
@@ -183,12 +183,12 @@ class SenderClock:
         if packet.order_ns < known.order_ns - BACK_NS:
             return True
         waited_ns = packet.now_ns - known.now_ns
-        # Crystals differ by less than a thousandth.
+        # Crystals differ by less than a thousandth; a link that was down catches up, and no more than that.
         ahead_ns = packet.order_ns - known.order_ns - waited_ns - waited_ns // 1000
-        if ahead_ns <= AHEAD_NS:
-            return False
+        if self.paced or self._best is None:
+            return ahead_ns > _APART_NS + packet.length_ns
         lead = packet.pts_ns + known.shift - packet.now_ns
-        return self.paced or self._best is None or lead > self._lead() + AHEAD_NS
+        return ahead_ns > AHEAD_NS and lead > max(known.leads) + AHEAD_NS
 
     def _step(self, known: _Track, packet: Stamped) -> None:
         assert self._shift is not None
