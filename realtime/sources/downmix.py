@@ -7,6 +7,8 @@ channel is taken, and where a mix loses most of what its channels carry, the lou
 
 from __future__ import annotations
 
+import math
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -46,7 +48,7 @@ class Downmix:
 
     def __init__(self, channel: int | None = None) -> None:
         self._channel = channel
-        self._power = np.zeros(0)
+        self._power: list[float] = []
         self._mixed = self._apart = self._length = 0.0
         self._only: int | None = None
 
@@ -64,7 +66,7 @@ class Downmix:
             return np.ascontiguousarray(channels[self._channel - 1]), None
         if len(channels) == 1 or names[0] == "AMBI0":
             return np.ascontiguousarray(channels[0]), None
-        weights = _weights(names)
+        weights = _weights(tuple(names))
         mixed = cast(NDArray[np.float32], weights @ channels)
         line = self._compare(channels, weights, mixed, frame.samples / max(1, frame.sample_rate))
         return (mixed if self._only is None else np.ascontiguousarray(channels[self._only])), line
@@ -77,21 +79,25 @@ class Downmix:
         seconds: float,
     ) -> str | None:
         """Follow the power of the mix against that of its channels; a line when the choice changes."""
-        power = np.einsum("cn,cn->c", channels, channels).astype(np.float64)
+        power = [float(np.dot(channel, channel)) for channel in channels]
         if len(power) != len(self._power):
-            self._power = np.zeros(len(power))
+            self._power = [0.0] * len(power)
             self._mixed = self._apart = self._length = 0.0
             self._only = None
-        keep = float(np.exp(-seconds / _MEMORY_S))
-        self._power = keep * self._power + power
-        self._mixed = keep * self._mixed + float(mixed @ mixed)
-        self._apart = keep * self._apart + float((weights**2) @ power)
+        keep = math.exp(-seconds / _MEMORY_S)
+        self._power = [keep * old + new for old, new in zip(self._power, power, strict=True)]
+        self._mixed = keep * self._mixed + float(np.dot(mixed, mixed))
+        self._apart = keep * self._apart + sum(
+            w * w * p for w, p in zip(weights.tolist(), power, strict=True)
+        )
         self._length = keep * self._length + len(mixed)
         if self._apart < _AUDIBLE * self._length:
             return None
         share = self._mixed / self._apart
         if self._only is None and share < _CANCELS:
-            self._only = int(np.argmax(np.where(weights > 0, self._power, 0.0)))
+            self._only = int(
+                np.argmax([p if w > 0 else 0.0 for w, p in zip(weights, self._power, strict=True)])
+            )
             return (
                 "the channels are in opposite phase and would cancel out (a swapped wire?): only the louder "
                 f"one is heard, channel {self._only + 1} of {len(channels)}"
@@ -117,7 +123,8 @@ def _planes(frame: av.AudioFrame) -> tuple[NDArray[np.float32], list[str]]:
     return data.astype(np.float32), names
 
 
-def _weights(names: list[str]) -> NDArray[np.float32]:
+@lru_cache(maxsize=16)
+def _weights(names: tuple[str, ...]) -> NDArray[np.float32]:
     weights = np.array([_CHANNEL_WEIGHTS.get(name, _OTHER_CHANNEL) for name in names], np.float32)
     total = float(weights.sum())
     return weights / np.float32(total) if total else np.full(len(names), 1 / len(names), np.float32)

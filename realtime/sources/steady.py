@@ -54,6 +54,10 @@ class SteadyStamps:
         """Take the next packet; what is certain now."""
         if self._expected_ns is None:
             self._expected_ns = sound.t_ns
+        if not self._held and sound.t_ns == self._expected_ns:
+            self._expected_ns += sound.length_ns
+            yield sound
+            return
         off = sound.t_ns - self._expected_ns - self._held_ns
         self._held.append(sound)
         self._offs.append(off)
