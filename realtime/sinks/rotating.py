@@ -131,7 +131,13 @@ class RotatingFile:
                 self._say("running", f"{self.path.name} is written again; {missing} lines were lost")
 
     def close(self) -> None:
-        """Flush and close; safe to call twice."""
+        """Flush and close, and say what was lost and not said yet; safe to call twice."""
+        self._shut()
+        missing, self._lost_told = self.lost - self._lost_told, self.lost
+        if missing:
+            self._say("failing", f"{self.path.name} is closed; {missing} lines were lost")
+
+    def _shut(self) -> None:
         if self._file is None:
             return
         file, self._file = self._file, None
@@ -157,7 +163,7 @@ class RotatingFile:
             there = None
         same = there is not None and (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino)
         if not same or ours.st_size < self._size:
-            self.close()
+            self._shut()
             self._open()
 
     # ----------------------------------------------------------------------------------------------
@@ -242,7 +248,7 @@ class RotatingFile:
     def _rotate_if_due(self) -> None:
         if self._file is None or not self._regular or self._size == 0 or not self._due():
             return
-        self.close()
+        self._shut()
         wanted = datetime.fromtimestamp(self._wall_s(), timezone.utc).strftime("%Y%m%dT%H%M%S"), 0
         if closed := self._closed():
             (stamp, number), _ = closed[-1]
@@ -278,7 +284,7 @@ class RotatingFile:
         return now_s // _DAY_S - self._begun_s // _DAY_S >= int(rotation.days)
 
     def _fail(self, error: OSError) -> None:
-        self.close()
+        self._shut()
         self._retry_ns = self._clock.now_ns() + round(RETRY_S * NS_PER_S)
         if not self._failing:
             self._failing = True

@@ -144,6 +144,20 @@ def test_a_file_begun_in_the_future_is_not_kept_until_then(tmp_path: Path) -> No
     assert len(log.file.closed_files()) == 2
 
 
+def test_what_was_lost_is_said_at_the_latest_when_the_file_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = Disk(monkeypatch)
+    log = Log(tmp_path / "e.jsonl", Rotation())
+    log.file.write("one")
+    disk.full = True
+    for _ in range(3):
+        log.file.write("lost")
+    log.file.close()
+    log.file.close()
+    assert [status.reason for status in log.said][1:] == ["e.jsonl is closed; 3 lines were lost"]
+
+
 # Others who touch the file ------------------------------------------------------------------------------
 
 
