@@ -58,7 +58,7 @@ def run(loaded: Loaded, own: _Own) -> None:
         raise OutputError(f"-o {own.out}: can't be made ({error.strerror})") from error
     if not os.access(own.out, os.W_OK):
         raise OutputError(f"-o {own.out}: can't be written")
-    jobs = find_jobs(own.paths, own.out)
+    jobs = find_jobs(own.paths, own.out, _say)
     release = version("avel-live")
     settings = fingerprint(loaded.config, release)
     results: dict[Job, dict[str, Any]] = {}

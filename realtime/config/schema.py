@@ -155,7 +155,7 @@ class Config(Options):
             "--sync-offset",
             panel=SOURCE,
             metavar="MS",
-            help="shift the camera's time by this; overrides what calibration measured",
+            help="shift the picture's time by this; overrides what calibration measured",
         ),
     ] = None
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import indent
@@ -23,6 +23,7 @@ from ..config.keys import keys, value_of
 from ..config.schema import Config
 from ..errors import OutputError, SourceError
 from ..sinks.records import lost_record, tracks_record
+from ..sources.suffixes import passed_over, recordings_in
 from .findings import Findings
 from .page import Media, page_pieces, render_index
 from .subtitles import subrip, webvtt
@@ -32,13 +33,6 @@ _SEGMENTS: Final = ' "segments": ['
 """How the seconds begin in a recording's JSON."""
 _DECIDING_FILES: Final = frozenset({".safetensors", ".onnx", ".json"})
 """Weights, graphs and calibrations that ship."""
-MEDIA_SUFFIXES: Final = frozenset(
-    {
-        *(".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".mts", ".m2ts", ".mpg", ".mpeg"),
-        *(".wmv", ".flv", ".3gp", ".ogv"),
-        *(".wav", ".flac", ".mp3", ".m4a", ".aac", ".ogg", ".oga", ".opus", ".wma", ".aiff"),
-    }
-)
 
 
 @dataclass(frozen=True)
@@ -53,8 +47,13 @@ class Job:
         return out / self.relative.with_name(self.relative.name + suffix)
 
 
-def find_jobs(paths: Sequence[Path], out: Path) -> list[Job]:
+def find_jobs(paths: Sequence[Path], out: Path, say: Callable[[str], None] = lambda line: None) -> list[Job]:
     """Every recording in files and folders, in order, none twice; hidden files and `out` itself left out.
+
+    Args:
+        paths: files and folders; a file is taken whatever its name.
+        out: where results go.
+        say: told what was passed over.
 
     Raises:
         SourceError: a path that does not exist, or nothing to do.
@@ -65,7 +64,11 @@ def find_jobs(paths: Sequence[Path], out: Path) -> list[Job]:
     for path in paths:
         if not path.exists():
             raise SourceError(f"{path}: no such file or folder")
-        found = _walk(path, out.resolve()) if path.is_dir() else [path]
+        found = [path]
+        if path.is_dir():
+            found, passed = recordings_in(path, lambda folder: folder.resolve() != out.resolve())
+            if line := passed_over(passed):
+                say(f"{path}: {line}")
         for source in found:
             relative = source.relative_to(path) if path.is_dir() else Path(source.name)
             if relative in taken:
@@ -84,15 +87,6 @@ def find_jobs(paths: Sequence[Path], out: Path) -> list[Job]:
             f"{', '.join(map(str, paths))}: no recordings in there; give a file or another folder"
         )
     return list(jobs.values())
-
-
-def _walk(folder: Path, out: Path) -> Iterable[Path]:
-    for parent, folders, names in os.walk(folder):
-        here = Path(parent)
-        folders[:] = sorted(n for n in folders if not n.startswith(".") and (here / n).resolve() != out)
-        for name in sorted(names):
-            if not name.startswith(".") and Path(name).suffix.lower() in MEDIA_SUFFIXES:
-                yield here / name
 
 
 def fingerprint(config: Config, version: str) -> str:

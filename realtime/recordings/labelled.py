@@ -30,12 +30,12 @@ from ..messages import Hop, Scores
 from ..session.calibration import ActiveCalibration
 from ..session.open import open_stream
 from ..sources.base import Source
+from ..sources.suffixes import recordings_in
 from ..stream.window import Calibrate
 
 if TYPE_CHECKING:
     from ...model.runtime.base import Engine
 
-MEDIA = {".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v", ".ogg", ".wav", ".flac", ".mp3", ".ts"}
 HALF = 0.5
 
 Progress = Callable[[int, int], None]
@@ -135,7 +135,7 @@ def media_files(path: Path) -> list[Path]:
     """
     if path.is_file():
         return [path]
-    files = sorted(p for p in path.rglob("*") if p.suffix.lower() in MEDIA) if path.is_dir() else []
+    files = sorted(recordings_in(path)[0]) if path.is_dir() else []
     if not files:
         raise SourceError(f"{path}: no recording there; give a file or a folder of recordings")
     return files

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..sources.opening import open_container
 from .batch import Job
 
 
@@ -69,11 +70,13 @@ class BatchProgress:
 
 
 def length_s(path: Path) -> float | None:
-    """Seconds, from the header; None where it does not say or can't be read."""
+    """Seconds, from the header, good enough for a bar; None where it does not say or can't be read."""
     import av
 
+    if not path.is_file():  # a pipe would wait for its writer, and lose its beginning
+        return None
     try:
-        with av.open(str(path)) as container:
+        with open_container(path) as container:
             return container.duration / av.time_base if container.duration else None
-    except (av.FFmpegError, OSError):
+    except (av.FFmpegError, OSError, ValueError):
         return None

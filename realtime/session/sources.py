@@ -58,6 +58,7 @@ def replay(config: Config, clock: Clock) -> Source:
             video_track=config.video_track,
             audio_track=config.audio_track,
             frames=delivered_frames(config.most_frames, config.hop_s),
+            sync_offset_ms=config.sync_offset_ms or 0.0,
         ),
     )
 
@@ -88,6 +89,7 @@ def network(config: Config, clock: Clock) -> Source:
         channel=config.channel,
         transport=config.rtsp_transport,
         wanted_fps=wanted_fps(config),
+        sync_offset_ms=config.sync_offset_ms or 0.0,
     )
     return NetworkSource(options, clock)
 

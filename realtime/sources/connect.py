@@ -30,6 +30,7 @@ class NetworkOptions:
     `read_timeout_s`: nothing for so long closes the connection, and a new one is tried (playlists of segments
     get longer). `wanted_fps`: hand on at most this many pictures a second. `video`, `audio`: which tracks to
     use. `channel`: of the sound, from 1; None mixes all. `transport`: of RTSP; `auto` tries TCP, then UDP.
+    `sync_offset_ms`: pictures are shown so much later.
     """
 
     url: str
@@ -41,6 +42,7 @@ class NetworkOptions:
     keep_original: bool = False
     channel: int | None = None
     transport: Transport = "auto"
+    sync_offset_ms: float = 0.0
     health: HealthOptions = field(
         default_factory=lambda: HealthOptions(stall_after_s=1.5, lose_after_s=10.0, open_timeout_s=30.0)
     )

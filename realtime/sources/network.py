@@ -273,6 +273,7 @@ class NetworkSource(Source):
 
     def _take_picture(self, frame: Any, t_ns: int, converter: FrameConverter) -> None:
         self.health.data(self._clock.now_ns(), self.info.video, "picture")
+        t_ns += round(self.options.sync_offset_ms * 1e6)
         if t_ns <= self._last_frame_ns or t_ns < 0:
             return
         if t_ns < self._next_wanted_ns:

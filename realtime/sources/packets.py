@@ -118,6 +118,13 @@ class Packets:
             if one.track == self._own:
                 yield self._stamped(one)
 
+    def end_ns(self) -> int:
+        """Where the last packet of any track in use ends; reads all of them."""
+        end = 0
+        while (one := self._next()) is not None:
+            end = max(end, one.pts_ns + one.shift_ns + one.length_ns)
+        return end
+
     def since(self, at_ns: int) -> Iterator[Any]:
         """The packets from which `at_ns` can be decoded: from the last key frame before it on."""
         sound = self._kinds[self._own] == "audio"

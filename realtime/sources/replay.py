@@ -65,6 +65,7 @@ class ReplayOptions:
         video_track: which picture track, from 1; None leaves the choice to FFmpeg.
         audio_track: the same of sound.
         frames: pictures a second that will be looked at; others are not converted.
+        sync_offset_ms: pictures are shown so much later than the recording says.
 
     """
 
@@ -79,6 +80,7 @@ class ReplayOptions:
     video_track: int | None = None
     audio_track: int | None = None
     frames: int = FRAMES_PER_SEGMENT
+    sync_offset_ms: float = 0.0
 
 
 class Replay(Source):
@@ -109,15 +111,19 @@ class Replay(Source):
             SourceError: no such file, not a media file, nothing in it that can be played.
 
         """
-        self._items = self._stream()
-        try:
-            self._waiting = next(self._items)
-        except StopIteration:
-            self._waiting = None
-        if self._waiting is None or isinstance(self._waiting[1], EndOfStream):
+        items = self._stream()
+        # What is said before the first picture or sound may be why there is none.
+        said: list[tuple[int, Item]] = []
+        for due_ns, item in items:
+            said.append((due_ns, item))
+            if not isinstance(item, Status):
+                break
+        if not said or isinstance(said[-1][1], EndOfStream):
             self.close()
             start = f" at or after --start {self._options.start_s:g}" if self._options.start_s else ""
-            raise SourceError(f"{self.path}: nothing in it can be decoded{start}; is it damaged?")
+            why = "".join(f" ({item.reason})" for _, item in said if isinstance(item, Status))
+            raise SourceError(f"{self.path}: nothing in it can be decoded{start}{why}; is it damaged?")
+        self._items = chain(said, items)
 
     def read(self, timeout_s: float) -> Item | None:
         """See `Source.read`; waits for the moment an item is due when the speed is limited."""
@@ -138,6 +144,19 @@ class Replay(Source):
             if isinstance(item, EndOfStream):
                 self._end = item
             return item
+
+    def measure_s(self) -> float:
+        """How long the recording is, by its packets; nothing is decoded.
+
+        Raises:
+            SourceError: as `open`.
+
+        """
+        video, audio = self._open_tracks(first=True)
+        track = video or audio
+        assert track is not None
+        zero_s = self._zero_s(video, audio)
+        return max(0.0, track.packets.end_ns() / NS_PER_S - zero_s)
 
     def close(self) -> None:
         """See `Source.close`."""
@@ -333,11 +352,11 @@ class Replay(Source):
     # Tracks to items ------------------------------------------------------------------------------
 
     def _video(self, track: Track, zero_s: float, offset: int, ends: list[int]) -> Iterator[_Timed]:
-        keep = self._options.originals
+        o, keep = self._options, self._options.originals
         converter = FrameConverter(track.stream)
         last: Picture | None = None
-        shifted = (p.later(offset) for p in pictures(track, zero_s, self._options.start_s > 0))
-        for picture in shown(shifted, track.damage, every=keep, slots=self._options.frames):
+        shifted = (p.later(offset) for p in pictures(track, zero_s - o.sync_offset_ms / 1000, o.start_s > 0))
+        for picture in shown(shifted, track.damage, every=keep, slots=o.frames):
             last = picture
             frame = converter.timed(picture.t_ns, picture.frame, keep_original=keep)
             yield _Timed(frame.t_ns, frame.t_ns, frame)
@@ -435,6 +454,11 @@ def _open(path: Path) -> InputContainer:
         raise SourceError(f"{path}: is a folder; give a media file (`avel localize` reads folders)")
     if not path.exists():
         raise SourceError(f"{path}: no such file")
+    if not path.is_file():
+        raise SourceError(
+            f"{path}: is a pipe or a device, which can be read once only, and a recording is read twice "
+            "(picture, sound); save it to a file first"
+        )
     try:
         container = open_container(path)
     except PermissionError as error:

@@ -54,7 +54,15 @@ def extract(
                 console.print(f"[red]broken[/] row {result.row}: {result.error}", highlight=False)
             bar.update(task, completed=done, total=total, last=f"row {result.row}")
 
-        summary = extraction.extract(inputs, out, options, annotations=annotations, retry=retry, on_row=show)
+        summary = extraction.extract(
+            inputs,
+            out,
+            options,
+            annotations=annotations,
+            retry=retry,
+            on_row=show,
+            say=lambda line: console.print(line, markup=False, highlight=False),
+        )
     said = f"{summary.rows} rows in {out}"
     if summary.before:
         said += f", {summary.before} of them from before"

@@ -48,6 +48,7 @@ def extract(
     annotations: Path | None = None,
     retry: bool = False,
     on_row: Callable[[Result, int, int], None] | None = None,
+    say: Callable[[str], None] = lambda line: None,
 ) -> Summary:
     """Extract whatever is not done yet.
 
@@ -58,13 +59,14 @@ def extract(
         annotations: AVE's `Annotations.txt`, where rows must follow it.
         retry: try broken videos again.
         on_row: told of each finished row, with rows done and rows in all.
+        say: told what was passed over.
 
     Raises:
         SourceError, OutputError, UsageError, ModelFileError: nothing can be done at all. A broken video
             never raises; it is listed.
 
     """
-    jobs = find_jobs(inputs, annotations)
+    jobs = find_jobs(inputs, annotations, say)
     store = FeatureStore(out, jobs, options)
     try:
         before = {row for row, e in store.done.items() if not (retry and "error" in e)}

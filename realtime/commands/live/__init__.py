@@ -13,6 +13,7 @@ from ...config.flags import with_flags
 from ...config.load import Loaded
 from ...errors import SourceError
 from ...messages import Status
+from .idle import refuse_idle
 from .signals import Signals
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def _stream(loaded: Loaded, signals: Signals, opened: list[Closeable]) -> None:
     from .reload import Reloader
     from .service import Service
 
+    refuse_idle(loaded)
     config = loaded.config
     clock, reports = SystemClock(), StatusQueue()
     source = make_source(config, clock)

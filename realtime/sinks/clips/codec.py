@@ -211,7 +211,7 @@ def write_mp4(path: Path, packets: Sequence[Packet], start_s: float, video: Any,
     """
     import av
 
-    with av.open(str(path), "w", format="mp4", options={"movflags": "faststart"}) as out:
+    with av.open(str(path.absolute()), "w", format="mp4", options={"movflags": "faststart"}) as out:
         streams = {
             kind: out.add_stream_from_template(template)
             for kind, template in (("video", video), ("audio", audio))

@@ -355,7 +355,7 @@ class ClipSink(Sink):
 
         wanted_s = max(0.0, clip.best_s - begin_s)
         image = None
-        with av.open(str(path)) as container:
+        with av.open(str(path.absolute())) as container:
             if not container.streams.video:
                 return None
             for frame in container.decode(video=0):
