@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from ....model.profiles import PROFILES
+from ...config.schema import Frames
 from ...errors import UsageError
 
 
@@ -26,6 +27,7 @@ def bench(
     visual_weights: Annotated[Path | None, typer.Option(help="weights of the visual network")] = None,
     audio_weights: Annotated[Path | None, typer.Option(help="weights of the audio network")] = None,
     threads: Annotated[int | None, typer.Option(help="CPU threads for the networks")] = None,
+    frames: Annotated[Frames, typer.Option(help="pictures a second, as for avel-live")] = "auto",
     seconds: Annotated[float | None, typer.Option(help="use only the first seconds of each clip")] = None,
     live: Annotated[float, typer.Option(help="seconds of real-time replay; 0 = none")] = 15.0,
     streams: Annotated[int, typer.Option(help="also run so many streams at once; 0 = no")] = 0,
@@ -64,7 +66,7 @@ def bench(
     ]
     errors = Console(stderr=True)
     measured = run_all(
-        Bench(clips, seconds, live, streams, options=options),
+        Bench(clips, seconds, live, streams, options=options, frames=frames),
         chosen,
         lambda text: errors.print(text, highlight=False),
     )
@@ -74,6 +76,7 @@ def bench(
         "versions": machine().versions,
         "python": sys.version.split()[0],
         "clips": [clip.name for clip in clips],
+        "frames": frames,
         "results": measured,
     }
     if json_out:

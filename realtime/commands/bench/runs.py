@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ...clock import SystemClock
+from ...config.schema import Frames
 from ...errors import OutputError
 
 
@@ -25,6 +26,7 @@ class Bench:
         streams: how many streams are run side by side, beside the single one; 0 = none.
         window: repeats of the hop-against-window comparison; 0 = none.
         options: given to every engine (threads, checkpoint, weights, cache folder).
+        frames: pictures a second, as `--frames`.
 
     """
 
@@ -34,6 +36,7 @@ class Bench:
     streams: int = 0
     window: int = 3
     options: dict[str, Any] = field(default_factory=dict)
+    frames: Frames = "auto"
 
     def request(self, profile: str, backend: str, precision: str, **changes: Any) -> dict[str, Any]:
         """What one worker is asked."""
@@ -42,6 +45,7 @@ class Bench:
             "engine": {name: value for name, value in engine.items() if value is not None},
             "clips": [str(clip) for clip in self.clips],
             "duration_s": self.duration_s,
+            "frames": self.frames,
             "live_s": self.live_s,
             "stages": True,
             "window": self.window,

@@ -33,14 +33,16 @@ class Tape(Source):
         """Nothing to close."""
 
 
-def record(path: Path, clock: Clock, watch: Stopwatch, duration_s: float | None) -> Tape:
+def record(path: Path, clock: Clock, watch: Stopwatch, duration_s: float | None, frames: int) -> Tape:
     """Decode a recording; `decode` (with `resize` inside) is noted, one entry for each second of it.
 
     Raises:
         SourceError: it can't be opened.
 
     """
-    source = replay.Replay(path, clock, replay.ReplayOptions(speed=None, duration_s=duration_s))
+    source = replay.Replay(
+        path, clock, replay.ReplayOptions(speed=None, duration_s=duration_s, frames=frames)
+    )
     # The method itself is replaced: the resizing happens deep inside the decoding.
     original = FrameConverter.timed
     FrameConverter.timed = watch.timed("resize", original)  # type: ignore[method-assign]

@@ -22,13 +22,14 @@ from ....model.profiles import FRAMES_PER_SEGMENT, WINDOW
 from ....model.runtime.base import Engine, EngineOptions
 from ....model.runtime.select import load_engine
 from ...clock import Clock, SystemClock, cpu_s
-from ...config.schema import NONE, Config
+from ...config.schema import NONE, Config, Frames
 from ...errors import AvelError
 from ...messages import SAMPLE_RATE, Hop, StreamEnd
 from ...session.calibration import ActiveCalibration
 from ...session.open import open_stream
 from ...sources.base import Source
 from ...sources.replay import Replay, ReplayOptions
+from ...stream.budget import delivered_frames
 from .meters import Stopwatch, TimedEngine, energy_j, peak_memory_mb, percentiles
 from .tape import record
 
@@ -47,7 +48,14 @@ class Latencies:
 
 
 def play(
-    source: Source, engine: Engine, clock: Clock, watch: Stopwatch | None, notes: Latencies, *, paced: bool
+    source: Source,
+    engine: Engine,
+    clock: Clock,
+    watch: Stopwatch | None,
+    notes: Latencies,
+    *,
+    paced: bool,
+    frames: Frames,
 ) -> StreamEnd:
     """Run the stream itself, with its screen drawing into memory."""
     from ...ui.console import Console
@@ -57,7 +65,7 @@ def play(
     if watch is not None:
         engine = TimedEngine(engine, watch)
         screen.hop = watch.timed("UI", screen.hop)
-    config = Config(calibration=NONE, frames=str(FRAMES_PER_SEGMENT), fast=not paced)  # type: ignore[arg-type]
+    config = Config(calibration=NONE, frames=frames, fast=not paced)
     stream = open_stream(config, source, engine, clock, active=ActiveCalibration())
     if watch is not None:
         decoder: Any = stream.decoder
@@ -77,17 +85,19 @@ def play(
     return stream.end
 
 
-def stages(engine: Engine, clips: list[Path], clock: Clock, duration_s: float | None) -> dict[str, Any]:
+def stages(
+    engine: Engine, clips: list[Path], clock: Clock, duration_s: float | None, frames: Frames
+) -> dict[str, Any]:
     """Every clip decoded first, then through the pipeline as fast as it goes."""
     watch = Stopwatch(clock)
     factors, seconds, decode_cpu, run_cpu = [], 0.0, 0.0, 0.0
     joules = 0.0 if energy_j() is not None else None
     for clip in clips:
         before = cpu_s()
-        tape = record(clip, clock, watch, duration_s)
+        tape = record(clip, clock, watch, duration_s, delivered_frames(Config(frames=frames).most_frames))
         decode_cpu += cpu_s() - before
         before, before_j = cpu_s(), energy_j()
-        end = play(tape, engine, clock, watch, Latencies(), paced=True)
+        end = play(tape, engine, clock, watch, Latencies(), paced=True, frames=frames)
         run_cpu += cpu_s() - before
         if joules is not None:
             joules += (energy_j() or 0.0) - (before_j or 0.0)
@@ -107,13 +117,16 @@ def stages(engine: Engine, clips: list[Path], clock: Clock, duration_s: float | 
     }
 
 
-def live(engine: Engine, clip: Path, clock: Clock, duration_s: float, spawned_ns: int) -> dict[str, Any]:
+def live(
+    engine: Engine, clip: Path, clock: Clock, duration_s: float, spawned_ns: int, frames: Frames
+) -> dict[str, Any]:
     """One clip in real time, again and again, for `duration_s`."""
     notes = Latencies()
-    source = Replay(clip, clock, ReplayOptions(speed=1.0, loop=True, duration_s=duration_s))
+    most = delivered_frames(Config(frames=frames).most_frames)
+    source = Replay(clip, clock, ReplayOptions(speed=1.0, loop=True, duration_s=duration_s, frames=most))
     source.open()
     opened_ns, before = clock.now_ns(), cpu_s()
-    end = play(source, engine, clock, None, notes, paced=True)
+    end = play(source, engine, clock, None, notes, paced=True, frames=frames)
     wall_s = (clock.now_ns() - opened_ns) / 1e9
     first_s = ((notes.first_ns or 0) - spawned_ns) / 1e9
     return {
@@ -177,10 +190,12 @@ def measure(request: dict[str, Any]) -> dict[str, Any]:
         "loaded_s": round((clock.now_ns() - request["spawned_ns"]) / 1e9, 3),
     }
     if request["live_s"]:
-        result["live"] = live(engine, clips[0], clock, request["live_s"], request["spawned_ns"])
+        result["live"] = live(
+            engine, clips[0], clock, request["live_s"], request["spawned_ns"], request["frames"]
+        )
         result["peak_memory_mb"] = round(peak_memory_mb(), 1)
     if request["stages"]:
-        result |= stages(engine, clips, clock, request["duration_s"])
+        result |= stages(engine, clips, clock, request["duration_s"], request["frames"])
     if request["window"]:
         result["window"] = window(engine, request["window"])
     result["torch_imported"] = "torch" in sys.modules
