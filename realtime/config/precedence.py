@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
-from .schema import NONE
+from .schema import NONE, folded
 
 _RECORDED: Final = ("file", "url", "demo")
 _DEVICES: Final = ("camera", "mic")
@@ -78,8 +78,8 @@ def _names(values: dict[str, Any], rank: Callable[[str], int]) -> None:
     if not (values.get("classes") and values.get("ignore")) or rank("classes") == rank("ignore"):
         return
     loser, winner = sorted(("classes", "ignore"), key=rank)
-    said = {_fold(name) for name in names_of(values[winner])}
-    left = tuple(name for name in names_of(values[loser]) if _fold(name) not in said)
+    said = {folded(str(name)) for name in names_of(values[winner])}
+    left = tuple(name for name in names_of(values[loser]) if folded(str(name)) not in said)
     if left or loser == "ignore":  # without any class left to report this is a contradiction after all
         values[loser] = left
 
@@ -89,7 +89,3 @@ def names_of(value: str | Iterable[str]) -> tuple[str, ...]:
     if isinstance(value, str):
         return tuple(part.strip() for part in value.split(";") if part.strip())
     return tuple(value)
-
-
-def _fold(name: str) -> str:
-    return " ".join(str(name).replace("_", " ").lower().split())

@@ -42,6 +42,11 @@ Frames = Literal["auto", "1", "2", "4", "8", "16", "all"]
 """What `--frames` takes."""
 
 
+def folded(name: str) -> str:
+    """A class name as it is compared: without regard to case, `_` and spaces."""
+    return " ".join(name.replace("_", " ").lower().split())
+
+
 @dataclass(frozen=True)
 class Config(Options):
     """Everything that can be set."""
@@ -400,6 +405,9 @@ class Config(Options):
             raise ValueError(f"hop_s: expected 0.25, 0.5 or a whole number from 1 to 10, got {self.hop_s:g}")
         if self.enter is not None and self.leave is not None and self.leave > self.enter:
             raise ValueError(f"leave {self.leave:g} is above enter {self.enter:g}; an event could never hold")
+        ignored = {folded(name) for name in self.ignore}
+        if both := [name for name in self.classes if folded(name) in ignored]:
+            raise ValueError(f"classes and ignore both name {both[0]!r}; take it out of one of them")
         given = [name for name in ("file", "url", "demo") if getattr(self, name)]
         if len(given) > 1:
             raise ValueError(f"--{given[0]} and --{given[1]} exclude each other; give one")
