@@ -139,7 +139,8 @@ def atomic_write(
         elif isinstance(content, bytes):
             temporary.write_bytes(content)
         else:
-            with temporary.open("w", encoding="utf-8", newline="") as file:
+            # What is no text (half of a name's bytes) must not cost the whole file.
+            with temporary.open("w", encoding="utf-8", errors="replace", newline="") as file:
                 file.writelines([content] if isinstance(content, str) else content)
 
 

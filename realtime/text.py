@@ -6,6 +6,7 @@ recolour the screen, rewrite lines that were there, or forge log lines.
 
 from __future__ import annotations
 
+import os
 import re
 
 _CONTROL = re.compile(
@@ -23,6 +24,11 @@ def visible(text: str, mark: str = "") -> str:
 def one_line(text: str) -> str:
     """As `visible`, on one line."""
     return visible(" ".join(text.split()))
+
+
+def file_name(name: str | os.PathLike[str]) -> str:
+    """A file's name as text: bytes that are no UTF-8 become U+FFFD. The file is found by its `Path`."""
+    return os.fsencode(name).decode("utf-8", "replace")
 
 
 def json_safe(line: str) -> str:

@@ -90,7 +90,7 @@ def run(loaded: Loaded, own: _Own) -> None:
     _say(f"{len(results)} recordings, {events} events; open {index}")
     incomplete = {job: record for job, record in results.items() if record.get("lost")}
     for job, record in incomplete.items():
-        _say(f"warning: {job.relative.as_posix()}: {'; '.join(record['remarks'])}")
+        _say(f"warning: {job.name}: {'; '.join(record['remarks'])}")
     if failures:
         first = next(iter(failures.values()))
         raise SourceError(f"{len(failures)} of {len(jobs)} recordings can't be read; the first: {first}")

@@ -24,6 +24,7 @@ from ..config.schema import Config
 from ..errors import OutputError, SourceError
 from ..sinks.records import lost_record, tracks_record
 from ..sources.suffixes import passed_over, recordings_in
+from ..text import file_name
 from .findings import Findings
 from .page import Media, page_pieces, render_index
 from .subtitles import subrip, webvtt
@@ -41,6 +42,11 @@ class Job:
 
     source: Path
     relative: Path
+
+    @property
+    def name(self) -> str:
+        """What people read: the relative path, as text whatever its bytes are."""
+        return file_name(self.relative.as_posix())
 
     def output(self, out: Path, suffix: str) -> Path:
         """A result file."""
@@ -169,7 +175,7 @@ def write_index(rows: Sequence[dict[str, Any]], out: Path) -> Path:
 def index_row(job: Job, record: dict[str, Any] | None, error: str = "") -> dict[str, Any]:
     """One recording in the index; `record` is its JSON, None when it failed."""
     row: dict[str, Any] = {
-        "name": job.relative.as_posix(),
+        "name": job.name,
         "page": None,
         "seconds": 0,
         "events": [],
@@ -178,7 +184,7 @@ def index_row(job: Job, record: dict[str, Any] | None, error: str = "") -> dict[
     }
     if record is not None:
         page = job.relative.with_name(job.relative.name + ".html")
-        row["page"] = quote(page.as_posix())
+        row["page"] = quote(os.fsencode(page.as_posix()))
         row["seconds"] = record["seconds"]
         row["events"] = [{k: e[k] for k in ("label", "start_s", "end_s")} for e in record["events"]]
         row["remarks"] = record.get("remarks", [])
@@ -191,7 +197,7 @@ def _record(findings: Findings, job: Job, print_: str, version: str, stat: os.st
         "schema": 1,
         "version": version,
         "input": {
-            "name": job.source.name,
+            "name": file_name(job.source.name),
             "size": stat.st_size,
             "mtime_ns": stat.st_mtime_ns,
             "sha256": file_sha256(job.source),

@@ -39,7 +39,7 @@ class RayWorker:
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         """{number, source, relative} → {number, outcome}; the outcome is JSON: a record, or why not."""
-        job = Job(Path(row["source"]), Path(row["relative"]))
+        job = Job(Path(os.fsdecode(row["source"])), Path(os.fsdecode(row["relative"])))
         return {
             "number": row["number"],
             "outcome": json.dumps(localize_one(job, self._plan, self._engine)),
@@ -70,7 +70,12 @@ def on_ray(
         context.enable_progress_bars = False  # ours counts recordings
         context.print_on_execution_start = False
         rows = [
-            {"number": number, "source": str(job.source.resolve()), "relative": str(job.relative)}
+            {
+                "number": number,
+                # Bytes: a name need not be text, and Arrow's texts have to be.
+                "source": os.fsencode(job.source.resolve()),
+                "relative": os.fsencode(job.relative),
+            }
             for number, job in enumerate(jobs)
         ]
         # One block a recording: what a dead worker had begun is the only thing done twice.

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from ..errors import SourceError
-from .analyse import analyse
+from ..errors import AvelError, OutputError, SourceError
+from ..text import one_line
+from .analyse import StoppedError, analyse
 from .batch import Job, write_results
 
 if TYPE_CHECKING:
     from ...model.runtime.base import Engine
     from ..config.schema import Config
+
+_OF_THE_NAME: Final = (errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL)
+"""A file that can't be made because of what it would be called: the next one may well be."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,14 @@ def localize_one(
     """
     try:
         findings = analyse(job.source, plan.config, engine, tell, asked)
+        return write_results(findings, job, plan.out, plan.settings, embed=plan.embed, version=plan.version)
     except SourceError as error:
         return str(error)
-    return write_results(findings, job, plan.out, plan.settings, embed=plan.embed, version=plan.version)
+    except OutputError as error:
+        if isinstance(error.__cause__, OSError) and error.__cause__.errno in _OF_THE_NAME:
+            return str(error)
+        raise
+    except (AvelError, StoppedError):
+        raise
+    except Exception as error:  # whatever is odd about one recording must not cost the others
+        return f"{type(error).__name__}: {one_line(str(error))}"

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from ..text import file_name
 from .bysecond import BINS, BySecond, Seconds
 from .findings import Findings
 
@@ -31,17 +32,17 @@ class Media:
         """Refer to the file from where the page is."""
         try:
             relative = Path(os.path.relpath(media.resolve(), page.resolve().parent))
-            url = quote(relative.as_posix())
+            url = quote(os.fsencode(relative.as_posix()))
         except ValueError:
             url = media.resolve().as_uri()
-        return cls(url, media.name, not video)
+        return cls(url, file_name(media.name), not video)
 
     @classmethod
     def inside(cls, media: Path, *, video: bool) -> Media:
         """Put the whole file into the page."""
         mime = mimetypes.guess_type(media.name)[0] or ("video/mp4" if video else "audio/mpeg")
         data = base64.b64encode(media.read_bytes()).decode()
-        return cls(f"data:{mime};base64,{data}", media.name, not video)
+        return cls(f"data:{mime};base64,{data}", file_name(media.name), not video)
 
 
 def render_page(findings: Findings, media: Media) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..sources.opening import open_container
+from ..text import file_name, one_line
 from .batch import Job
 
 
@@ -45,13 +46,13 @@ class BatchProgress:
     def at(self, number: int, seconds: float) -> None:
         """A worker is `seconds` into a recording."""
         self._at[number] = min(seconds, self._lengths[number] or seconds)
-        self._show(self._jobs[number].relative.name)
+        self._show(one_line(file_name(self._jobs[number].relative.name)))
 
     def finished(self, number: int, trouble: str) -> None:
         """A recording is done, or failed with `trouble`."""
         self._finished += 1
         self._at[number] = self._lengths[number]
-        name = self._jobs[number].relative.as_posix()
+        name = one_line(self._jobs[number].name)
         if trouble:
             self._bar.console.print(f"{name}: {trouble}", style="red", markup=False, highlight=False)
         elif self._plain:

@@ -32,7 +32,7 @@ def write_table(
     """
     rows: list[Sequence[Any]] = [_COLUMNS]
     for job in jobs:
-        name, record = job.relative.as_posix(), records.get(job)
+        name, record = job.name, records.get(job)
         if record is None:
             rows.append((name, *[""] * (len(_COLUMNS) - 2), errors.get(job, "")))
             continue

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import quote
 
 import psutil
 import pytest
@@ -37,6 +39,36 @@ def recordings(tmp_path: Path) -> Path:
     make_clip(folder / "sub" / "b.wav", seconds=2.0, video=False)
     (folder / "bad.mp4").write_text("this is no recording")
     return folder
+
+
+def test_names_that_are_no_text_and_names_too_long_cost_nobody_else(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    odd = folder / os.fsdecode(b"d\xff")
+    odd.mkdir(parents=True)
+    make_clip(folder / "ok.mp4", seconds=2.0, fps=5.0)
+    clip = (folder / "ok.mp4").read_bytes()
+    names = [folder / os.fsdecode(b"caf\xe9 %.mp4"), folder / "tab\there\nnl.mp4", odd / "x.mp4"]
+    for path in [*names, folder / f"{'n' * 247}.mp4"]:  # the last leaves no room for `.json`
+        path.write_bytes(clip)
+    for _ in range(2):  # a rerun does not do them again, and does not fall over them either
+        done = localize("in", "-o", "out", "--jobs", 1, cwd=tmp_path)
+        assert done.returncode == 3, done.stderr
+        assert "1 of 5 recordings can't be read" in done.stderr
+        assert "File name too long" in done.stderr
+    assert "4 of 5 recordings are done already" in done.stderr
+    out = tmp_path / "out"
+    with (out / "index.csv").open(encoding="utf-8", newline="") as file:
+        rows = {row["recording"]: row for row in csv.DictReader(file)}
+    assert set(rows) >= {"ok.mp4", "caf\ufffd %.mp4", "tab\there\nnl.mp4", "d\ufffd/x.mp4"}
+    assert [name[0] for name, row in rows.items() if row["error"]] == ["n"]
+    index = (out / "index.html").read_text("utf-8")
+    for path in names:
+        made = out / path.relative_to(folder)
+        record = json.loads(made.with_name(made.name + ".json").read_text("utf-8"))
+        assert record["input"]["name"] == os.fsencode(path.name).decode("utf-8", "replace")
+        page = made.with_name(made.name + ".html")
+        assert quote(os.fsencode(page.relative_to(out))) in index
+        assert quote(os.fsencode(os.path.relpath(path, page.parent))) in page.read_text("utf-8")
 
 
 def test_a_folder_then_again_then_one_file(recordings: Path, tmp_path: Path) -> None:
