@@ -73,6 +73,11 @@ def check(hour_s: int, broker: Mosquitto, tmp_path: Path, patch: pytest.MonkeyPa
     given_up = [r for kind in ("dropping", "failed") for r in found.said("mqtt", kind)]
     assert sorted(expected - arrived()) == [], given_up
     subscriber.close()
+    print(
+        f"{found.growth_mb_per_hour:+.2f} MB/h, {diary.resident[-1][1]:.0f} MB at the end, {diary.hops} hops, "
+    )
+    print(f"{diary.skipped} skipped; {missing} lines of the log lost and counted, {len(files)} files, ")
+    print(f"{len(expected)} events at the broker")
     assert found.growth_mb_per_hour * hour_s / HOUR_S < 1.0
     return found
 

@@ -214,6 +214,8 @@ def play(
             sent()
             write_config(path, broker, folder, hour, hour_s)
             service.ask()
+        if second == seconds - 6:
+            sent()
         if hour % 3 == 2 and rest == hour_s // 4:
             broker.kill()
             broker.start()
