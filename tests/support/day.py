@@ -70,6 +70,8 @@ class DaySource(Source):
         self.info = SourceInfo("day", "live", "toy", "toy", live=True)
         self._clock, self._seconds, self._at = clock, seconds, at
         self._answered = threading.Semaphore(0)
+        self._seen = 0
+        self.stream: Stream | None = None
         self._items = self._play()
         self.over = threading.Event()
 
@@ -103,9 +105,11 @@ class DaySource(Source):
                 self._clock.wait_until(t_ns)
                 yield TimedFrame(t_ns, picture)
             yield TimedAudio(second * _RATE, samples)
-            # A camera that works has a picture at the next second's beginning: only then this one is over.
-            if second >= 2 and not self._answered.acquire(timeout=120):
-                raise TimeoutError(f"no answer to second {second - 2} within two minutes")
+            assert self.stream is not None
+            while self._seen < self.stream.closed_to_ns // NS_PER_S:
+                if not self._answered.acquire(timeout=120):
+                    raise TimeoutError(f"no answer to second {self._seen} within two minutes")
+                self._seen += 1
 
 
 class DayEngine(ToyEngine):
@@ -272,6 +276,7 @@ def play(
         heartbeat=lambda: service.beat(),
         wall_s=wall.time,
     )
+    source.stream = stream
     reloader = Reloader(
         loaded, outputs, board, stream.decoder, lambda c: decoder_config(c, labels), reports, clock
     )
