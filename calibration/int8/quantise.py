@@ -143,8 +143,9 @@ class Quantiser:
                 options,
             )
             quantizer.quantize_model()
-            store_once(quantizer.model.model)
-            pack_large_weights(quantizer.model.model)
+            if not gpu:  # TensorRT refuses an eight-bit constant that anything but DequantizeLinear reads
+                store_once(quantizer.model.model)
+                pack_large_weights(quantizer.model.model)
             quantizer.model.save_model_to_file(str(path), False)
         return check(path)
 

@@ -113,6 +113,22 @@ def at_hand() -> Flavour:
 
 @lru_cache(maxsize=2)
 def logger(flavour: Flavour) -> Any:
-    """One for the whole process: the library keeps the first it is given, and uses it after we let go."""
+    """One for the whole process: the library keeps the first it is given, and uses it after we let go.
+
+    It prints nothing; `complaint` holds the first error since it was last emptied.
+    """
     trt = flavour.load()
-    return trt.Logger(trt.Logger.ERROR)
+
+    class Complaints(trt.ILogger):  # type: ignore[misc, name-defined]  # known once it is loaded
+        """Keeps the first error."""
+
+        def __init__(self) -> None:
+            trt.ILogger.__init__(self)
+            self.complaint = ""
+
+        def log(self, severity: Any, message: str) -> None:
+            """Called by the library, from any thread."""
+            if severity in (trt.ILogger.ERROR, trt.ILogger.INTERNAL_ERROR) and not self.complaint:
+                self.complaint = " ".join(message.split())[:300]
+
+    return Complaints()

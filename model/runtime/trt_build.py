@@ -101,6 +101,7 @@ def build(
     """
     trt = flavour.load()
     log = logger(flavour)
+    log.complaint = ""
     builder = trt.Builder(log)
     # TensorRT 11 has only strongly typed networks, and may have dropped the flag that asks for them.
     flag = getattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
@@ -125,7 +126,9 @@ def build(
     plan = builder.build_serialized_network(definition, config)
     if plan is None:
         what = f" for {', '.join(capabilities)}" if capabilities else ""
-        raise BackendError(f"{flavour.title} could not build {onnx.name}{what}; its log says why")
+        raise BackendError(
+            f"{flavour.title} could not build {onnx.name}{what}: {log.complaint or 'no reason'}"
+        )
     if flavour is TENSORRT and timing_cache is not None:
         atomic_write(timing_cache, bytes(config.get_timing_cache().serialize()))
     return Plan(bytes(plan), int(definition.num_layers))

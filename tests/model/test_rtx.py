@@ -240,3 +240,23 @@ def test_the_command_needs_no_torch(tmp_path: Path) -> None:
         "audio",
         "head",
     }
+
+
+@builds
+def test_a_build_that_fails_says_what_the_library_said(tmp_path: Path) -> None:
+    """Turing has no products in float32."""
+    from onnx import TensorProto, helper, numpy_helper, save
+
+    weight = numpy_helper.from_array(np.random.default_rng(0).random((64, 48), np.float32), "w")
+    ends = [helper.make_tensor_value_info(n, TensorProto.FLOAT, [4, k]) for n, k in (("x", 64), ("y", 48))]
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["y"])], "g", ends[:1], ends[1:], [weight]
+    )
+    save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9),
+        tmp_path / "g.onnx",
+    )
+    assert build(RTX, None, tmp_path / "g.onnx", capabilities=["sm86"]).data[:4] == b"vtrt"
+    with pytest.raises(BackendError, match=r"could not build g\.onnx for sm75: .*SM75.*FP32 GEMM") as caught:
+        build(RTX, None, tmp_path / "g.onnx", capabilities=["sm75"])
+    assert "\n" not in str(caught.value)
