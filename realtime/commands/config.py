@@ -19,7 +19,7 @@ def _show(loaded: Loaded) -> None:
     width = max(len(key.path) for key in keys())
     for key in keys():
         value = value_of(loaded.config, key.path)
-        if key.option.secret and value is not None:
+        if key.option.secret and value not in (None, ()):
             value = "********"
         typer.echo(visible(f"{key.path:<{width}}  {redact(_text(value)):<24}  {loaded.origins[key.path]}"))
 

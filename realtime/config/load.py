@@ -119,8 +119,14 @@ def _checked(values: Mapping[str, Any], origins: Mapping[str, str]) -> Config:
     by_path = {key.path: key for key in keys()}
     for path, value in values.items():
         key = by_path[path]
-        if isinstance(value, str | Path):
-            remember(str(value), secret=key.option.secret)
+        for part in (
+            value if isinstance(value, list | tuple) else names_of(str(value)) if key.several else [value]
+        ):
+            if isinstance(part, str | Path):
+                # Of a secret among several (`NAME=VALUE`) the name is none.
+                name, given, rest = str(part).partition("=")
+                text = rest if key.several and given else str(part)
+                remember(text, secret=key.option.secret and (bool(given) or not key.several))
         if key.several and isinstance(value, str):
             value = names_of(value)
         elif get_origin(key.kind) is Literal and isinstance(value, int):

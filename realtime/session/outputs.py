@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
+from typing import Final
 
 from ..clock import Clock
 from ..config.schema import Config
@@ -13,6 +14,9 @@ from ..sinks.base import About, Predecessor, Report, Sink
 from ..sinks.lines import LineWriter
 from ..sinks.stdout import JsonLines
 from ..ui import make_screen
+
+LIVE_WAIT_S: Final = 2.0
+"""How long a live stream waits for the reader of standard output: about as long as it may be late anyway."""
 
 
 def make_outputs(
@@ -71,7 +75,8 @@ def make_screen_for(
             it that is an error.
 
     """
-    lines = LineWriter(sys.stdout, clock, wait_s=config.output_wait_s, stop=stop, gone=gone)
+    wait_s = min(config.output_wait_s, LIVE_WAIT_S) if config.is_live else config.output_wait_s
+    lines = LineWriter(sys.stdout, clock, wait_s=wait_s, stop=stop, gone=gone)
     if config.json:
         return JsonLines(lines)
     return make_screen(no_ui=config.no_ui, clock=clock, lines=lines, gone=gone)

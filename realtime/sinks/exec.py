@@ -52,6 +52,7 @@ class ExecOptions(SinkOptions):
             "--exec-env",
             panel=OUTPUTS,
             metavar="NAME[=VALUE]",
+            secret=True,
             help="a variable for the program of --exec, beside PATH, HOME and the like (repeat the flag)",
         ),
     ] = field(default=(), repr=False)

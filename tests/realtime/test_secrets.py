@@ -15,9 +15,11 @@ from pathlib import Path
 
 import pytest
 from avel_live.realtime.clock import ManualClock
+from avel_live.realtime.commands import main
 from avel_live.realtime.config.load import load_config
 from avel_live.realtime.errors import UsageError
 from avel_live.realtime.messages import Event, Status
+from avel_live.realtime.redact import redact
 from avel_live.realtime.sinks.csv import HEADER, CsvFile
 from avel_live.realtime.sinks.desktop import DesktopSink, NotifyOptions
 from avel_live.realtime.sinks.exec import ExecOptions, ExecSink
@@ -92,9 +94,16 @@ def test_what_is_no_variable_is_refused_and_not_shown() -> None:
     assert "hunter2" not in str(caught.value)
 
 
-def test_the_flag_fills_the_list() -> None:
-    loaded = load_config({"exec.env": ["A", "B=1"]}, environ={})
-    assert loaded.config.exec.env == ("A", "B=1")
+def test_the_flag_fills_the_list_and_its_values_are_not_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    loaded = load_config({"exec.env": ["A", "B=geheim-4711"]}, environ={})
+    assert loaded.config.exec.env == ("A", "B=geheim-4711")
+    with pytest.raises(SystemExit):
+        main(["config", "show", "--exec-env", "B=geheim-4711", "--exec-env", "TOKEN"])
+    shown = capsys.readouterr().out
+    assert "exec.env" in shown
+    assert "geheim" not in shown
+    assert "geheim" not in repr(loaded.config)
+    assert redact("it said geheim-4711") == "it said ***"
 
 
 @pytest.mark.parametrize(("mode", "folder"), [("0600", 0o700), ("0640", 0o750), ("0644", 0o755)])
