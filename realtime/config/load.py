@@ -119,14 +119,7 @@ def _checked(values: Mapping[str, Any], origins: Mapping[str, str]) -> Config:
     by_path = {key.path: key for key in keys()}
     for path, value in values.items():
         key = by_path[path]
-        for part in (
-            value if isinstance(value, list | tuple) else names_of(str(value)) if key.several else [value]
-        ):
-            if isinstance(part, str | Path):
-                # Of a secret among several (`NAME=VALUE`) the name is none.
-                name, given, rest = str(part).partition("=")
-                text = rest if key.several and given else str(part)
-                remember(text, secret=key.option.secret and (bool(given) or not key.several))
+        _remember(key, value)
         if key.several and isinstance(value, str):
             value = names_of(value)
         elif get_origin(key.kind) is Literal and isinstance(value, int):
@@ -138,6 +131,16 @@ def _checked(values: Mapping[str, Any], origins: Mapping[str, str]) -> Config:
         return _adapter().validate_python(tree)
     except ValidationError as error:
         raise UsageError(_explain(error, origins)) from error
+
+
+def _remember(key: Key, value: Any) -> None:
+    """Redact by value what is secret in it; of a secret among several, `NAME=VALUE`, that is the value."""
+    if not key.several:
+        if isinstance(value, str | Path):
+            remember(str(value), secret=key.option.secret)
+    elif key.option.secret and isinstance(value, str | list | tuple):
+        for part in names_of(value) if isinstance(value, str) else value:
+            remember(str(part).partition("=")[2], secret=True)
 
 
 @lru_cache
