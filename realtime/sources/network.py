@@ -249,6 +249,8 @@ class NetworkSource(Source):
                     return quiet
                 playout.take(packet)
                 self._tell_steps()
+        except SourceError:
+            raise  # an OSError, too
         except (av.error.ExitError, TimeoutError):
             return quiet
         except (av.FFmpegError, OSError) as error:
@@ -274,7 +276,10 @@ class NetworkSource(Source):
     def _take_picture(self, frame: Any, t_ns: int, converter: FrameConverter) -> None:
         self.health.data(self._clock.now_ns(), self.info.video, "picture")
         t_ns += round(self.options.sync_offset_ms * 1e6)
-        if t_ns <= self._last_frame_ns or t_ns < 0:
+        if t_ns < 0:
+            return  # of before the start
+        if t_ns <= self._last_frame_ns:
+            self.account.video.by_stamp_ns += round((frame.duration or 0) * frame.time_base * NS_PER_S)
             return
         if t_ns < self._next_wanted_ns:
             return

@@ -95,7 +95,14 @@ class Playout:
     # The connection's side ------------------------------------------------------------------------
 
     def take(self, packet: Any) -> None:
-        """A packet has arrived. Waits where the sender is far ahead."""
+        """A packet has arrived. Waits where the sender is far ahead.
+
+        Raises:
+            SourceError: what came before can't be used, and nothing of it could.
+
+        """
+        if self._failed is not None:
+            raise self._failed
         now_ns = self._clock.now_ns()
         with self._changed:
             if self._burst is not None:

@@ -196,6 +196,16 @@ def test_a_sound_codec_that_nobody_decodes_leaves_the_picture_and_a_word(tmp_pat
         assert any("the sound" in line and "only the picture" in line for line in viewer.lines)
 
 
+def test_what_can_not_be_used_at_all_ends_the_stream_with_the_reason(clip: Path) -> None:
+    server = TimedServer(transport_stream(clip, until_s=6.0))
+    with server, watching(server.url, channel=3) as viewer:
+        viewer.watch(10.0, until=lambda: viewer.ended)
+        assert viewer.ended is not None
+        assert viewer.ended.lost
+        assert "no channel 3 in the sound: it has 2" in viewer.ended.reason
+        assert viewer.states("stream")[-1] == "failed"
+
+
 def test_a_packet_that_can_not_be_decoded_is_counted_and_no_reason_to_hang_up(clip: Path) -> None:
     schedule = transport_stream(clip, until_s=4.0)
     rng = np.random.default_rng(1)
