@@ -28,6 +28,8 @@ from .picture import FrameConverter
 from .playout import Playout
 from .steady import Sound
 
+_ROOM_NS = 3 * NS_PER_S
+
 
 class NetworkSource(Source):
     """A network stream as one source; reconnects by itself."""
@@ -61,8 +63,10 @@ class NetworkSource(Source):
                 self.health.to("failed", "can't be opened")
             raise
         self.info = self._describe(connection)
+        # Of a playlist there may be one segment yet, and the next comes when it comes: some room is wanted.
+        room_ns = _ROOM_NS if connection.playlist else 0
         with self._lock:
-            self._sender.begin(self._clock.now_ns())
+            self._sender.begin(self._clock.now_ns() + room_ns)
         self._spawn(self._run, 0, connection)
         self._spawn(self._watch)
 
