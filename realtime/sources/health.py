@@ -95,11 +95,11 @@ class DeviceHealth:
         self._patience_s = options.part_after_s
         self.recoveries = 0
 
-    def expect(self, *tracks: str) -> None:
-        """It is to deliver these; only when all of them do is it running."""
+    def expect(self, *tracks: str, since_ns: int | None = None) -> None:
+        """It is to deliver these, from `since_ns` (now) on; only when all of them do is it running."""
         with self._lock:
-            now_ns = self._data_ns = self._clock.now_ns()
-            self._tracks = {name: _Track(now_ns) for name in tracks}
+            self._data_ns = self._clock.now_ns() if since_ns is None else since_ns
+            self._tracks = {name: _Track(self._data_ns) for name in tracks}
 
     def to(self, state: DeviceState, reason: str) -> None:
         """Change state; the same state again is ignored.

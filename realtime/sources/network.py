@@ -51,6 +51,7 @@ class NetworkSource(Source):
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
         self._generation = 0
+        self._begin_ns = 0
         self._cut = 0
         self._size: tuple[int, int] | None = None
 
@@ -65,8 +66,9 @@ class NetworkSource(Source):
         self.info = self._describe(connection)
         # Of a playlist there may be one segment yet, and the next comes when it comes: some room is wanted.
         room_ns = _ROOM_NS if connection.playlist else 0
+        self._begin_ns = self._clock.now_ns() + room_ns
         with self._lock:
-            self._sender.begin(self._clock.now_ns() + room_ns)
+            self._sender.begin(self._begin_ns)
         self._spawn(self._run, 0, connection)
         self._spawn(self._watch)
 
@@ -231,7 +233,8 @@ class NetworkSource(Source):
         with self._lock:
             self._sender.reconnected(paced=connection.playlist or connection.finite)
         names = {"video": "picture", "audio": "sound"}
-        self.health.expect(*(names[track.type] for track in connection.tracks))
+        since_ns = max(self._begin_ns, self._clock.now_ns())
+        self.health.expect(*(names[track.type] for track in connection.tracks), since_ns=since_ns)
         for line in connection.remarks:
             self.health.say(line, "warning")
 

@@ -149,7 +149,7 @@ def test_a_bare_stream_over_tcp_is_seen_and_its_duration_ends(codec: str, tmp_pa
         source, sink = NetworkSource(NetworkOptions(server.url, health=HEALTH), SystemClock()), Collector()
         source.open()
         begun = time.monotonic()
-        options = StreamOptions(duration_s=3.0)
+        options = StreamOptions(duration_s=3.0, frames_per_segment=16)
         Stream(source, ToyEngine(), Decoder(), a_start(source), SystemClock(), options).run(sink)  # type: ignore[arg-type]
         assert time.monotonic() - begun == pytest.approx(3.3, abs=1.5)
     assert [hop.segment.index for hop in sink.hops] == [0, 1, 2]
@@ -161,7 +161,7 @@ def test_a_duration_ends_though_nothing_comes_any_more(clip: Path) -> None:
         source, sink = NetworkSource(NetworkOptions(server.url, health=HEALTH), SystemClock()), Collector()
         source.open()
         begun = time.monotonic()
-        options = StreamOptions(duration_s=3.0)
+        options = StreamOptions(duration_s=3.0, frames_per_segment=16)
         Stream(source, ToyEngine(), Decoder(), a_start(source), SystemClock(), options).run(sink)  # type: ignore[arg-type]
         assert time.monotonic() - begun < 6.0  # a read that hangs in FFmpeg is left to itself after a second
         assert sink.ends[0].reason == "end of --duration"
@@ -258,7 +258,7 @@ def test_a_playlist_of_long_segments_is_as_even_as_a_camera(segment_s: int, tmp_
             url = f"http://127.0.0.1:{port}/live.m3u8"
             source, sink = NetworkSource(NetworkOptions(url), SystemClock()), Collector()
             source.open()
-            options = StreamOptions(duration_s=float(seconds))
+            options = StreamOptions(duration_s=float(seconds), frames_per_segment=16)
             end = Stream(source, ToyEngine(), Decoder(), a_start(source), SystemClock(), options).run(sink)  # type: ignore[arg-type]
         finally:
             encoder.kill()
