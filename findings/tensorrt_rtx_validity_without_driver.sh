@@ -3,9 +3,9 @@
 # `Runtime.get_engine_validity(plan)` is there to ask whether a plan can be loaded before it is. One would guess
 # that it tells an intact plan of a supported GPU from a file of junk, or says that there is no driver.
 # It calls both INVALID. Only the diagnostics beside it differ, and those of the intact plan are 0: invalid, for
-# no reason. Loading the plan gives None and raises nothing; its log has no line of severity error. What is
-# intact shows in the first 64 bytes alone: `vtrt`, and at 16 the whole length. Seen:
-#   intact: (<EngineValidity.INVALID: 2>, 0), loaded: None, errors logged: 0
+# no reason. Loading the plan gives None and raises nothing. What is intact shows in the first 64 bytes alone:
+# `vtrt`, and at 16 the whole length. Seen:
+#   intact: (<EngineValidity.INVALID: 2>, 0), loaded: None
 #   junk:   (<EngineValidity.INVALID: 2>, 32)
 set -euo pipefail
 if [ -e /proc/driver/nvidia/version ]; then echo "this machine has a driver: nothing to see"; exit 0; fi
@@ -20,11 +20,9 @@ from onnx import TensorProto, helper
 class Log(trt.ILogger):
     def __init__(self):
         trt.ILogger.__init__(self)
-        self.errors = []
 
     def log(self, severity, message):
-        if severity in (trt.ILogger.ERROR, trt.ILogger.INTERNAL_ERROR):
-            self.errors.append(message)
+        pass
 
 
 log = Log()
@@ -39,15 +37,14 @@ config.num_compute_capabilities = 1
 config.set_compute_capability(trt.ComputeCapability.SM89, 0)
 plan = bytes(builder.build_serialized_network(network, config))
 runtime = trt.Runtime(log)
-log.errors.clear()
 intact, junk = runtime.get_engine_validity(plan), runtime.get_engine_validity(b"junk" * 1000)
 loaded = runtime.deserialize_cuda_engine(plan)
-print(f"intact: {intact}, loaded: {loaded}, errors logged: {len(log.errors)}")
+print(f"intact: {intact}, loaded: {loaded}")
 print(f"junk:   {junk}")
 length = int.from_bytes(plan[16:24], "little")
 print(f"begins with {plan[:4]}, says {length} of {len(plan)} bytes")
 invalid = trt.EngineValidity.INVALID
 same = (intact[0], intact[1], junk[0]) == (invalid, 0, invalid) and junk[1] != 0 and loaded is None
-raise SystemExit(not (same and not log.errors and plan[:4] == b"vtrt" and length == len(plan)))
+raise SystemExit(not (same and plan[:4] == b"vtrt" and length == len(plan)))
 PY
 echo "as described"
