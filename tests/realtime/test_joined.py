@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 
 import pytest
 from avel_live.realtime.clock import NS_PER_S, ManualClock
+from avel_live.realtime.commands import live_main
 from avel_live.realtime.messages import EndOfStream, Status
+from avel_live.realtime.session.sources import demo_path
 from avel_live.realtime.sources.pieces import Pieces, Stamped
 from avel_live.realtime.sources.replay import Replay, ReplayOptions
 from support.media import make_clip, needs_ffmpeg
@@ -108,6 +111,23 @@ def test_one_wrong_stamp_costs_nothing(tmp_path: Path) -> None:
 def is_picture_start(data: bytes, at: int) -> bool:
     """Whether the transport packet at `at` begins a picture."""
     return bool(data[at + 1] & 0x40) and b"\x00\x00\x01\xe0" in data[at : at + 188]
+
+
+@needs_ffmpeg
+def test_the_demo_joined_twice_has_its_events_twice(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    part = tmp_path / "demo.ts"
+    ffmpeg("-i", demo_path(), "-c", "copy", part)
+    path = join(tmp_path / "twice.ts", part, part)
+    with pytest.raises(SystemExit) as ended:
+        live_main(["--file", str(path), "--fast", "--json", "--strict"])
+    assert ended.value.code == 0
+    records = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    found = [r for r in records if r["type"] == "event" and r["event"] == "end"]
+    spans = [(r["label"], round(r["start_s"]), round(r["end_s"])) for r in found]
+    assert spans == [("Bark", 3, 9), ("Clock", 14, 20), ("Bark", 27, 33), ("Clock", 38, 44)]
+    assert records[-1]["lost"] == {}
 
 
 # The judgement itself, without files --------------------------------------------------------------
