@@ -231,7 +231,7 @@ def cross_fits(
     """
     ids = np.unique(looks.groups)
     if len(ids) < 2:
-        raise ValueError("cross-fitting needs at least two clips")
+        raise ValueError("cross-fitting needs at least two clips of different recordings")
     fold_of = np.random.default_rng(seed).permutation(len(ids)) % min(folds, len(ids))
     total = int(fold_of.max()) + 1
     found: dict[int, Calibrator] = {}

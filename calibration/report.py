@@ -62,10 +62,14 @@ def assess(
         progress: called with (done, total).
 
     Raises:
-        ValueError: fewer than two clips.
+        ValueError: fewer than two clips, or no labelled second that holds an event.
 
     """
+    if len(looks) and (looks.targets == looks.logits.shape[1] - 1).all():
+        raise ValueError("no labelled second holds an event; all that could be learnt is to say background")
     if given is not None:
+        if len(np.unique(looks.groups)) < 2:
+            raise ValueError("an interval needs at least two clips of different recordings")
         fits = {int(group): given for group in np.unique(looks.groups)}
     else:
         fits = cross_fits(looks, method, folds=folds, progress=progress)

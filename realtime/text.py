@@ -6,8 +6,11 @@ recolour the screen, rewrite lines that were there, or forge log lines.
 
 from __future__ import annotations
 
+import math
 import os
 import re
+from collections.abc import Mapping
+from typing import Any
 
 _CONTROL = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # C0 but tab and line feed, DEL, C1
@@ -29,6 +32,15 @@ def one_line(text: str) -> str:
 def file_name(name: str | os.PathLike[str]) -> str:
     """A file's name as text: bytes that are no UTF-8 become U+FFFD. The file is found by its `Path`."""
     return os.fsencode(name).decode("utf-8", "replace")
+
+
+def finite(value: Any) -> Any:
+    """Plain values as JSON can say them: NaN and infinity become null."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: finite(one) for key, one in value.items()}
+    return [finite(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def json_safe(line: str) -> str:

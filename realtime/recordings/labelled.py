@@ -32,6 +32,7 @@ from ..session.open import open_stream
 from ..sources.base import Source
 from ..sources.suffixes import recordings_in
 from ..stream.window import Calibrate
+from .witnesses import content, origin, witnesses
 
 if TYPE_CHECKING:
     from ...model.runtime.base import Engine
@@ -48,6 +49,8 @@ class Clip:
     name: str
     scores: tuple[Scores, ...]
     targets: NDArray[np.int64]
+    origin: str = ""
+    """The recording that it is an excerpt of, where that is known."""
 
 
 def hops(
@@ -79,7 +82,12 @@ def is_manifest(folder: Path) -> bool:
 
 
 def read_manifest(folder: Path, labels: Sequence[str]) -> list[tuple[Path, NDArray[np.int64]]]:
-    """Clips and the truth of their seconds.
+    """Clips and the truth of their seconds; see `_manifest`."""
+    return [(path, targets) for path, targets, _ in _manifest(folder, labels)]
+
+
+def _manifest(folder: Path, labels: Sequence[str]) -> list[tuple[Path, NDArray[np.int64], str]]:
+    """Clips, the truth of their seconds, and the recording each is of (`witnesses.origin`).
 
     Columns used: `file`, `class` (a class name, or `background`), `segments_audible_and_visible` (indices
     separated by commas; every other second is background), `duration_s`.
@@ -105,7 +113,7 @@ def read_manifest(folder: Path, labels: Sequence[str]) -> list[tuple[Path, NDArr
             seconds = int(duration_s + HALF)
             targets = np.full(seconds, background, np.int64)
             targets[[k for k in on if 0 <= k < seconds]] = label
-            found.append((name, targets))
+            found.append((name, targets, origin(row, Path(row["file"]))))
     if not found:
         raise UsageError(f"{path}: no clips")
     return found
@@ -119,11 +127,11 @@ def manifest_clips(
     frames: Frames = "auto",
 ) -> Iterator[Clip]:
     """Every clip of a folder with MANIFEST.tsv."""
-    rows = read_manifest(folder, engine.info.labels)
-    for k, (path, targets) in enumerate(rows):
+    rows = _manifest(folder, engine.info.labels)
+    for k, (path, targets, of) in enumerate(rows):
         if progress is not None:
             progress(k, len(rows))
-        yield Clip(str(path.relative_to(folder)), recording(path, engine, clock, frames), targets)
+        yield Clip(str(path.relative_to(folder)), recording(path, engine, clock, frames), targets, of)
 
 
 def media_files(path: Path) -> list[Path]:
@@ -141,11 +149,24 @@ def media_files(path: Path) -> list[Path]:
     return files
 
 
+def groups_of(clips: Sequence[Clip]) -> list[int]:
+    """Which witness each clip is; see `witnesses`."""
+    return witnesses((f"origin {clip.origin}" if clip.origin else "", content(clip.scores)) for clip in clips)
+
+
+def distinct(clips: Sequence[Clip]) -> list[Clip]:
+    """Each content once, under its first name."""
+    found: dict[str, Clip] = {}
+    for clip in clips:
+        found.setdefault(content(clip.scores), clip)
+    return list(found.values())
+
+
 def looks_of(clips: Sequence[Clip]) -> Looks:
-    """Every look at every labelled second."""
+    """Every look at every labelled second, grouped by witness."""
     return Looks.gather(
         looks.of_window(s.logits, s.first_index, clip.targets, group)
-        for group, clip in enumerate(clips)
+        for group, clip in zip(groups_of(clips), clips, strict=True)
         for s in clip.scores
     )
 

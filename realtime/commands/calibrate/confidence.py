@@ -16,8 +16,9 @@ from ....model.runtime.base import EngineInfo
 from ...config.schema import Config
 from ...errors import ModelFileError, UsageError
 from ...events.config import DecoderConfig
-from ...recordings.labelled import Clip, looks_of, settled
+from ...recordings.labelled import Clip, groups_of, looks_of, settled
 from ...stream.window import Calibrate, softmax
+from ...text import finite
 from ...ui.console import Console
 from .material import Fit, labelled
 from .store import drawn, store, write
@@ -43,7 +44,7 @@ def calibrate_confidence(config: Config, fit: Fit, method: Method, judge: Path |
         drawn(fit.plot, lambda path: _reliability(path, report, info, fit.data))
         console.print(f"drawn: {fit.plot}")
     if fit.json_out is not None:
-        write(fit.json_out, json.dumps(_figures(report, line), indent=1))
+        write(fit.json_out, json.dumps(finite(_figures(report, line)), indent=1, allow_nan=False))
     if given is not None:
         return
     made = Confidence.of(
@@ -67,7 +68,7 @@ def _calibrator(given: Calibration, where: Path | None, info: EngineInfo) -> Cal
 def _settled_line(clips: list[Clip], report: ConfidenceReport, decoder: DecoderConfig) -> Line | None:
     """Quality of the settled answers: looks fused as the decoder fuses them."""
     raw, honest, truth, groups = [], [], [], []
-    for group, clip in enumerate(clips):
+    for group, clip in zip(groups_of(clips), clips, strict=True):
         if group not in report.fits:
             continue
         fitted = report.fits[group]

@@ -57,7 +57,8 @@ def ave_clips(
             if progress is not None:
                 progress(done, len(rows))
             names = [f"{split} {row}" for row in part]
-            yield from _asked(head, names, *data.features(part), data.target[part])
+            of = [data.rows[row].video for row in part]
+            yield from _asked(head, names, *data.features(part), data.target[part], of=of)
             done += len(part)
     finally:
         data.close()
@@ -96,6 +97,7 @@ def _asked(
     audio: Floats,
     targets: NDArray[np.int64],
     masks: tuple[Floats, Floats] | None = None,
+    of: Sequence[str] | None = None,
 ) -> Iterator[Clip]:
     """Ask the head at each second, when it has seen that much and no more."""
     import torch
@@ -108,7 +110,7 @@ def _asked(
         ]
     for i, name in enumerate(names):
         scores = tuple(window_scores(hop, 0, a[i]) for hop, a in enumerate(answers))
-        yield Clip(name, scores, targets[i])
+        yield Clip(name, scores, targets[i], of[i] if of else "")
 
 
 def window_scores(hop: int, first_index: int, logits: NDArray[np.float32]) -> Scores:

@@ -15,7 +15,7 @@ from ...config.schema import Config
 from ...errors import AvelError, UsageError
 from ...events.config import DecoderConfig
 from ...messages import SourceInfo
-from ...recordings.labelled import Clip, media_files, recording, stream_of
+from ...recordings.labelled import Clip, distinct, media_files, recording, stream_of
 from ...session.calibration import apply_calibration
 from ...ui.console import Console
 from .decoding import decode_with
@@ -30,16 +30,20 @@ def calibrate_thresholds(config: Config, fit: Fit, background: list[Path], budge
     info, clips = labelled(config, fit, console)
     calibrate = apply_calibration(config, info, SourceInfo("", "file")).calibrate
     decoder = DecoderConfig(settle=config.settle, labels=info.labels)
+    clips = distinct(clips)
     streams = [stream_of(clip, calibrate, decoder) for clip in clips]
     # Labelled clips without an event serve twice: against false events, and as background footage.
     empty = [s for s in streams if not s.truth]
     files = [file for path in background for file in media_files(path)]
+    heard: list[Clip] = []
     if files:
         with engine_of(config, console) as engine, console.status("") as status:
             for file in files:
                 status.update(f"background: {file.name}")
                 clip = Clip(file.name, recording(file, engine, SystemClock()), np.zeros(0, np.int64))
-                empty.append(stream_of(clip, calibrate, decoder))
+                heard.append(clip)
+        # Footage that is there twice vouches for no more hours than once.
+        empty += [stream_of(clip, calibrate, decoder) for clip in distinct([*clips, *heard])[len(clips) :]]
     try:
         with console.status("choosing thresholds"):
             chosen = choose(

@@ -15,6 +15,7 @@ from ....model.files import atomic_write
 from ....model.profiles import PROFILES
 from ...config.schema import Frames
 from ...errors import OutputError, UsageError
+from ...text import finite
 from ..train.data import generated
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def evaluate(
     result = judge(model, data, split, streaming=streaming, temperature=temperature)
     plain = _plain(result, info)
     if json_out:
-        print(json.dumps(plain, ensure_ascii=False))
+        print(json.dumps(finite(plain), ensure_ascii=False, allow_nan=False))
     else:
         from .view import print_evaluation
 
@@ -146,13 +147,17 @@ def _plain(result: Evaluation, info: CheckpointInfo) -> dict[str, Any]:
     return {**about, **to_json(result)}
 
 
+def _pretty(plain: dict[str, Any]) -> str:
+    return json.dumps(finite(plain), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
 def _write(out: Path, plain: dict[str, Any], result: Evaluation, title: str) -> None:
     """The files of --out."""
     from ....model.training.report import write_html, write_png
 
     try:
         out.mkdir(parents=True, exist_ok=True)
-        atomic_write(out / "evaluation.json", json.dumps(plain, indent=1, ensure_ascii=False) + "\n")
+        atomic_write(out / "evaluation.json", _pretty(plain))
         write_png(result, out / "evaluation.png")
         write_html(result, out / "evaluation.html", title)
     except OSError as error:

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from ....model.probabilities import bootstrap
 from ...config.schema import Frames
 from ...errors import UsageError
+from ...text import finite
 
 if TYPE_CHECKING:
     from ...recordings.labelled import Clip
@@ -152,10 +153,10 @@ def score_clips(
     }
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
-        (out / "clips.json").write_text(json.dumps(result, indent=2))
+        (out / "clips.json").write_text(json.dumps(finite(result), indent=2, allow_nan=False))
         contact_sheet(answers, labels, out / "clips.png")
     if json_out:
-        print(json.dumps(result))
+        print(json.dumps(finite(result), allow_nan=False))
     else:
         print_tables(result)
 
