@@ -231,6 +231,7 @@ def test_confidence_on_scenes_of_held_out_material_then_judged(tmp_path, monkeyp
     assert avel("calibrate", "confidence", *given, "-o", out, "--json", figures) == 0
     report = json.loads(figures.read_text())
     assert report["clips"] == 128
+    assert 100 < report["witnesses"] <= 128  # scenes drawn alike are one
     # The shipped head reads perfect evidence: labels and looks belong together.
     assert report["by_future"]["0"]["after"]["accuracy"] > 0.7
     assert report["all"]["after"]["nll"] < report["all"]["before"]["nll"]

@@ -44,7 +44,7 @@ def calibrate_confidence(config: Config, fit: Fit, method: Method, judge: Path |
         drawn(fit.plot, lambda path: _reliability(path, report, info, fit.data))
         console.print(f"drawn: {fit.plot}")
     if fit.json_out is not None:
-        write(fit.json_out, json.dumps(finite(_figures(report, line)), indent=1, allow_nan=False))
+        write(fit.json_out, json.dumps(finite(_figures(report, line, len(clips))), indent=1, allow_nan=False))
     if given is not None:
         return
     made = Confidence.of(
@@ -107,9 +107,10 @@ def _reliability(path: Path, report: ConfidenceReport, info: EngineInfo, data: P
     )
 
 
-def _figures(report: ConfidenceReport, line: Line | None) -> dict[str, Any]:
+def _figures(report: ConfidenceReport, line: Line | None, clips: int) -> dict[str, Any]:
     return {
-        "clips": report.clips,
+        "clips": clips,
+        "witnesses": report.clips,
         "temperatures": report.calibrator.temperatures.tolist(),
         "all": asdict(report.overall),
         "settled": None if line is None else asdict(line),
