@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -23,8 +24,9 @@ from .detectors import NumberGuard
 from .downmix import Downmix
 from .packets import PREROLL_NS, Packets
 from .slots import SlotChooser, WonSlots
-from .stamps import PictureStamps, is_empty
+from .stamps import PictureStamps
 from .steady import Sound, SteadyStamps
+from .units import Units
 
 if TYPE_CHECKING:
     import av
@@ -75,6 +77,8 @@ class Picture:
 
     def later(self, ns: int) -> Picture:
         """The same picture, `ns` later."""
+        if not ns:
+            return self
         return Picture(self.t_ns + ns, self.frame, self.end_ns + ns, self.after_hole, self.early)
 
 
@@ -171,32 +175,29 @@ class Track:
 
         pictured = self.stream.type == "video"
         stamps = PictureStamps(self.packets.container.format.name)
-        while True:
-            packet = next(packets, None)
-            if packet is None:
+        decode = self.stream.codec_context.decode
+        for packet in chain(packets, (None,)):
+            if packet is None:  # the end: what the decoder still has
                 self.damage.broke_off |= self.packets.gave_up
                 for error in self.packets.errors:
                     self.damage.note(error)
-            else:
+            elif packet.size:
                 self._feed(packet)
-                if is_empty(packet):
-                    if pictured and (again := stamps.again(packet)) is not None:
-                        self.fed += 1
-                        yield again
-                    continue
+            elif packet.dts is not None:  # it stands for a moment; a decoder would take it for the end
+                if pictured and (again := stamps.again(packet)) is not None:
+                    self.fed += 1
+                    yield again
+                continue
+            if pictured and packet is not None:
                 stamps.fed(packet)
             try:
-                for frame in self.stream.codec_context.decode(
-                    packet if packet is not None else self.packets.last
-                ):
+                for frame in decode(packet if packet is not None else self.packets.last):
                     yield stamps.decoded(frame) if pictured else frame
             except (FFmpegError, OSError) as error:
                 if packet is None or not isinstance(error, EOFError):
                     self.damage.note(error)
-                if packet is not None and self.stream.type == "audio":
+                if packet is not None and not pictured:
                     self.account.undecodable_ns += self.ns(packet.duration or 0)
-            if packet is None:
-                return
 
     def ns(self, units: int) -> int:
         """Nanoseconds of so many of the track's own units."""
@@ -205,13 +206,13 @@ class Track:
 
     def holes_before(self, at_ns: int) -> int:
         """How many holes of the recording are over at an instant, in the file's own time."""
-        return sum(
-            step.kind == "hole" and step.at_ns + step.ns <= at_ns for step in self.packets.pieces.steps
-        )
+        steps = self.packets.pieces.steps
+        if not steps:
+            return 0
+        return sum(step.kind == "hole" and step.at_ns + step.ns <= at_ns for step in steps)
 
     def _feed(self, packet: Any) -> None:
-        if not packet.size:
-            return
+        """A packet with something in it goes into the decoder."""
         self.fed += 1
         if (steps := len(self.packets.pieces.steps)) != self._steps:
             self._steps, self._step_at = steps, self.fed
@@ -236,24 +237,27 @@ def pictures(track: Track, zero_s: float, seek: bool) -> Iterator[Picture]:
     rate = track.rate
     usual_ns = int(NS_PER_S / rate) if rate else 40_000_000
     last_ns: int | None = None
+    zero_ns = round(zero * NS_PER_S)
+    times, lengths = Units(track.stream.time_base, zero), Units(track.stream.time_base)
     begin_ns = round(((track.start_s or 0.0) - zero) * NS_PER_S)
     cover, holes = Cover(usual_ns), 0
     before: Picture | None = None
     for frame in track.frames(zero_s if seek else None):
-        if frame.pts is not None:
-            t_ns = round((frame.pts * frame.time_base - zero) * NS_PER_S)
+        pts = frame.pts
+        if pts is not None:
+            t_ns = times.round_ns(pts)
         elif last_ns is not None:
             t_ns = last_ns + usual_ns
         else:
             t_ns = begin_ns
         duration = getattr(frame, "duration", 0)
-        length_ns = round(duration * frame.time_base * NS_PER_S) if duration else usual_ns
+        length_ns = lengths.round_ns(duration) if duration else usual_ns
         cover.frames += 1
         if last_ns is not None and t_ns <= last_ns:
             track.account.by_stamp_ns += length_ns
             continue  # broken time stamps: a picture can't be shown before its predecessor
         last_ns = t_ns
-        past = track.holes_before(t_ns + round(zero * NS_PER_S))
+        past = track.holes_before(t_ns + zero_ns)
         picture = Picture(t_ns, frame, t_ns + length_ns, past > holes)
         holes = past
         if t_ns < 0:
@@ -264,7 +268,7 @@ def pictures(track: Track, zero_s: float, seek: bool) -> Iterator[Picture]:
             before = None
         cover.add(picture)
         yield picture
-    cover.close(track, round(zero * NS_PER_S))
+    cover.close(track, zero_ns)
 
 
 @dataclass
@@ -358,21 +362,20 @@ def _held(picture: Picture, first: int, end: int) -> Iterator[Picture]:
 def sounds(track: Track, zero_s: float, seek: bool) -> Iterator[Sound]:
     """Sound from about `zero_s` on, with times from there (the first may be negative)."""
     zero = Fraction(zero_s).limit_denominator(1_000_000_000)
+    times = Units(track.stream.time_base, zero)
     next_ns: int | None = None
     downmix = Downmix(track.channel)
     for frame in track.frames(zero_s if seek else None):
-        if not frame.samples or not frame.sample_rate:
+        count, rate, pts = frame.samples, frame.sample_rate, frame.pts
+        if not count or not rate:
             continue
-        if frame.pts is None:
-            t_ns = next_ns or 0
-        else:
-            t_ns = round((frame.pts * frame.time_base - zero) * NS_PER_S)
-        length_ns = frame.samples * NS_PER_S // frame.sample_rate
+        t_ns = (next_ns or 0) if pts is None else times.round_ns(pts)
+        length_ns = count * NS_PER_S // rate
         next_ns = t_ns + length_ns
         if next_ns > 0:
             track.account.delivered_ns += min(length_ns, next_ns)
             samples, note = downmix.mono(frame)
-            yield Sound(t_ns, frame.sample_rate, samples, note)
+            yield Sound(t_ns, rate, samples, note)
 
 
 class Resampler16k:
@@ -450,7 +453,7 @@ class Resampler16k:
     def _resample(self, samples: NDArray[np.float32], last: bool) -> NDArray[np.float32]:
         if self._resampler == "copy":
             return samples
-        return cast(NDArray[np.float32], self._resampler.resample_chunk(samples, last=last))
+        return cast("NDArray[np.float32]", self._resampler.resample_chunk(samples, last=last))
 
     def _emit(self, samples: NDArray[np.float32]) -> Iterator[tuple[int, NDArray[np.float32]]]:
         start, self._position = self._position, self._position + len(samples)

@@ -67,7 +67,7 @@ class Downmix:
         if len(channels) == 1 or names[0] == "AMBI0":
             return np.ascontiguousarray(channels[0]), None
         weights = _weights(tuple(names))
-        mixed = cast(NDArray[np.float32], weights @ channels)
+        mixed = cast("NDArray[np.float32]", weights @ channels)
         line = self._compare(channels, weights, mixed, frame.samples / max(1, frame.sample_rate))
         return (mixed if self._only is None else np.ascontiguousarray(channels[self._only])), line
 
@@ -120,7 +120,7 @@ def _planes(frame: av.AudioFrame) -> tuple[NDArray[np.float32], list[str]]:
         return data.astype(np.float32) / np.float32(-float(np.iinfo(data.dtype).min)), names
     if data.dtype.kind == "u":
         return (data.astype(np.float32) - 128) / np.float32(128), names
-    return data.astype(np.float32), names
+    return data.astype(np.float32, copy=False), names
 
 
 @lru_cache(maxsize=16)

@@ -19,6 +19,7 @@ from ..clock import NS_PER_S
 from .account import Account
 from .opening import next_flv, open_container
 from .pieces import Pieces, Stamped
+from .units import Units
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -57,6 +58,9 @@ class Packets:
         used: Sequence[int],
         account: Account | None = None,
     ) -> None:
+        from av.error import FFmpegError
+
+        self._unreadable = (FFmpegError, OSError)
         self.container = container
         self._path, self._offset, self._last_pos = path, 0, 0
         self._parts: list[InputContainer] = []
@@ -73,6 +77,8 @@ class Packets:
         """The demuxer can't go on: what follows is lost."""
         self._ready: deque[Stamped] = deque()
         self._bases: dict[int, Any] = {s.index: s.time_base for s in container.streams}
+        self._units = {index: Units(base) for index, base in self._bases.items() if base}
+        self._flv = container.format.name == "flv"
         self._kinds = {s.index: s.type for s in container.streams}
         self._heard = {self._kinds[index] for index in used}
         self._others: dict[int, int] = {}
@@ -114,9 +120,10 @@ class Packets:
 
     def all(self) -> Iterator[Any]:
         """Every packet of the track, its stamps set to the line of time."""
+        own = self._own
         while (one := self._next()) is not None:
-            if one.track == self._own:
-                yield self._stamped(one)
+            if one.track == own:
+                yield self._stamped(one) if one.shift_ns else one.packet
 
     def end_ns(self) -> int:
         """Where the last packet of any track in use ends; reads all of them."""
@@ -131,10 +138,10 @@ class Packets:
         kept: deque[tuple[int, Any]] = deque()
         size = 0
         packets = self.all()
-        base = self._bases[self._own]
+        units = self._units[self._own]
         for packet in packets:
             pts = packet.pts if packet.pts is not None else packet.dts
-            t_ns = at_ns if pts is None else _ns(pts, base)
+            t_ns = at_ns if pts is None else units.floor_ns(pts)
             if t_ns >= at_ns:
                 break
             if sound:
@@ -156,7 +163,7 @@ class Packets:
         yield from packets
 
     def _next(self) -> Stamped | None:
-        """The next placed packet of any track in use; None at the end."""
+        """The next placed packet of any track in use; None at the end. Every attribute of a packet costs."""
         while not self._ready:
             packet = self._read()
             if packet is None and self._next_part():
@@ -164,14 +171,20 @@ class Packets:
             if packet is None:
                 self._ready.extend(self.pieces.finish())
                 return self._ready.popleft() if self._ready else None
-            index = self._renumbered.get(packet.stream_index, packet.stream_index)
-            dts = packet.dts if packet.dts is not None else packet.pts
+            index = packet.stream_index
+            if self._renumbered:
+                index = self._renumbered.get(index, index)
+            pts = packet.pts
+            dts = packet.dts
+            if dts is None:
+                dts = pts
             if dts is None and not packet.size:
                 # Its `stream_index` is always 0.
                 if self._renumbered.get(packet.stream.index, packet.stream.index) == self._own:
                     self.last = packet
                 continue
-            self._last_pos = packet.pos if packet.pos is not None else self._last_pos
+            if self._flv:
+                self._last_pos = packet.pos if packet.pos is not None else self._last_pos
             if index not in self._used:
                 if index in self._kinds:
                     self._count_other(index, packet)
@@ -179,16 +192,18 @@ class Packets:
             if dts is None:
                 self._ready.append(Stamped(index, 0, 0, 0, packet))
                 continue
-            base = self._bases[index]
-            dts_ns = _ns(dts, base)
-            pts_ns = dts_ns if packet.pts is None else _ns(packet.pts, base)
-            length_ns = _ns(packet.duration or 0, base)
-            self._ready.extend(self.pieces.push(Stamped(index, dts_ns, pts_ns, length_ns, packet)))
+            units = self._units[index]
+            dts_ns = units.floor_ns(dts)
+            pts_ns = dts_ns if pts is None or pts == dts else units.floor_ns(pts)
+            one = Stamped(index, dts_ns, pts_ns, units.floor_ns(packet.duration or 0), packet)
+            if self.pieces.passes(one):
+                return one
+            self._ready.extend(self.pieces.push(one))
         return self._ready.popleft()
 
     def _next_part(self) -> bool:
         """Go on with a further FLV file that was joined to this one."""
-        if self.container.format.name != "flv" or not self._path.is_file():
+        if not self._flv or not self._path.is_file():
             return False
         start = next_flv(self._path, self._offset + self._last_pos)
         if start <= self._offset:
@@ -207,13 +222,11 @@ class Packets:
 
     def _read(self) -> Any:
         """The next packet of any track, None at the end. What can't be read is passed over."""
-        from av.error import FFmpegError
-
         failed = 0
         while True:
             try:
                 return next(self._raw, None)
-            except (FFmpegError, OSError) as error:  # noqa: PERF203 - rare, and packets take longer
+            except self._unreadable as error:  # noqa: PERF203 - rare, and packets take longer
                 failed += 1
                 self.errors.append(error)
                 if failed > _MOST_FAILED:
@@ -223,13 +236,12 @@ class Packets:
 
     def _stamped(self, one: Stamped) -> Any:
         packet = one.packet
-        if one.shift_ns:
-            base = self._bases[one.track]
-            units = round(one.shift_ns * base.denominator / (base.numerator * NS_PER_S))
-            if packet.dts is not None:
-                packet.dts += units
-            if packet.pts is not None:
-                packet.pts += units
+        base = self._bases[one.track]
+        units = round(one.shift_ns * base.denominator / (base.numerator * NS_PER_S))
+        if packet.dts is not None:
+            packet.dts += units
+        if packet.pts is not None:
+            packet.pts += units
         return packet
 
     def _count_other(self, index: int, packet: Any) -> None:
@@ -238,14 +250,10 @@ class Packets:
         if self._account is None or kind not in ("video", "audio") or pts is None:
             return
         track = self._account.video if kind == "video" else self._account.audio
-        at = _ns(pts, self._bases[index])
+        at = self._units[index].floor_ns(pts)
         since_ns = max(0, min(at - self._others.get(index, at), _LONGEST_NS))
         self._others[index] = max(at, self._others.get(index, at))
         if self.container.streams[index].codec_context is None and self._kinds[index] not in self._heard:
             track.undecodable_ns += since_ns
         else:
             track.not_chosen_ns += since_ns
-
-
-def _ns(units: int, base: Any) -> int:
-    return int(units * NS_PER_S * base.numerator // base.denominator)

@@ -43,11 +43,11 @@ def timed_frame(
         squeezed = image.copy()
     else:
         method = cv2.INTER_AREA if _shrinks(width, height) else cv2.INTER_LINEAR
-        squeezed = cast(NDArray[np.uint8], cv2.resize(image, size, interpolation=method))
+        squeezed = cast("NDArray[np.uint8]", cv2.resize(image, size, interpolation=method))
     shown = squared(width, height, aspect)
     original = None
     if keep_original:
-        original = image if shown == (width, height) else cast(NDArray[np.uint8], cv2.resize(image, shown))
+        original = image if shown == (width, height) else cast("NDArray[np.uint8]", cv2.resize(image, shown))
     return TimedFrame(t_ns, squeezed, _preview(squeezed, *shown), original)
 
 
@@ -158,7 +158,7 @@ def _shrinks(width: int, height: int) -> bool:
 
 def _posed(frame: av.VideoFrame, pose: Pose) -> NDArray[np.uint8]:
     """An RGB frame as an array, as it is to be shown."""
-    image = cast(NDArray[np.uint8], frame.to_ndarray())
+    image = cast("NDArray[np.uint8]", frame.to_ndarray())
     if pose == UPRIGHT:
         return image
     if pose.swapped:
@@ -175,4 +175,4 @@ def _preview(squeezed: NDArray[np.uint8], width: int, height: int) -> NDArray[np
     scale = min(1.0, PREVIEW_WIDTH / max(width, height))
     small = (max(1, round(width * scale)), max(1, round(height * scale)))
     # Linear: the picture on a screen need not be exact, and there are sixteen a second.
-    return cast(NDArray[np.uint8], cv2.resize(squeezed, small, interpolation=cv2.INTER_LINEAR))
+    return cast("NDArray[np.uint8]", cv2.resize(squeezed, small, interpolation=cv2.INTER_LINEAR))

@@ -75,6 +75,22 @@ class Pieces:
     _lines: dict[int, _Line] = field(default_factory=dict)
     _held: list[Stamped] = field(default_factory=list)
 
+    def passes(self, one: Stamped) -> bool:
+        """Whether a packet is where it is expected and nothing is held: then it is placed, as by `push`.
+
+        Nearly all are; False leaves everything as it was.
+        """
+        line = self._lines.get(one.track)
+        if self._held or line is None or line.waiting is not None:
+            return False
+        at, last_ns, end_ns = one.dts_ns + line.shift_ns, line.last_ns, line.end_ns
+        # Not ahead of its own track: not ahead of all of them.
+        near = last_ns is not None and end_ns is not None and last_ns - _BACK_NS <= at <= end_ns + AHEAD_NS
+        if not near and not self._fits(line, one):
+            return False
+        self._place(line, one)
+        return True
+
     def push(self, one: Stamped) -> Iterator[Stamped]:
         """Packets that are placed now, in order."""
         if self._held:

@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
@@ -217,10 +218,13 @@ class Replay(Source):
         if audio is not None:
             parts.append(self._audio(audio, zero_s, offset, ends))
         told: set[Step] = set()
-        for timed in heapq.merge(*map(self._named, parts), key=lambda timed: timed.start_ns):
-            for status in self._steps(tracks, timed.start_ns, offset - round(zero_s * NS_PER_S), told):
-                yield timed.start_ns, status
-            yield timed.due_ns, timed.item
+        shift = offset - round(zero_s * NS_PER_S)
+        one, other = tracks[0], tracks[-1]
+        for start, due, item in heapq.merge(*map(self._named, parts), key=itemgetter(0)):
+            if one.packets.pieces.steps or other.packets.pieces.steps:
+                for status in self._steps(tracks, start, shift, told):
+                    yield start, status
+            yield due, item
         yield from self._complaints(tracks, max(ends, default=offset), offset)
 
     def _steps(self, tracks: Sequence[Track], now: int, shift: int, told: set[Step]) -> Iterator[Status]:

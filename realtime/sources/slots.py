@@ -35,7 +35,7 @@ class SlotChooser(Generic[T]):
     def __init__(self, start_ns: int, end_ns: int, slots: int = FRAMES_PER_SEGMENT) -> None:
         self._start_ns, self._width_ns, self._slots = start_ns, end_ns - start_ns, slots
         self._next = 0
-        self._last: WonSlots[T] | None = None
+        self._last: tuple[int, T] | None = None
 
     @property
     def decided(self) -> bool:
@@ -47,12 +47,12 @@ class SlotChooser(Generic[T]):
         slot = (t_ns - self._start_ns) * self._slots // self._width_ns
         won = []
         if self._last is not None and (empty := slot - self._next) > 0:
-            won.append(WonSlots(self._last.t_ns, self._last.item, empty))
+            won.append(WonSlots(*self._last, empty))
             self._next = slot
         if slot >= self._next:
             won.append(WonSlots(t_ns, item, slot + 1 - self._next))
             self._next = slot + 1
-        self._last = WonSlots(t_ns, item, 0)
+        self._last = (t_ns, item)
         return won
 
     def close(self) -> list[WonSlots[T]]:
@@ -61,4 +61,4 @@ class SlotChooser(Generic[T]):
         if self._last is None or not rest:
             return []
         self._next = self._slots
-        return [WonSlots(self._last.t_ns, self._last.item, rest)]
+        return [WonSlots(*self._last, rest)]
