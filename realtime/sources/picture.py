@@ -69,6 +69,8 @@ class FrameConverter:
         # Each keeps the tables of one pair of formats.
         self._small, self._full = VideoReformatter(), VideoReformatter()
         self._matrix = Type.DISPLAYMATRIX
+        self._pose: Pose | None = None
+        self._turn = 0
         self._codec = stream.codec_context
         self._coded = self._codec.sample_aspect_ratio
         # What the container says goes before what the codec says, as in every player.
@@ -83,9 +85,7 @@ class FrameConverter:
         """
         method = "AREA" if _shrinks(frame.width, frame.height) else "BILINEAR"
         small = self._small.reformat(frame, FRAME_SIZE, FRAME_SIZE, "rgb24", interpolation=method)
-        side: Any = frame.side_data  # PyAV's stubs take its keys for strings
-        matrix = side.get(self._matrix)
-        pose = UPRIGHT if matrix is None else pose_of(bytes(matrix))
+        pose = self._pose_of(frame)
         width, height = squared(frame.width, frame.height, self._shape())
         squeezed = _posed(small, pose)
         original = None
@@ -93,6 +93,20 @@ class FrameConverter:
             original = _posed(self._full.reformat(frame, width, height, "rgb24"), pose)
         size = (height, width) if pose.swapped else (width, height)
         return TimedFrame(t_ns, squeezed, _preview(squeezed, *size), original)
+
+    def _pose_of(self, frame: av.VideoFrame) -> Pose:
+        """Asked of the first picture, and again where the angle is another one.
+
+        PyAV's `side_data` and its frame hold each other: every picture that was asked for it would stay in
+        memory until the garbage collector comes by. The angle alone costs nothing, but does not tell mirrors.
+        """
+        turn = frame.rotation
+        if self._pose is None or turn != self._turn:
+            side: Any = frame.side_data  # PyAV's stubs take its keys for strings
+            matrix = side.get(self._matrix)
+            self._pose = UPRIGHT if matrix is None else pose_of(bytes(matrix))
+            self._turn = turn
+        return self._pose
 
     def _shape(self) -> Fraction | None:
         coded = self._codec.sample_aspect_ratio

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import numpy as np
@@ -276,3 +277,22 @@ def test_close_unblocks_and_ends(tmp_path: Path) -> None:
 
 def test_clip_defaults_are_what_these_tests_assume() -> None:
     assert Clip().flash_times == (0.5, 1.5, 2.5)
+
+
+def test_a_picture_is_let_go_once_it_is_converted(tmp_path: Path) -> None:
+    """Nothing waits for the garbage collector: a second of 1080p would be a hundred megabytes."""
+    from av import VideoFrame
+
+    clip = make_clip(tmp_path / "clip.mp4")
+    gc.collect()
+    gc.disable()
+    try:
+        source = Replay(clip, ManualClock(), ReplayOptions(speed=None))
+        source.open()
+        alive = 0
+        while not isinstance(source.read(1), EndOfStream):
+            alive = max(alive, sum(isinstance(one, VideoFrame) for one in gc.get_objects()))
+        source.close()
+    finally:
+        gc.enable()
+    assert 0 < alive < 8
