@@ -21,11 +21,11 @@ from .base import Item, Source
 from .buffers import LiveBuffer
 from .clocks.sender import SenderClock
 from .connect import Connection, Connector, NetworkOptions, connect
-from .decode import Resampler16k
 from .downmix import Downmix
 from .health import Backoff, DeviceHealth
 from .picture import FrameConverter
 from .playout import Playout
+from .sounds import Resampler16k
 from .steady import Sound
 
 _ROOM_NS = 3 * NS_PER_S

@@ -8,33 +8,30 @@ becomes 16 kHz mono. Time stamps alone decide what is delivered: the speed chang
 from __future__ import annotations
 
 import heapq
-import os
 import threading
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain
 from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
+from typing import NamedTuple, TypeVar, cast
 
-from ...model.profiles import FRAMES_PER_SEGMENT
 from ..clock import NS_PER_S, Clock
 from ..errors import SourceError
 from ..messages import SAMPLE_RATE, EndOfStream, SourceInfo, State, Status, TimedAudio
-from .account import Account, sound_ns
+from .account import sound_ns
 from .base import Item, Source
-from .choice import choose, which
-from .codecs import decodable, undecodable
 from .cutshort import missing_bytes
-from .decode import Picture, Resampler16k, Track, pictures, shown, sounds
-from .opening import open_container
-from .packets import Packets
+from .othersound import SILENT_NS, other_sound
 from .picture import FrameConverter
+from .pictures import Picture, pictures, shown
 from .pieces import Step
+from .recording import Recording
+from .replayoptions import ReplayOptions
+from .sounds import Resampler16k, sounds
+from .track import Track
 
-if TYPE_CHECKING:
-    from av.container import InputContainer
+__all__ = ["Replay", "ReplayOptions"]
 
 T = TypeVar("T")
 
@@ -44,44 +41,6 @@ _BEYOND_NS = 2 * NS_PER_S
 """Reading stops this far behind the end that was asked for: the other track may lag by a little."""
 _PIECE = SAMPLE_RATE // 20
 """Longest block of sound: long ones would hold up the pictures that begin within them."""
-_SILENT_NS = 10 * NS_PER_S
-"""Digital silence for so long from the beginning on is worth a look at the other sound tracks."""
-_BIG = 720 * 576
-"""Pictures above this many pixels are decoded by two threads."""
-
-
-@dataclass(frozen=True)
-class ReplayOptions:
-    """How a recording is replayed.
-
-    Attributes:
-        speed: stream seconds per second; None = as fast as the reader takes it.
-        start_s: begin this far into the recording.
-        duration_s: end the stream after so long.
-        loop: begin anew at the end; stream time goes on.
-        video: whether the picture is used.
-        audio: whether the sound is used.
-        originals: deliver every picture, with its full size, for clips.
-        channel: of the sound, from 1; None mixes all.
-        video_track: which picture track, from 1; None leaves the choice to FFmpeg.
-        audio_track: the same of sound.
-        frames: pictures a second that will be looked at; others are not converted.
-        sync_offset_ms: pictures are shown so much later than the recording says.
-
-    """
-
-    speed: float | None = 1.0
-    start_s: float = 0.0
-    duration_s: float | None = None
-    loop: bool = False
-    video: bool = True
-    audio: bool = True
-    originals: bool = False
-    channel: int | None = None
-    video_track: int | None = None
-    audio_track: int | None = None
-    frames: int = FRAMES_PER_SEGMENT
-    sync_offset_ms: float = 0.0
 
 
 class Replay(Source):
@@ -99,11 +58,9 @@ class Replay(Source):
         self._jumped_ns = 0
         """Holes in the recording so far: nobody waits for them."""
         self._end: EndOfStream | None = None
-        self._containers: list[InputContainer] = []
-        self._packets: list[Packets] = []
+        self._recording = Recording(path, self._options, self.account)
         self._end_ns = 0
         self._reading = threading.Lock()
-        self._remarks: deque[str] = deque()
 
     def open(self) -> None:
         """Open both tracks and decode up to the first item.
@@ -134,8 +91,8 @@ class Replay(Source):
             if self._closed.is_set():
                 self._end = EndOfStream(self._end_ns, "stopped")
                 return self._end
-            if self._remarks:
-                return Status("stream", "running", self._remarks.popleft(), 0, "warning")
+            if self._recording.remarks:
+                return Status("stream", "running", self._recording.remarks.popleft(), 0, "warning")
             if self._waiting is None:
                 self._waiting = next(self._items)
             due_ns, item = self._waiting
@@ -153,10 +110,10 @@ class Replay(Source):
             SourceError: as `open`.
 
         """
-        video, audio = self._open_tracks(first=True)
+        video, audio = self._opened(first=True)
         track = video or audio
         assert track is not None
-        zero_s = self._zero_s(video, audio)
+        zero_s = self._recording.zero_s(video, audio)
         return max(0.0, track.packets.end_ns() / NS_PER_S - zero_s)
 
     def close(self) -> None:
@@ -164,7 +121,7 @@ class Replay(Source):
         self._closed.set()
         # A decoder must not be closed under the thread that is decoding.
         with self._reading:
-            self._close_tracks()
+            self._recording.close()
 
     def _due(self, due_ns: int, timeout_s: float) -> bool:
         speed = cast(float, self._options.speed)
@@ -197,7 +154,7 @@ class Replay(Source):
                     continue
                 self._end_ns = due
                 yield due, item
-            self._close_tracks()
+            self._recording.close()
             nothing = not ends
             offset = max(ends, default=offset)
             if limit is not None and max(offset, due) >= limit:
@@ -209,9 +166,9 @@ class Replay(Source):
 
     def _one_pass(self, offset: int, ends: list[int]) -> Iterator[tuple[int, Item]]:
         """The recording once, starting at stream time `offset`; the ends of its tracks go into `ends`."""
-        video, audio = self._open_tracks(first=offset == 0)
+        video, audio = self._opened(first=offset == 0)
         tracks = [track for track in (video, audio) if track is not None]
-        zero_s = self._zero_s(video, audio)
+        zero_s = self._recording.zero_s(video, audio)
         parts: list[Iterator[_Timed]] = []
         if video is not None:
             parts.append(self._video(video, zero_s, offset, ends))
@@ -226,6 +183,11 @@ class Replay(Source):
                     yield start, status
             yield due, item
         yield from self._complaints(tracks, max(ends, default=offset), offset)
+
+    def _opened(self, *, first: bool) -> tuple[Track | None, Track | None]:
+        tracks = self._recording.tracks(first)
+        self.info = self._recording.info
+        return tracks
 
     def _steps(self, tracks: Sequence[Track], now: int, shift: int, told: set[Step]) -> Iterator[Status]:
         """What the time stamps did up to `now`. A hole is not waited for."""
@@ -256,95 +218,6 @@ class Replay(Source):
         if not self._closed.is_set() and (missing := missing_bytes(self.path)):
             reason = f"the file breaks off at {(end - offset) / NS_PER_S:.1f} s: {missing} bytes are missing"
             yield end, Status("stream", "truncated", reason, end)
-
-    # Opening --------------------------------------------------------------------------------------
-
-    def _open_tracks(self, first: bool) -> tuple[Track | None, Track | None]:
-        """Video track and audio track, each of a demuxer of its own."""
-        container = self._opened()
-        o = self._options
-        picture = choose(container, "video", o.video_track)
-        sound = choose(container, "audio", o.audio_track, related=picture)
-        if picture is None and sound is None:
-            raise SourceError(f"{self.path}: has neither picture nor sound that can be decoded")
-        if not (o.video and picture) and not (o.audio and sound):
-            only = "sound" if sound else "picture"
-            raise SourceError(
-                f"{self.path}: has only {only}, and that is switched off; nothing is left to judge"
-            )
-        if first:
-            self._remarks += undecodable(container, video=o.video, audio=o.audio)
-        used = [s.index for s, on in ((picture, o.video), (sound, o.audio)) if s is not None and on]
-        video = audio = None
-        if o.video and picture:
-            video = self._track(container, picture.index, used, self.account)
-        if o.audio and sound:
-            own = container if video is None else self._opened()
-            audio = self._track(own, sound.index, used, self.account if video is None else None)
-        if first:
-            self._describe(container, video, audio)
-        return video, audio
-
-    def _track(
-        self, container: InputContainer, index: int, used: Sequence[int], others: Account | None
-    ) -> Track:
-        def packets(container: InputContainer) -> tuple[Packets, Any]:
-            stream: Any = container.streams[index]
-            if stream.type == "video":
-                big = (stream.codec_context.width or 0) * (stream.codec_context.height or 0) > _BIG
-                stream.codec_context.thread_count = min(2, os.cpu_count() or 1) if big else 1
-            self._packets.append(Packets(self.path, container, index, used, others))
-            return self._packets[-1], stream
-
-        first, stream = packets(container)
-        account = self.account.video if stream.type == "video" else self.account.audio
-        channel = self._options.channel if stream.type == "audio" else None
-        return Track(first, stream, lambda: packets(self._opened()), account=account, channel=channel)
-
-    def _opened(self) -> InputContainer:
-        container = _open(self.path)
-        self._containers.append(container)
-        return container
-
-    def _describe(self, container: InputContainer, video: Track | None, audio: Track | None) -> None:
-        picture = sound = ""
-        if video is not None:
-            context = video.stream.codec_context
-            rate = video.stream.average_rate
-            picture = f"{context.width}×{context.height}" + (f" {float(rate):.4g} fps" if rate else "")
-            picture = f"{picture} {context.name} {which(container, video.stream)}".rstrip()
-        if audio is not None:
-            context = audio.stream.codec_context
-            sound = f"{context.sample_rate} Hz {context.layout.name} {context.name}"
-            sound = f"{sound} {which(container, audio.stream)}".rstrip()
-        duration_s = container.duration / 1_000_000 if container.duration else None
-        self.info = SourceInfo(self.path.name, "file", picture, sound, duration_s)
-
-    def _zero_s(self, video: Track | None, audio: Track | None) -> float:
-        tracks = [track for track in (video, audio) if track is not None]
-        # Where the packets begin; a header may know better by a little (priming), not by much.
-        seen = tracks[0].packets.starts_ns()
-        starts: dict[int, float] = {}
-        for track in tracks:
-            index, start = track.stream.index, track.start_s
-            first = seen[index] / NS_PER_S if index in seen else None
-            if first is not None and (start is None or abs(first - start) > _BEYOND_NS / NS_PER_S):
-                start = first
-            if start is not None:
-                starts[index] = start
-        zero = min(starts.values(), default=0.0)
-        # Encoders put a few milliseconds of priming before the first picture; the picture is the start.
-        if video is not None and starts.get(video.stream.index, zero + 1) - zero < 0.1:
-            zero = starts[video.stream.index]
-        return zero + self._options.start_s
-
-    def _close_tracks(self) -> None:
-        for packets in self._packets:
-            packets.close()
-        self._packets.clear()
-        for container in self._containers:
-            container.close()
-        self._containers.clear()
 
     def _named(self, items: Iterator[_Timed]) -> Iterator[_Timed]:
         """The same; what can't be used says in which recording."""
@@ -380,53 +253,18 @@ class Replay(Source):
                 end = -(-(item.position + len(item.samples)) * NS_PER_S // SAMPLE_RATE)
                 yield _Timed(item.position * NS_PER_S // SAMPLE_RATE, end, item)
                 heard = heard or bool(item.samples.any())
-            if not heard and end - offset > _SILENT_NS:
+            if not heard and end - offset > SILENT_NS:
                 heard = True
-                yield from (_Timed(end, end, status) for status in self._silent(track, end))
+                yield from (_Timed(end, end, status) for status in other_sound(self.path, track, end))
             track.damage.lost_s = resampler.lost_s
             for status in resampler.told():
                 yield _Timed(end, end, replace(status, t_ns=end))
         if not heard and end:
-            yield from (_Timed(end, end, status) for status in self._silent(track, end))
+            yield from (_Timed(end, end, status) for status in other_sound(self.path, track, end))
         track.account.by_stamp_ns += sound_ns(resampler.cut)
         track.account.delivered_ns -= sound_ns(resampler.cut)
         if end:
             ends.append(end)
-
-    def _silent(self, track: Track, now: int) -> Iterator[Status]:
-        """The track in use is digital silence so far: whether another one has sound."""
-        container = _open(self.path)
-        try:
-            tracks = [s.index for s in container.streams.audio]
-            for number, index in enumerate(tracks, 1):
-                stream = container.streams[index]
-                if index != track.stream.index and decodable(stream) and _has_sound(container, stream):
-                    own = tracks.index(track.stream.index) + 1
-                    reason = f"sound track {own} is digital silence; track {number} has sound: --audio-track"
-                    yield Status("sound", "running", f"{reason} {number}", now, "warning")
-                    return
-        finally:
-            container.close()
-
-
-def _has_sound(container: InputContainer, stream: Any) -> bool:
-    """Whether anything but zeros comes within the first half minute of a track."""
-    from av.error import FFmpegError
-
-    seconds = 0.0
-    try:
-        container.seek(0)
-        for frame in container.decode(stream):
-            # Unsigned samples are silent in the middle of their range.
-            samples = frame.to_ndarray()
-            if (samples != (128 if samples.dtype.kind == "u" else 0)).any():
-                return True
-            seconds += frame.samples / (frame.sample_rate or 1)
-            if seconds > _SILENT_NS / NS_PER_S * 3:
-                return False
-    except (FFmpegError, OSError):
-        return False
-    return False
 
 
 class _Timed(NamedTuple):
@@ -448,30 +286,6 @@ def _clip(item: Item, limit_ns: int) -> Item | None:
         room = limit_ns * SAMPLE_RATE // NS_PER_S - item.position
         return TimedAudio(item.position, item.samples[:room]) if room > 0 else None
     return None
-
-
-def _open(path: Path) -> InputContainer:
-    """The container, or a `SourceError` that says what is wrong with the path."""
-    from av.error import FFmpegError
-
-    if path.is_dir():
-        raise SourceError(f"{path}: is a folder; give a media file (`avel localize` reads folders)")
-    if not path.exists():
-        raise SourceError(f"{path}: no such file")
-    if not path.is_file():
-        raise SourceError(
-            f"{path}: is a pipe or a device, which can be read once only, and a recording is read twice "
-            "(picture, sound); save it to a file first"
-        )
-    try:
-        container = open_container(path)
-    except PermissionError as error:
-        raise SourceError(f"{path}: no permission to read it") from error
-    except (FFmpegError, OSError, ValueError) as error:
-        raise SourceError(
-            f"{path}: not a media file, or its header is damaged ({getattr(error, 'strerror', error)})"
-        ) from error
-    return container
 
 
 def _words(step: Step) -> tuple[State, str]:

@@ -9,8 +9,8 @@ import pytest
 from avel_live.realtime.clock import ManualClock
 from avel_live.realtime.events import Decoder
 from avel_live.realtime.messages import EndOfStream, TimedAudio, TimedFrame
-from avel_live.realtime.sources.decode import Resampler16k
 from avel_live.realtime.sources.detectors import ClippingDetector, NumberGuard
+from avel_live.realtime.sources.sounds import Resampler16k
 from avel_live.realtime.sources.steady import Sound
 from avel_live.realtime.stream.loop import Stream
 from support.loop import NS, Collector, ScriptedSource, ToyEngine, a_start, steady

@@ -1,0 +1,167 @@
+"""A recording as a file: which of its tracks are used, each opened on its own, and where they begin."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..clock import NS_PER_S
+from ..errors import SourceError
+from ..messages import SourceInfo
+from .account import Account
+from .choice import choose, which
+from .codecs import undecodable
+from .opening import open_container
+from .packets import Packets
+from .replayoptions import ReplayOptions
+from .track import Track
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+
+_OFF_S = 2.0
+"""A header that is further than this from the first packet is not believed."""
+_BIG = 720 * 576
+"""Pictures above this many pixels are decoded by two threads."""
+
+
+class Recording:
+    """Opens the tracks of one file, for one pass after another.
+
+    Args:
+        path: the file.
+        options: which tracks, from where on.
+        account: of the source; takes what is read.
+
+    """
+
+    def __init__(self, path: Path, options: ReplayOptions, account: Account) -> None:
+        self.path = path
+        self.info = SourceInfo(path.name, "file")
+        """What is in it; complete once the tracks have been opened."""
+        self.remarks: deque[str] = deque()
+        """What is to be said about tracks that can't be used."""
+        self._options, self._account = options, account
+        self._containers: list[InputContainer] = []
+        self._packets: list[Packets] = []
+
+    def tracks(self, first: bool) -> tuple[Track | None, Track | None]:
+        """Video track and audio track, each of a demuxer of its own; `first` describes them too.
+
+        Raises:
+            SourceError: no such file, not a media file, nothing in it that can be played.
+
+        """
+        container = self._opened()
+        o = self._options
+        picture = choose(container, "video", o.video_track)
+        sound = choose(container, "audio", o.audio_track, related=picture)
+        if picture is None and sound is None:
+            raise SourceError(f"{self.path}: has neither picture nor sound that can be decoded")
+        if not (o.video and picture) and not (o.audio and sound):
+            only = "sound" if sound else "picture"
+            raise SourceError(
+                f"{self.path}: has only {only}, and that is switched off; nothing is left to judge"
+            )
+        if first:
+            self.remarks += undecodable(container, video=o.video, audio=o.audio)
+        used = [s.index for s, on in ((picture, o.video), (sound, o.audio)) if s is not None and on]
+        video = audio = None
+        if o.video and picture:
+            video = self._track(container, picture.index, used, self._account)
+        if o.audio and sound:
+            own = container if video is None else self._opened()
+            audio = self._track(own, sound.index, used, self._account if video is None else None)
+        if first:
+            self._describe(container, video, audio)
+        return video, audio
+
+    def _track(
+        self, container: InputContainer, index: int, used: Sequence[int], others: Account | None
+    ) -> Track:
+        def packets(container: InputContainer) -> tuple[Packets, Any]:
+            stream: Any = container.streams[index]
+            if stream.type == "video":
+                big = (stream.codec_context.width or 0) * (stream.codec_context.height or 0) > _BIG
+                stream.codec_context.thread_count = min(2, os.cpu_count() or 1) if big else 1
+            self._packets.append(Packets(self.path, container, index, used, others))
+            return self._packets[-1], stream
+
+        first, stream = packets(container)
+        account = self._account.video if stream.type == "video" else self._account.audio
+        channel = self._options.channel if stream.type == "audio" else None
+        return Track(first, stream, lambda: packets(self._opened()), account=account, channel=channel)
+
+    def _opened(self) -> InputContainer:
+        container = opened(self.path)
+        self._containers.append(container)
+        return container
+
+    def _describe(self, container: InputContainer, video: Track | None, audio: Track | None) -> None:
+        picture = sound = ""
+        if video is not None:
+            context = video.stream.codec_context
+            rate = video.stream.average_rate
+            picture = f"{context.width}×{context.height}" + (f" {float(rate):.4g} fps" if rate else "")
+            picture = f"{picture} {context.name} {which(container, video.stream)}".rstrip()
+        if audio is not None:
+            context = audio.stream.codec_context
+            sound = f"{context.sample_rate} Hz {context.layout.name} {context.name}"
+            sound = f"{sound} {which(container, audio.stream)}".rstrip()
+        duration_s = container.duration / 1_000_000 if container.duration else None
+        self.info = SourceInfo(self.path.name, "file", picture, sound, duration_s)
+
+    def zero_s(self, video: Track | None, audio: Track | None) -> float:
+        """Where the stream begins, in seconds of the file's own time."""
+        tracks = [track for track in (video, audio) if track is not None]
+        # Where the packets begin; a header may know better by a little (priming), not by much.
+        seen = tracks[0].packets.starts_ns()
+        starts: dict[int, float] = {}
+        for track in tracks:
+            index, start = track.stream.index, track.start_s
+            first = seen[index] / NS_PER_S if index in seen else None
+            if first is not None and (start is None or abs(first - start) > _OFF_S):
+                start = first
+            if start is not None:
+                starts[index] = start
+        zero = min(starts.values(), default=0.0)
+        # Encoders put a few milliseconds of priming before the first picture; the picture is the start.
+        if video is not None and starts.get(video.stream.index, zero + 1) - zero < 0.1:
+            zero = starts[video.stream.index]
+        return zero + self._options.start_s
+
+    def close(self) -> None:
+        """Close what was opened; a next pass opens it anew."""
+        for packets in self._packets:
+            packets.close()
+        self._packets.clear()
+        for container in self._containers:
+            container.close()
+        self._containers.clear()
+
+
+def opened(path: Path) -> InputContainer:
+    """The container, or a `SourceError` that says what is wrong with the path."""
+    from av.error import FFmpegError
+
+    if path.is_dir():
+        raise SourceError(f"{path}: is a folder; give a media file (`avel localize` reads folders)")
+    if not path.exists():
+        raise SourceError(f"{path}: no such file")
+    if not path.is_file():
+        raise SourceError(
+            f"{path}: is a pipe or a device, which can be read once only, and a recording is read twice "
+            "(picture, sound); save it to a file first"
+        )
+    try:
+        container = open_container(path)
+    except PermissionError as error:
+        raise SourceError(f"{path}: no permission to read it") from error
+    except (FFmpegError, OSError, ValueError) as error:
+        raise SourceError(
+            f"{path}: not a media file, or its header is damaged ({getattr(error, 'strerror', error)})"
+        ) from error
+    return container
