@@ -15,7 +15,8 @@ from ...model.errors import ModelFileError
 from ...model.profiles import get_profile
 from ...model.runtime.base import EngineOptions
 from ...model.runtime.cache import EngineCache
-from ...model.runtime.graphs import ensure, wanted, weights_digest
+from ...model.runtime.graph import weights_digest
+from ...model.runtime.graphs import ensure, wanted
 from ...model.runtime.onnx_engine import OnnxEngine
 from ...model.runtime.probe import machine
 from ...model.runtime.select import time_visual

@@ -17,7 +17,7 @@ from ..errors import BackendError, ModelFileError
 from ..files import data_dir
 from ..profiles import Profile
 from .base import NETWORKS, EngineOptions, Network
-from .graphs import weights_digest
+from .graph import weights_digest
 from .networks import WEIGHTS, network_files
 from .probe import machine
 

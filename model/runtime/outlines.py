@@ -32,7 +32,7 @@ from .norms import fold_norms
 from .pads import fold_pads
 
 if TYPE_CHECKING:
-    from .graphs import Graph
+    from .graph import Graph
 
 FOLDER: Final = SHIPPED / "outlines"
 ELSEWHERE: Final = "weights"

@@ -28,7 +28,8 @@ from . import helper
 from .base import BackendName, Engine, EngineOptions, Precision
 from .cache import CacheError, EngineCache, digest
 from .flavours import RTX, capability
-from .graphs import GraphError, weights_digest
+from .graph import weights_digest
+from .graphs import GraphError
 from .int8_graphs import has_int8
 from .networks import network_files
 from .probe import Machine, installed, machine

@@ -22,7 +22,7 @@ from ..files import atomic_write
 from ..profiles import get_profile
 from .base import NETWORKS, EngineOptions, Network, Precision
 from .flavours import FLAVOURS, Flavour, capability
-from .graphs import weights_digest
+from .graph import weights_digest
 from .networks import network_files
 from .precisions import graphs_in
 from .trt_build import Batch, build

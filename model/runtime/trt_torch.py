@@ -21,7 +21,8 @@ from .base import EngineOptions, Network, Precision
 from .cache import EngineCache
 from .export import example_inputs
 from .folding import fold_batchnorm
-from .graphs import Graph, wanted, weights_digest
+from .graph import Graph, weights_digest
+from .graphs import wanted
 from .networks import build_network
 from .probe import machine
 from .torch_base import TorchBase

@@ -133,7 +133,7 @@ def test_configuration_becomes_options() -> None:
         Config(camera="rtsp://a:b@c/d", mic="USB", size="640x480", fps=15, channel=2, sync_offset_ms=-40),
         10.0,
     )
-    assert options.camera == CameraOptions("rtsp://a:b@c/d", (640, 480), 15.0)
+    assert options.camera == CameraOptions("rtsp://a:b@c/d", (640, 480), 15.0, wanted_fps=8.0)
     assert options.microphone == MicOptions("USB", 2)
     assert options.camera_delay_ms == 40.0  # shifting the camera's time by -40 ms; overrides the calibration
     assert live_options(Config(), 10.0).camera_delay_ms == 10.0

@@ -118,7 +118,8 @@ def test_the_benchmark_takes_them(clips: Path, tmp_path: Path) -> None:
     head = own_head(tmp_path / "own.safetensors", 2)
     engine = load_engine(EngineOptions(backend="torch", checkpoint=head, threads=1))
     clock, watch = SystemClock(), Stopwatch(SystemClock())
-    end = play(record(clips / "a.mkv", clock, watch, None), engine, clock, watch, Latencies(), paced=True)
+    tape = record(clips / "a.mkv", clock, watch, None, 4)
+    end = play(tape, engine, clock, watch, Latencies(), paced=True, frames="auto")
     engine.close()
     assert end.hops == 3
 
