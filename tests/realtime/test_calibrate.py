@@ -288,7 +288,15 @@ def test_confidence_on_labelled_clips(tmp_path, toy, capsys):
     folder.mkdir()
     rows = ["file\tclass\tsegments_audible_and_visible\tduration_s"]
     for k in range(3):
-        make_clip(folder / f"{k}.mkv", seconds=3.6, fps=5, size=(64, 48), rate=16_000, channels="mono")
+        make_clip(
+            folder / f"{k}.mkv",
+            seconds=3.6,
+            fps=5,
+            size=(64, 48),
+            rate=16_000,
+            channels="mono",
+            flashes=(0.5 + 0.4 * k,),  # clips of one content would be one witness
+        )
         rows.append(f"{k}.mkv\tBark\t0,1,3\t3.60")
     (folder / "MANIFEST.tsv").write_text("\n".join(rows))
     assert avel("calibrate", "confidence", "--data", folder, "--json", tmp_path / "f.json") == 0

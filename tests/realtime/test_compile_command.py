@@ -95,7 +95,7 @@ def test_a_foreign_card_is_not_believed(folder: Path, capsys: pytest.CaptureFixt
 @pytest.mark.parametrize(
     ("args", "code", "message"),
     [
-        (["--to", "tflite"], 2, "expected onnx, torch-tensorrt or tensorrt, got 'tflite'"),
+        (["--to", "tflite"], 2, "expected onnx, torch-tensorrt, tensorrt or tensorrt-rtx, got 'tflite'"),
         (["--frames", "none"], 2, "expected `dynamic` or a number above 0"),
         (["--frames", "4", "--to", "tensorrt"], 2, "--frames is for --to onnx"),
         (["--precision", "fp8"], 2, "expected fp32, fp16 or int8"),
