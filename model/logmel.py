@@ -12,8 +12,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-SAMPLE_RATE: Final = 16_000
-"""Samples per second of all sound after capture, mono float32 in [-1, 1)."""
+from .sound import SAMPLE_RATE
+
 WINDOW: Final = 400
 """STFT window, samples: 25 ms of a periodic Hann."""
 HOP: Final = 160

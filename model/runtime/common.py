@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from ..checkpoint import CheckpointInfo, read_info
 from ..errors import ModelFileError
-from ..logmel import SAMPLE_RATE
 from ..profiles import FRAME_SHAPE, GRID, WINDOW, Profile, get_profile
+from ..sound import SAMPLE_RATE
 from .base import BackendName, EngineInfo, EngineOptions, HeadOutput, Precision
 from .networks import head_path
 

@@ -271,7 +271,7 @@ def test_help_is_quick_and_light() -> None:
         "for args in ([], ['live']):\n"
         "    try: main([*args, '--help'])\n"
         "    except SystemExit as e: assert not e.code\n"
-        "heavy = {'torch', 'cv2', 'av', 'sounddevice', 'onnxruntime', 'matplotlib', 'soxr'}\n"
+        "heavy = {'torch', 'cv2', 'av', 'sounddevice', 'onnxruntime', 'matplotlib', 'soxr', 'numpy'}\n"
         "heavy &= set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )

@@ -11,7 +11,7 @@ from typing import Final, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from ...logmel import SAMPLE_RATE
+from ...sound import SAMPLE_RATE
 
 Wave = NDArray[np.float32]
 ROOMS: Final = 64

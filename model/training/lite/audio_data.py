@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ...errors import ModelFileError
 from ...files import atomic_write
 from ...labels import BACKGROUND, label_index
-from ...logmel import SAMPLE_RATE
+from ...sound import SAMPLE_RATE
 from .manifests import gpl_alone, read_manifest
 
 # Recordings of one speaker, not of one publisher, are what a speech net must not be tested on.

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...labels import BACKGROUND
-from ...logmel import PATCH_SAMPLES, SAMPLE_RATE, log_mel
+from ...logmel import PATCH_SAMPLES, log_mel
+from ...sound import SAMPLE_RATE
 from . import audio_augment as augment
 from .audio_data import SoundBank, loud_starts
 from .stages import keep_arrays

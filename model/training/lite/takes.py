@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...labels import BACKGROUND
-from ...logmel import SAMPLE_RATE, patch
+from ...logmel import patch
+from ...sound import SAMPLE_RATE
 from .audio_data import SoundBank
 from .stages import keep_arrays
 

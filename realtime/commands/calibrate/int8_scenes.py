@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ....calibration.int8.samples import Second
 from ....model.checkpoint import check_classes
 from ....model.labels import BACKGROUND, EVENT_NAMES, LABELS
-from ....model.logmel import SAMPLE_RATE
+from ....model.sound import SAMPLE_RATE
 from ....model.training.lite.audio_data import decode
 from ....model.training.lite.material import PERSON, SPEECH
 from ....model.training.lite.pictures import Photo, read_photos
