@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import socket
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ..names import digest
-
-if TYPE_CHECKING:
-    from .schema import Config
 
 MACHINE_ID = Path("/etc/machine-id")
 
 
-def unnamed(config: Config) -> str:
+def unnamed(*source: object) -> str:
     """`avel-` and six digits that stand for this machine and the source of the stream.
 
     Two boxes, or two cameras of one box, that publish to one broker or write into one folder without a
     `--name` get topics and files of their own.
+
+    Args:
+        source: what tells its source from others, each as text.
+
     """
-    source = (config.file and config.file.absolute(), config.demo, config.url, config.camera, config.mic)
     return f"avel-{digest(repr((_machine(), *map(str, source))))[:6]}"
 
 

@@ -437,7 +437,8 @@ class Config(Options):
     @property
     def stream_name(self) -> str:
         """What the stream is called in messages and names."""
-        return self.name or unnamed(self)
+        where = self.file and self.file.absolute()
+        return self.name or unnamed(where, self.demo, self.url, self.camera, self.mic)
 
     @property
     def outputs(self) -> dict[str, SinkOptions]:
