@@ -40,7 +40,7 @@ def alive(look):
         for frame in source.decode(video=0):
             look(frame)
         del frame
-    left = sum(isinstance(one, av.VideoFrame) for one in gc.get_objects())
+    left = sum(type(one) is av.VideoFrame for one in gc.get_objects())
     gc.enable()
     return left
 

@@ -291,7 +291,7 @@ def test_a_picture_is_let_go_once_it_is_converted(tmp_path: Path) -> None:
         source.open()
         alive = 0
         while not isinstance(source.read(1), EndOfStream):
-            alive = max(alive, sum(isinstance(one, VideoFrame) for one in gc.get_objects()))
+            alive = max(alive, sum(type(one) is VideoFrame for one in gc.get_objects()))
         source.close()
     finally:
         gc.enable()
