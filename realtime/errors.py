@@ -13,10 +13,22 @@ A message says what happened, what was expected and got, and how to mend it, on 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 from ..model.errors import AvelError, BackendError, ModelFileError
 from .redact import redact
 
-__all__ = ["AvelError", "BackendError", "ModelFileError", "OutputError", "SourceError", "UsageError"]
+__all__ = [
+    "AvelError",
+    "BackendError",
+    "ModelFileError",
+    "OutputError",
+    "SourceError",
+    "UsageError",
+    "writing",
+]
 
 
 class _RedactedError(AvelError):
@@ -40,3 +52,17 @@ class OutputError(_RedactedError, OSError):
     """An output (file, socket, directory) can't be written."""
 
     exit_code = 5
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """While a file or folder is written.
+
+    Raises:
+        OutputError: it can't be; the message names it and says why.
+
+    """
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(f"{path}: can't be written ({error.strerror or error})") from error

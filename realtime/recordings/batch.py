@@ -21,7 +21,7 @@ from ...model.checkpoint import file_sha256
 from ...model.files import SHIPPED, atomic_write
 from ..config.keys import keys, value_of
 from ..config.schema import Config
-from ..errors import OutputError, SourceError
+from ..errors import SourceError, writing
 from ..sinks.records import lost_record, tracks_record
 from ..sources.suffixes import passed_over, recordings_in
 from ..text import file_name
@@ -137,7 +137,7 @@ def write_results(
     """
     page = job.output(out, ".html")
     stat = job.source.stat()
-    try:
+    with writing(page.parent):
         page.parent.mkdir(parents=True, exist_ok=True)
         video = bool(findings.start.source.video)
         media = (
@@ -157,18 +157,14 @@ def write_results(
         atomic_write(page, page_pieces(findings, media))
         record = _record(findings, job, print_, version, stat)
         atomic_write(job.output(out, ".json"), _with_segments(record, findings.seconds))
-    except OSError as error:
-        raise OutputError(f"{page.parent}: can't be written ({error.strerror or error})") from error
     return record
 
 
 def write_index(rows: Sequence[dict[str, Any]], out: Path) -> Path:
     """The page over all recordings. Rows as `render_index` wants them."""
     path = out / "index.html"
-    try:
+    with writing(path):
         atomic_write(path, render_index(rows))
-    except OSError as error:
-        raise OutputError(f"{path}: can't be written ({error.strerror or error})") from error
     return path
 
 

@@ -70,8 +70,10 @@ def hops(
 def recording(path: Path, engine: Engine, clock: Clock, frames: Frames = "auto") -> tuple[Scores, ...]:
     """The scores of a whole file."""
     from ..sources.replay import Replay, ReplayOptions
+    from ..stream.budget import delivered_frames
 
-    source = Replay(path, clock, ReplayOptions(speed=None))
+    most = delivered_frames(Config(frames=frames).most_frames)
+    source = Replay(path, clock, ReplayOptions(speed=None, frames=most))
     source.open()
     return tuple(hop.scores for hop in hops(source, engine, clock, frames=frames))
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ...model.files import atomic_write
-from ..errors import OutputError
+from ..errors import writing
 from .batch import Job
 from .tracks import csv_text
 
@@ -44,8 +44,6 @@ def write_table(
         found = (name, record["seconds"], len(record["events"]))
         rows.append((*found, *seconds, int(bool(record.get("lost"))), remarks, ""))
     path = out / "index.csv"
-    try:
+    with writing(path):
         atomic_write(path, csv_text(rows))
-    except OSError as error:
-        raise OutputError(f"{path}: can't be written ({error.strerror or error})") from error
     return path

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from ..messages import ClosedSegment, EndOfStream, SelectedFrame, Severity, State, Status
 
 CAPACITY = 48
-"""Messages a recording's reader may be ahead: about three seconds of pictures, 7 MB."""
+"""Messages a recording's reader may be ahead: pictures of three seconds at sixteen a second, 7 MB."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from ....calibration.files import (
 )
 from ....model.runtime.base import EngineInfo
 from ...clock import wall_clock_s
-from ...errors import OutputError, UsageError
+from ...errors import UsageError, writing
 from ...ui.console import Console
 
 
@@ -64,26 +64,20 @@ def store(info: EngineInfo, output: Path | None, console: Console, dry_run: bool
 
 def saved(path: Path, content: Calibration | DeviceFile) -> None:
     """Write a profile; a folder that can't be written is an `OutputError`."""
-    try:
+    with writing(path):
         save(path, content)
-    except OSError as error:
-        raise OutputError(f"{path}: can't be written ({error.strerror or error})") from error
 
 
 def write(path: Path, text: str) -> None:
     """Write a text file; a folder that can't be written is an `OutputError`."""
-    try:
+    with writing(path):
         path.write_text(text + "\n", encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"{path}: can't be written ({error.strerror or error})") from error
 
 
 def drawn(path: Path, draw: Callable[[Path], None]) -> None:
     """Draw a PNG; a folder that can't be written is an `OutputError`."""
-    try:
+    with writing(path):
         draw(path)
-    except OSError as error:
-        raise OutputError(f"{path}: can't be written ({error.strerror or error})") from error
 
 
 def now() -> str:
