@@ -6,21 +6,12 @@ import contextlib
 import csv
 import io
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from avel_live.realtime import clock
 from support.day import HOUR_S, Found, logged, play
 from support.peers import Mosquitto, Subscriber, eventually
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Mosquitto]:
-    broker = Mosquitto(tmp_path)
-    broker.start()
-    yield broker
-    broker.kill()
 
 
 def lost(found: Found, output: str) -> int:

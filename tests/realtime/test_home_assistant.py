@@ -23,14 +23,6 @@ FIXED = {"Event", "Now", "Confidence", "Any event"}
 
 
 @pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Mosquitto]:
-    broker = Mosquitto(tmp_path)
-    broker.start()
-    yield broker
-    broker.kill()
-
-
-@pytest.fixture
 def at_home(broker: Mosquitto, tmp_path: Path) -> Iterator[Callable[[], HomeAssistant]]:
     """Starts Home Assistant, as often as called, always with the same memory."""
     python, started = home_assistant_python(), list[HomeAssistant]()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import asyncio
 import json
-import os
 import subprocess
 import sys
 import threading
@@ -15,10 +14,9 @@ from pathlib import Path
 import avel_live
 import numpy as np
 import pytest
-from avel_live.realtime.sources import portaudio
 from support.media import make_clip
 from support.mjpeg import MjpegServer
-from support.pulse import Beeper, PulseServer, environment
+from support.pulse import Beeper, PulseServer
 from support.rtsp import RtspServer
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -93,22 +91,6 @@ def test_a_recording_at_once(engine: avel_live.Engine) -> None:
     assert [(e.label, e.start_s, e.end_s) for e in found.events] == [("Bark", 3, 9), ("Clock", 14, 20)]
     assert done == sorted(done)
     assert done[-1] == 24.0
-
-
-@pytest.fixture(scope="module")
-def pulse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PulseServer]:
-    folder = Path(tmp_path_factory.mktemp("pulse"))
-    before = dict(os.environ)
-    os.environ.update(environment(folder))
-    server = PulseServer(folder)
-    portaudio.rescan()
-    try:
-        yield server
-    finally:
-        server.kill()
-        os.environ.clear()
-        os.environ.update(before)
-        portaudio.rescan()
 
 
 def first_hops(stream: avel_live.Stream, count: int) -> list[avel_live.Hop]:

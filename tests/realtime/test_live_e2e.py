@@ -6,11 +6,8 @@ A missing package fails these tests, it does not skip them.
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from avel_live.realtime.clock import SystemClock
@@ -21,7 +18,7 @@ from avel_live.realtime.sources.health import HealthOptions
 from avel_live.realtime.sources.live import LiveOptions, LiveSource
 from avel_live.realtime.sources.microphone import MicOptions
 from support.mjpeg import MjpegServer
-from support.pulse import Beeper, PulseServer, environment
+from support.pulse import Beeper, PulseServer
 from support.watching import Viewer
 
 FRAME_MS = 1000 / 30
@@ -29,22 +26,6 @@ QUICK = HealthOptions(backoff_s=0.3, backoff_max_s=1.0)
 QUICK_MIC = HealthOptions(
     stall_after_s=0.7, lose_after_s=2.5, open_timeout_s=4.0, backoff_s=0.3, backoff_max_s=1.0
 )
-
-
-@pytest.fixture(scope="module")
-def pulse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PulseServer]:
-    folder = Path(tmp_path_factory.mktemp("pulse"))
-    before = dict(os.environ)
-    os.environ.update(environment(folder))
-    server = PulseServer(folder)
-    portaudio.rescan()
-    try:
-        yield server
-    finally:
-        server.kill()
-        os.environ.clear()
-        os.environ.update(before)
-        portaudio.rescan()
 
 
 def open_both(camera: MjpegServer, delay_ms: float = 0.0) -> LiveSource:

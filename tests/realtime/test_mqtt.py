@@ -27,14 +27,6 @@ from support.server_process import free_port
 from support.stream import make_start, make_stream
 
 
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Mosquitto]:
-    broker = Mosquitto(tmp_path)
-    broker.start()
-    yield broker
-    broker.kill()
-
-
 def sink_for(port: int, said: list[Status], **options: object) -> MqttSink:
     flush_s: float | None = options.pop("flush_s", None)  # type: ignore[assignment]
     clock: Clock | None = options.pop("clock", None)  # type: ignore[assignment]
