@@ -122,8 +122,8 @@ def redact(text: str) -> str:
     text = _ADDRESS.sub(lambda m: m["scheme"] + _address(m["rest"]), text)
     text = _SECRET.sub(lambda m: m["key"] + MARK + _prose(m["value"]), text)
     text = _BEARER.sub(lambda m: m["key"] + MARK, text)
-    for pattern in list(_values.values()):
-        text = pattern.sub(MARK, text)
+    for _, pattern in sorted(_values.items(), key=lambda known: -len(known[0])):
+        text = pattern.sub(MARK, text)  # the longest first: one secret may be the beginning of another
     return text
 
 

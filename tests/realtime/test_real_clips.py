@@ -15,18 +15,22 @@ from support.shared import needs_data
 from support.shared_clips import clips
 
 
-def play(path: Path, speed: float | None) -> Collector:
+def play(path: Path, speed: float | None, pictures: int | None = None) -> Collector:
     source = Replay(path, ManualClock(), ReplayOptions(speed=speed))
     source.open()
     sink = Collector()
-    Stream(source, ToyEngine(), Decoder(), a_start(source), ManualClock(), StreamOptions()).run(sink)  # type: ignore[arg-type]
+    options = StreamOptions(frames_per_segment=pictures, by_change=pictures is None)
+    Stream(source, ToyEngine(), Decoder(), a_start(source), ManualClock(), options).run(sink)  # type: ignore[arg-type]
     return sink
 
 
 @needs_data
+@pytest.mark.parametrize(("pictures", "least"), [(None, 1), (16, 5)])
 @pytest.mark.parametrize("path", clips(every=12), ids=lambda p: p.stem)
-def test_every_second_is_whole_and_speed_changes_nothing(path: Path) -> None:
-    fast, paced = play(path, None), play(path, 2.0)
+def test_every_second_is_whole_and_speed_changes_nothing(
+    path: Path, pictures: int | None, least: int
+) -> None:
+    fast, paced = (play(path, speed, pictures) for speed in (None, 2.0))
     end = fast.ends[0]
     whole = [r.segment for r in fast.hops if not r.segment.partial]
     assert len(whole) == int(end.seconds + 1e-3)
@@ -34,7 +38,7 @@ def test_every_second_is_whole_and_speed_changes_nothing(path: Path) -> None:
     for segment in whole[:-1]:
         assert segment.audio_fraction > 0.95
         assert segment.frame_weights.sum() == pytest.approx(1, abs=1e-6)
-        assert len(segment.frames) >= 5
+        assert len(segment.frames) >= least
     assert not fast.statuses
     assert paced.ends[0].seconds == end.seconds
     for a, b in zip(fast.hops, paced.hops, strict=True):

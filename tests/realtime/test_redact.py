@@ -113,3 +113,9 @@ def test_neither_records_nor_log_nor_errors_of_a_run_say_it(tmp_path: Path) -> N
     said = done.stdout + done.stderr + (log.read_text() if log.exists() else "")
     assert "127.0.0.1" in said
     assert SECRET not in said
+
+
+def test_a_secret_that_begins_like_another_leaves_nothing_of_it() -> None:
+    for secret in ("kurz-4711", "kurz-4711-und-lang"):
+        remember(secret, secret=True)
+    assert redact("kurz-4711-und-lang, kurz-4711") == "***, ***"
