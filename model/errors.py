@@ -1,4 +1,4 @@
-"""The root of the error tree and the errors of the model side. `realtime/errors.py` draws the tree."""
+"""The root of the error tree and the errors of the model side. `realtime/core/errors.py` draws the tree."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ import pytest
 from avel_live.realtime.commands import COMMANDS, load
 from avel_live.realtime.config.keys import keys
 from avel_live.realtime.config.load import _OTHER_ENV, load_config
-from avel_live.realtime.messages import Status
+from avel_live.realtime.core.messages import Status
 from avel_live.realtime.sinks.records import end_records, hop_records, start_record, status_record
 from support.stream import make_start, make_stream
 

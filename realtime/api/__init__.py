@@ -46,26 +46,26 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from .model.runtime.base import Engine as Engine
-    from .realtime.clock import Clock as Clock
-    from .realtime.errors import AvelError as AvelError
-    from .realtime.errors import BackendError as BackendError
-    from .realtime.errors import ModelFileError as ModelFileError
-    from .realtime.errors import OutputError as OutputError
-    from .realtime.errors import SourceError as SourceError
-    from .realtime.errors import UsageError as UsageError
+    from .realtime.core.clock import Clock as Clock
+    from .realtime.core.errors import AvelError as AvelError
+    from .realtime.core.errors import BackendError as BackendError
+    from .realtime.core.errors import ModelFileError as ModelFileError
+    from .realtime.core.errors import OutputError as OutputError
+    from .realtime.core.errors import SourceError as SourceError
+    from .realtime.core.errors import UsageError as UsageError
+    from .realtime.core.messages import EndOfStream as EndOfStream
+    from .realtime.core.messages import Event as Event
+    from .realtime.core.messages import Hop as Hop
+    from .realtime.core.messages import Scores as Scores
+    from .realtime.core.messages import Segment as Segment
+    from .realtime.core.messages import Settled as Settled
+    from .realtime.core.messages import SourceInfo as SourceInfo
+    from .realtime.core.messages import Status as Status
+    from .realtime.core.messages import StreamEnd as StreamEnd
+    from .realtime.core.messages import StreamStart as StreamStart
+    from .realtime.core.messages import TimedAudio as TimedAudio
+    from .realtime.core.messages import TimedFrame as TimedFrame
     from .realtime.events import DecoderConfig as DecoderConfig
-    from .realtime.messages import EndOfStream as EndOfStream
-    from .realtime.messages import Event as Event
-    from .realtime.messages import Hop as Hop
-    from .realtime.messages import Scores as Scores
-    from .realtime.messages import Segment as Segment
-    from .realtime.messages import Settled as Settled
-    from .realtime.messages import SourceInfo as SourceInfo
-    from .realtime.messages import Status as Status
-    from .realtime.messages import StreamEnd as StreamEnd
-    from .realtime.messages import StreamStart as StreamStart
-    from .realtime.messages import TimedAudio as TimedAudio
-    from .realtime.messages import TimedFrame as TimedFrame
     from .realtime.recordings.findings import Findings as Findings
     from .realtime.recordings.library import localize as localize
     from .realtime.session.library import cameras as cameras
@@ -83,22 +83,22 @@ if TYPE_CHECKING:
     from .realtime.stream.loop import Stream as Stream
 
 _HOMES: Final[dict[str, str]] = {
-    **dict.fromkeys(("AvelError", "BackendError", "ModelFileError", "OutputError"), "realtime.errors"),
-    **dict.fromkeys(("SourceError", "UsageError"), "realtime.errors"),
+    **dict.fromkeys(("AvelError", "BackendError", "ModelFileError", "OutputError"), "realtime.core.errors"),
+    **dict.fromkeys(("SourceError", "UsageError"), "realtime.core.errors"),
     "CameraDevice": "realtime.sources.probe",
-    "Clock": "realtime.clock",
+    "Clock": "realtime.core.clock",
     "DecoderConfig": "realtime.events",
-    "EndOfStream": "realtime.messages",
+    "EndOfStream": "realtime.core.messages",
     "Engine": "model.runtime.base",
-    **dict.fromkeys(("Event", "Hop", "Scores", "Segment", "Settled"), "realtime.messages"),
+    **dict.fromkeys(("Event", "Hop", "Scores", "Segment", "Settled"), "realtime.core.messages"),
     "Findings": "realtime.recordings.findings",
     "InputDevice": "realtime.sources.portaudio",
     "Localizer": "realtime.session.push",
     "Sink": "realtime.sinks.base",
     "Source": "realtime.sources.base",
-    **dict.fromkeys(("SourceInfo", "Status"), "realtime.messages"),
+    **dict.fromkeys(("SourceInfo", "Status"), "realtime.core.messages"),
     "Stream": "realtime.stream.loop",
-    **dict.fromkeys(("StreamEnd", "StreamStart", "TimedAudio", "TimedFrame"), "realtime.messages"),
+    **dict.fromkeys(("StreamEnd", "StreamStart", "TimedAudio", "TimedFrame"), "realtime.core.messages"),
     **dict.fromkeys(("cameras", "from_config", "load_engine", "microphones"), "realtime.session.library"),
     "localize": "realtime.recordings.library",
     "open": "realtime.session.library",

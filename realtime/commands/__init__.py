@@ -21,9 +21,9 @@ from typer.main import get_command
 
 from ...model.downloads import watched
 from ..config.typed import Grouped, make_app
-from ..errors import AvelError, UsageError
-from ..redact import redact
-from ..text import one_line, visible
+from ..core.errors import AvelError, UsageError
+from ..core.redact import redact
+from ..core.text import one_line, visible
 from .early import hold_hang_ups
 from .fetching import bar
 

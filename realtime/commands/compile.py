@@ -12,7 +12,7 @@ import typer
 
 from ...model.files import atomic_write
 from ...model.profiles import PROFILES
-from ..errors import OutputError, UsageError
+from ..core.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
     from ...model.runtime.base import EngineOptions, Precision

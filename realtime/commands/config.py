@@ -8,8 +8,8 @@ from ..config.flags import with_flags
 from ..config.keys import keys, value_of
 from ..config.load import Loaded
 from ..config.typed import Grouped, make_app
-from ..redact import redact
-from ..text import visible
+from ..core.redact import redact
+from ..core.text import visible
 
 app = make_app(no_args_is_help=True)
 app.callback()(lambda: None)

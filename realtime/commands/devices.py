@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..clock import SystemClock
 from ..config.schema import NONE
-from ..errors import AvelError, SourceError, UsageError
+from ..core.clock import SystemClock
+from ..core.errors import AvelError, SourceError, UsageError
 
 if TYPE_CHECKING:
     from rich.text import Text

@@ -16,9 +16,9 @@ import typer
 from ..config.flags import with_flags
 from ..config.keys import keys
 from ..config.load import Loaded
-from ..errors import OutputError, SourceError
-from ..options import EVENTS, NETWORK
-from ..text import visible
+from ..core.errors import OutputError, SourceError
+from ..core.options import EVENTS, NETWORK
+from ..core.text import visible
 
 if TYPE_CHECKING:
     from ..recordings.batch import Job

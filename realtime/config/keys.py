@@ -9,7 +9,7 @@ from dataclasses import MISSING, dataclass, fields
 from functools import lru_cache
 from typing import Annotated, Any, Literal, Union
 
-from ..options import Option, Options
+from ..core.options import Option, Options
 from .schema import Config
 
 ENV_PREFIX = "AVEL_"

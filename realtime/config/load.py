@@ -17,8 +17,8 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_origin
 
-from ..errors import UsageError
-from ..redact import remember
+from ..core.errors import UsageError
+from ..core.redact import remember
 from .foreign import foreign
 from .keys import ENV_PREFIX, Key, keys
 from .precedence import names_of, settle

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from pathlib import Path
 
-from ..names import digest
+from ..core.names import digest
 
 MACHINE_ID = Path("/etc/machine-id")
 

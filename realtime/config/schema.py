@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le
 
-from ..options import (
+from ..core.options import (
     EVENTS,
     NETWORK,
     OUTPUTS,

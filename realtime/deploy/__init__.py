@@ -8,7 +8,7 @@ from __future__ import annotations
 from importlib.resources import files
 from typing import Final
 
-from ..errors import UsageError
+from ..core.errors import UsageError
 
 FILES: Final = {
     "avel-live.service": ("systemd/avel-live.service", "systemd unit: one stream, /etc/avel/avel.toml"),

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...model.labels import LABELS, label_index
-from ..errors import UsageError
+from ..core.errors import UsageError
 
 PerClass = float | tuple[float, ...]
 """One value for all event classes, or one per class (a value for *background* may follow, unused)."""

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..messages import Event, EventKind, Scores, Settled
+from ..core.messages import Event, EventKind, Scores, Settled
 from .config import DecoderConfig
 from .fusion import Fused, LookAccumulator, context_weight
 from .track import Closed, Second, Span, Tracker, TrackState

@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ..messages import Event
+from ..core.messages import Event
 
 
 @dataclass(frozen=True, slots=True)

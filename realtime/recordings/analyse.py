@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..clock import NS_PER_S, SystemClock
 from ..config.schema import Config
-from ..messages import Status
+from ..core.clock import NS_PER_S, SystemClock
+from ..core.messages import Status
 from ..session.open import open_stream
 from ..sources.replay import Replay, ReplayOptions
 from ..stream.budget import delivered_frames

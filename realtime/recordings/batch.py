@@ -21,10 +21,10 @@ from ...model.checkpoint import file_sha256
 from ...model.files import SHIPPED, atomic_write
 from ..config.keys import keys, value_of
 from ..config.schema import Config
-from ..errors import SourceError, writing
+from ..core.errors import SourceError, writing
+from ..core.text import file_name
 from ..sinks.records import lost_record, tracks_record
 from ..sources.suffixes import passed_over, recordings_in
-from ..text import file_name
 from .findings import Findings
 from .page import Media, page_pieces, render_index
 from .subtitles import subrip, webvtt

@@ -14,7 +14,7 @@ from typing import Any, Final, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from ..messages import Settled
+from ..core.messages import Settled
 
 BINS: Final = 32
 """Bars of the waveform per second."""

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ...model.errors import first_line
-from ..errors import UsageError
+from ..core.errors import UsageError
 from .batch import Job
 from .one import Plan, localize_one
 from .progress import BatchProgress

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..messages import Event, Hop, Settled, Status, StreamEnd, StreamStart
+from ..core.messages import Event, Hop, Settled, Status, StreamEnd, StreamStart
 from ..sinks.records import event_record
 from .bysecond import BINS as BINS
 from .bysecond import BySecond, Seconds, SecondTable

@@ -22,11 +22,11 @@ from ...calibration.looks import Looks
 from ...calibration.thresholds import Stream
 from ...model.labels import label_index
 from ...model.spans import of_labels
-from ..clock import NS_PER_S, Clock
 from ..config.schema import NONE, Config, Frames
-from ..errors import SourceError, UsageError
+from ..core.clock import NS_PER_S, Clock
+from ..core.errors import SourceError, UsageError
+from ..core.messages import Hop, Scores
 from ..events import Decoder, DecoderConfig
-from ..messages import Hop, Scores
 from ..session.calibration import ActiveCalibration
 from ..session.open import open_stream
 from ..sources.base import Source

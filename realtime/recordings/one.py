@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from ..errors import AvelError, OutputError, SourceError
-from ..text import one_line
+from ..core.errors import AvelError, OutputError, SourceError
+from ..core.text import one_line
 from .analyse import StoppedError, analyse
 from .batch import Job, write_results
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from ..text import file_name
+from ..core.text import file_name
 from .bysecond import BINS, BySecond, Seconds
 from .findings import Findings
 

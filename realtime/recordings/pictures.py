@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ..messages import Event
+from ..core.messages import Event
 from ..sinks.overlay import jpeg, with_attention
 
 MAX_PICTURES: Final = 240

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..core.text import file_name, one_line
 from ..sources.opening import open_container
-from ..text import file_name, one_line
 from .batch import Job
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ...model.files import atomic_write
-from ..errors import writing
+from ..core.errors import writing
 from .batch import Job
 from .tracks import csv_text
 

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from ..messages import Scores
+    from ..core.messages import Scores
 
 _COLUMNS: Final = ("video", "video_id", "youtube_id", "recording", "source")
 """Of a manifest: what says whence a clip is, the most telling first."""

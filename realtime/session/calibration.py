@@ -30,9 +30,9 @@ from ...model.files import SHIPPED, all_stored, stored
 from ...model.ood import veto
 from ...model.runtime.base import EngineInfo
 from ..config.schema import NONE, Config
-from ..errors import AvelError, ModelFileError
+from ..core.errors import AvelError, ModelFileError
+from ..core.messages import SourceInfo
 from ..events.config import DecoderConfig
-from ..messages import SourceInfo
 from ..stream.window import Calibrate, softmax
 
 
@@ -171,7 +171,7 @@ def measured_offset(camera: str, microphone: str) -> DeviceFile | None:
     """
     if NONE in (camera, microphone):
         return None
-    from ..redact import redact
+    from ..core.redact import redact
     from ..sources.portaudio import find_device, input_devices
 
     try:

@@ -7,9 +7,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..clock import Clock, SystemClock
 from ..config.load import config_from, load_config
 from ..config.schema import Config
+from ..core.clock import Clock, SystemClock
 from ..events import DecoderConfig
 from ..sources.base import Source
 from .open import make_engine, open_stream, restarting

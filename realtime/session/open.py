@@ -11,10 +11,10 @@ from dataclasses import replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from ..clock import Clock, wall_clock_s
 from ..config.schema import Config
-from ..errors import UsageError
-from ..messages import StreamStart
+from ..core.clock import Clock, wall_clock_s
+from ..core.errors import UsageError
+from ..core.messages import StreamStart
 from ..sources.base import Source
 from .calibration import ActiveCalibration, apply_calibration, under_flags
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Final
 
-from ..clock import Clock
 from ..config.schema import Config
+from ..core.clock import Clock
 from ..sinks.base import About, Predecessor, Report, Sink
 from ..sinks.lines import LineWriter
 from ..sinks.stdout import JsonLines

@@ -14,11 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...model.level import SILENCE_DBFS, level_dbfs
-from ..clock import NS_PER_S
 from ..config.load import config_from
-from ..errors import UsageError
-from ..events import Decoder, DecoderConfig
-from ..messages import (
+from ..core.clock import NS_PER_S
+from ..core.errors import UsageError
+from ..core.messages import (
     SAMPLE_RATE,
     ClosedSegment,
     Event,
@@ -29,6 +28,7 @@ from ..messages import (
     TimedAudio,
     TimedFrame,
 )
+from ..events import Decoder, DecoderConfig
 from ..sources.detectors import NumberGuard
 from ..stream.budget import LEVELS
 from ..stream.cutter import Cut, Cutter

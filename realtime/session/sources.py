@@ -16,9 +16,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from ..clock import Clock
 from ..config.schema import NONE, Config
-from ..errors import SourceError, UsageError
+from ..core.clock import Clock
+from ..core.errors import SourceError, UsageError
 from ..sources.base import Source
 
 if TYPE_CHECKING:

@@ -12,9 +12,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Final, Protocol
 
-from ..clock import Clock, wall_clock_s
-from ..messages import Event, Hop, Severity, State, Status, StreamEnd, StreamStart, TimedAudio, TimedFrame
-from ..options import Options
+from ..core.clock import Clock, wall_clock_s
+from ..core.messages import (
+    Event,
+    Hop,
+    Severity,
+    State,
+    Status,
+    StreamEnd,
+    StreamStart,
+    TimedAudio,
+    TimedFrame,
+)
+from ..core.options import Options
 from .room import Room, patient
 
 RECORDING_FLUSH_S: Final = 30.0

@@ -7,8 +7,8 @@ import csv
 import io
 from datetime import datetime, timezone
 
-from ..messages import CONFIGURATION, Event, Hop, Status, StreamEnd, StreamStart
-from ..text import one_line
+from ..core.messages import CONFIGURATION, Event, Hop, Status, StreamEnd, StreamStart
+from ..core.text import one_line
 from .base import Sink
 from .rotating import RotatingFile
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from ..clock import Clock
+from ..core.clock import Clock
 from .room import Room, patient
 
 Job = TypeVar("Job")

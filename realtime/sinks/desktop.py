@@ -11,10 +11,10 @@ from typing import Annotated
 
 from annotated_types import Gt, Le
 
-from ..clock import NS_PER_S
-from ..messages import State
-from ..options import OUTPUTS, Option, Seconds
-from ..text import one_line
+from ..core.clock import NS_PER_S
+from ..core.messages import State
+from ..core.options import OUTPUTS, Option, Seconds
+from ..core.text import one_line
 from .base import About, Sink, SinkOptions
 from .delivery import DeliveryCounts, DeliveryQueue
 from .environment import clean_environment

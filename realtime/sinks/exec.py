@@ -19,9 +19,9 @@ from typing import IO, Annotated, Final
 
 from annotated_types import Ge, Gt, Le
 
-from ..errors import OutputError, UsageError
-from ..messages import State
-from ..options import OUTPUTS, Names, Option
+from ..core.errors import OutputError, UsageError
+from ..core.messages import State
+from ..core.options import OUTPUTS, Names, Option
 from .base import About, Sink, SinkOptions, words
 from .delivery import DeliveryCounts, DeliveryQueue
 from .environment import clean_environment

@@ -15,8 +15,8 @@ import threading
 from collections.abc import Callable
 from typing import Final, TextIO
 
-from ..clock import NS_PER_S, Clock, SystemClock
-from ..errors import OutputError
+from ..core.clock import NS_PER_S, Clock, SystemClock
+from ..core.errors import OutputError
 
 _PIECE: Final = 512 if not hasattr(select, "PIPE_BUF") else select.PIPE_BUF
 """Bytes that a pipe with room takes without blocking."""

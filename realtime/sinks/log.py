@@ -8,7 +8,7 @@ from typing import Annotated, Final
 
 from annotated_types import Ge, Gt
 
-from ..options import OUTPUTS, Option
+from ..core.options import OUTPUTS, Option
 from .base import About, Sink, SinkOptions
 from .csv import HEADER, CsvFile
 from .jsonl import JsonlFile

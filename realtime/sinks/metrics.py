@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Annotated, Final, get_args
 
 from annotated_types import Ge, Gt, Le
 
-from ..clock import NS_PER_S
-from ..errors import OutputError, UsageError
-from ..messages import DeviceState, Event, Hop, Status, StreamEnd, StreamStart
-from ..options import OUTPUTS, Option, Secret
+from ..core.clock import NS_PER_S
+from ..core.errors import OutputError, UsageError
+from ..core.messages import DeviceState, Event, Hop, Status, StreamEnd, StreamStart
+from ..core.options import OUTPUTS, Option, Secret
 from .base import About, Ongoing, Sink, SinkOptions
 from .metrics_http import is_loopback, serve
 from .presence import Presence

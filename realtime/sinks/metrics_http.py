@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from ..errors import OutputError
+from ..core.errors import OutputError
 
 if TYPE_CHECKING:
     from http.server import ThreadingHTTPServer

@@ -16,7 +16,7 @@ import urllib.request
 from functools import partial
 from typing import Any, Final
 
-from ..clock import NS_PER_S, Clock
+from ..core.clock import NS_PER_S, Clock
 
 _ANSWER_BYTES: Final = 1024
 """More of an answer is not read."""

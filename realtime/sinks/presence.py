@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final, get_args
 
-from ..messages import DeviceState, Status
+from ..core.messages import DeviceState, Status
 
 _AWAY: Final = frozenset({"stalled", "lost", "recovering", "failed"})
 _LIFE: Final = frozenset(get_args(DeviceState))

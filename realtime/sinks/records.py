@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from datetime import datetime, timezone
 from typing import Any
 
-from ..clock import NS_PER_S
-from ..messages import Event, Hop, Settled, Status, StreamEnd, StreamStart, TrackTotals
-from ..text import json_safe
+from ..core.clock import NS_PER_S
+from ..core.messages import Event, Hop, Settled, Status, StreamEnd, StreamStart, TrackTotals
+from ..core.text import json_safe
 from .base import Sink
 
 SCHEMA = 1

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from ..clock import NS_PER_S, Clock
+from ..core.clock import NS_PER_S, Clock
 
 _LOOK_S = 0.1
 """How often a wait looks whether it is still worth while. Short: a signal asks the main thread to stop, and

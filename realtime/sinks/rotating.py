@@ -22,9 +22,9 @@ from pathlib import Path
 from stat import S_ISREG
 from typing import BinaryIO, Literal
 
-from ..clock import NS_PER_S
-from ..errors import OutputError
-from ..messages import State
+from ..core.clock import NS_PER_S
+from ..core.errors import OutputError
+from ..core.messages import State
 from .base import About
 
 Fsync = Literal["never", "event", "always"]

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from ..messages import Event, Hop, Status, StreamEnd, StreamStart, TimedAudio, TimedFrame
+from ..core.messages import Event, Hop, Status, StreamEnd, StreamStart, TimedAudio, TimedFrame
 from .base import Ongoing, Report, Sink, wants_media, words
 from .presence import Presence
 

@@ -17,8 +17,8 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from ..clock import NS_PER_S, Clock
-from ..messages import CONFIGURATION, Hop, State, Status, StreamEnd, StreamStart
+from ..core.clock import NS_PER_S, Clock
+from ..core.messages import CONFIGURATION, Hop, State, Status, StreamEnd, StreamStart
 from .base import Report, Sink, words
 from .room import Room, patient
 

@@ -21,10 +21,10 @@ from urllib.parse import quote, unquote, urlsplit
 
 from annotated_types import Ge, Gt, Le
 
-from ..clock import NS_PER_S
-from ..errors import UsageError
-from ..messages import State
-from ..options import OUTPUTS, Option, Secret
+from ..core.clock import NS_PER_S
+from ..core.errors import UsageError
+from ..core.messages import State
+from ..core.options import OUTPUTS, Option, Secret
 from .base import About, Sink, SinkOptions, words
 from .delivery import DeliveryCounts, DeliveryQueue
 from .records import JsonSink, Record, as_bytes, to_bytes

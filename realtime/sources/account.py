@@ -14,8 +14,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ..clock import NS_PER_S
-from ..messages import SAMPLE_RATE, TimedAudio, TimedFrame, Totals, TrackTotals
+from ..core.clock import NS_PER_S
+from ..core.messages import SAMPLE_RATE, TimedAudio, TimedFrame, Totals, TrackTotals
 
 _LONGEST_NS = NS_PER_S
 """A live picture stands for the time since the one before, at most this much: longer is a stall."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from functools import cached_property
 
-from ..messages import EndOfStream, SourceInfo, Status, TimedAudio, TimedFrame
+from ..core.messages import EndOfStream, SourceInfo, Status, TimedAudio, TimedFrame
 from .account import Account
 
 Item = TimedFrame | TimedAudio | Status | EndOfStream

@@ -6,8 +6,8 @@ import threading
 from collections import deque
 from dataclasses import dataclass
 
-from ..clock import NS_PER_S, Clock
-from ..messages import EndOfStream, Status, TimedAudio, TimedFrame
+from ..core.clock import NS_PER_S, Clock
+from ..core.messages import EndOfStream, Status, TimedAudio, TimedFrame
 from .account import Account
 from .base import Item
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..clock import NS_PER_S, Clock
-from ..messages import Status, VideoFrame
+from ..core.clock import NS_PER_S, Clock
+from ..core.messages import Status, VideoFrame
 from .capture import CameraOptions, CaptureFormat, open_capture
 from .detectors import BacklogFilter, FrozenDetector
 from .device import WatchedDevice

@@ -11,8 +11,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from ..errors import SourceError
-from ..redact import redact
+from ..core.errors import SourceError
+from ..core.redact import redact
 
 
 @dataclass(frozen=True, slots=True)

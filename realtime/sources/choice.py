@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from ..errors import SourceError
+from ..core.errors import SourceError
 from .codecs import decodable
 
 Kind = Literal["video", "audio"]

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from ..errors import SourceError
-from ..redact import redact
+from ..core.errors import SourceError
+from ..core.redact import redact
 from .buffers import BufferOptions
 from .codecs import decodable, undecodable
 from .health import HealthOptions

@@ -10,7 +10,7 @@ import zlib
 import numpy as np
 from numpy.typing import NDArray
 
-from ..clock import NS_PER_S
+from ..core.clock import NS_PER_S
 
 
 class BacklogFilter:

@@ -10,9 +10,9 @@ import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from ..clock import NS_PER_S, Clock
-from ..errors import SourceError
-from ..messages import Status
+from ..core.clock import NS_PER_S, Clock
+from ..core.errors import SourceError
+from ..core.messages import Status
 from .health import Backoff, DeviceHealth, HealthOptions
 
 S = TypeVar("S")

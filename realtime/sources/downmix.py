@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import SourceError
+from ..core.errors import SourceError
 
 if TYPE_CHECKING:
     import av

@@ -22,8 +22,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from ..clock import NS_PER_S, Clock
-from ..messages import DeviceState, Severity, Status
+from ..core.clock import NS_PER_S, Clock
+from ..core.messages import DeviceState, Severity, Status
 
 LEGAL: dict[DeviceState, frozenset[DeviceState]] = {
     "opening": frozenset({"running", "stalled", "lost", "failed", "ended"}),

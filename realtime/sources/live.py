@@ -10,10 +10,10 @@ import threading
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from ..clock import NS_PER_S, Clock
-from ..errors import SourceError, UsageError
-from ..messages import AudioBlock, EndOfStream, SourceInfo, Status, VideoFrame
-from ..redact import redact
+from ..core.clock import NS_PER_S, Clock
+from ..core.errors import SourceError, UsageError
+from ..core.messages import AudioBlock, EndOfStream, SourceInfo, Status, VideoFrame
+from ..core.redact import redact
 from .base import Item, Source
 from .buffers import BufferOptions, LiveBuffer
 from .camera import Camera

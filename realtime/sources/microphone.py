@@ -16,9 +16,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..clock import NS_PER_S, Clock
-from ..errors import SourceError
-from ..messages import AudioBlock, Status
+from ..core.clock import NS_PER_S, Clock
+from ..core.errors import SourceError
+from ..core.messages import AudioBlock, Status
 from . import portaudio
 from .detectors import ClippingDetector, NumberGuard, SilenceDetector
 from .device import WatchedDevice

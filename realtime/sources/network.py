@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from ..clock import NS_PER_S, Clock
-from ..errors import SourceError
-from ..messages import EndOfStream, SourceInfo, State, Status, TimedAudio
-from ..redact import redact
+from ..core.clock import NS_PER_S, Clock
+from ..core.errors import SourceError
+from ..core.messages import EndOfStream, SourceInfo, State, Status, TimedAudio
+from ..core.redact import redact
 from .account import sound_ns
 from .base import Item, Source
 from .buffers import LiveBuffer

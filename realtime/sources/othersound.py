@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..clock import NS_PER_S
-from ..messages import Status
+from ..core.clock import NS_PER_S
+from ..core.messages import Status
 from .codecs import decodable
 from .recording import opened
 from .track import Track

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from ..clock import NS_PER_S
+from ..core.clock import NS_PER_S
 from .account import Account
 from .opening import next_flv, open_container
 from .pieces import Pieces, Stamped

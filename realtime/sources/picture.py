@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import SourceError
-from ..messages import FRAME_SIZE, TimedFrame
+from ..core.errors import SourceError
+from ..core.messages import FRAME_SIZE, TimedFrame
 
 if TYPE_CHECKING:
     import av

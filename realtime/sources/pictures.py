@@ -12,7 +12,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from ...model.profiles import FRAMES_PER_SEGMENT
-from ..clock import NS_PER_S
+from ..core.clock import NS_PER_S
 from .slots import SlotChooser, WonSlots
 from .track import Damage, Track
 from .units import Units

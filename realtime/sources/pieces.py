@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from ..clock import NS_PER_S
+from ..core.clock import NS_PER_S
 
 _BACK_NS: Final = NS_PER_S // 2
 """A step back further than this is none of reordering."""

@@ -15,8 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ..clock import NS_PER_S, Clock
-from ..messages import State
+from ..core.clock import NS_PER_S, Clock
+from ..core.messages import State
 from .account import TrackAccount
 from .clocks.sender import SenderClock, Stamped
 from .connect import Connection

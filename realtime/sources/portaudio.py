@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import SourceError
+from ..core.errors import SourceError
 
 _lock = threading.RLock()
 _open_streams = 0

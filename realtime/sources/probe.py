@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...model.level import dbfs
-from ..clock import NS_PER_S, Clock
-from ..errors import SourceError
-from ..messages import AudioBlock, Status, VideoFrame
-from ..redact import redact
+from ..core.clock import NS_PER_S, Clock
+from ..core.errors import SourceError
+from ..core.messages import AudioBlock, Status, VideoFrame
+from ..core.redact import redact
 from .camera import Camera
 from .capture import CameraOptions, camera_paths
 from .clocks import ClockFit

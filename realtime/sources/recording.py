@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..clock import NS_PER_S
-from ..errors import SourceError
-from ..messages import SourceInfo
+from ..core.clock import NS_PER_S
+from ..core.errors import SourceError
+from ..core.messages import SourceInfo
 from .account import Account
 from .choice import choose, which
 from .codecs import undecodable

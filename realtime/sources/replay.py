@@ -16,9 +16,9 @@ from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple, TypeVar, cast
 
-from ..clock import NS_PER_S, Clock
-from ..errors import SourceError
-from ..messages import SAMPLE_RATE, EndOfStream, SourceInfo, State, Status, TimedAudio
+from ..core.clock import NS_PER_S, Clock
+from ..core.errors import SourceError
+from ..core.messages import SAMPLE_RATE, EndOfStream, SourceInfo, State, Status, TimedAudio
 from .account import sound_ns
 from .base import Item, Source
 from .cutshort import missing_bytes

@@ -9,8 +9,8 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from ..clock import NS_PER_S
-from ..messages import SAMPLE_RATE, State, Status
+from ..core.clock import NS_PER_S
+from ..core.messages import SAMPLE_RATE, State, Status
 from .detectors import NumberGuard
 from .downmix import Downmix
 from .steady import Sound, SteadyStamps

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ..clock import NS_PER_S
+from ..core.clock import NS_PER_S
 
 MAX_GAP_S = 0.04
 """Stamps of sound may be off by this much (rounding of containers) without a thought."""

@@ -14,7 +14,7 @@ from functools import partial
 from itertools import chain
 from typing import Any
 
-from ..clock import NS_PER_S
+from ..core.clock import NS_PER_S
 from .account import TrackAccount
 from .packets import PREROLL_NS, Packets
 from .stamps import PictureStamps

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from ..clock import NS_PER_S
+from ..core.clock import NS_PER_S
 
 
 class Units:

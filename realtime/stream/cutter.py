@@ -21,8 +21,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...model.profiles import FRAMES_PER_SEGMENT
-from ..clock import NS_PER_S
-from ..messages import FRAME_SIZE, SAMPLE_RATE, ClosedSegment, Segment, SelectedFrame, TimedAudio, TimedFrame
+from ..core.clock import NS_PER_S
+from ..core.messages import (
+    FRAME_SIZE,
+    SAMPLE_RATE,
+    ClosedSegment,
+    Segment,
+    SelectedFrame,
+    TimedAudio,
+    TimedFrame,
+)
 from ..sources.slots import SlotChooser, WonSlots
 
 GRACE_NS = 300_000_000

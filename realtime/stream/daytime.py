@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..clock import NS_PER_S
-from ..messages import Status
+from ..core.clock import NS_PER_S
+from ..core.messages import Status
 
 _STEP_S = 1.0
 """A difference between two looks that is no drift: somebody set the clock, or the machine slept."""

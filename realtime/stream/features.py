@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ...model.profiles import GRID, Profile
 from ...model.runtime.base import Engine
-from ..messages import Segment, SegmentFeatures
+from ..core.messages import Segment, SegmentFeatures
 from .keyframes import KeyFrames
 
 GROUP = 4

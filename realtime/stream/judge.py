@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ...model.runtime.base import Engine
-from ..clock import NS_PER_S
+from ..core.clock import NS_PER_S
+from ..core.messages import ClosedSegment, Scores, Segment, SelectedFrame
 from ..events import Decoder, DecoderStep
-from ..messages import ClosedSegment, Scores, Segment, SelectedFrame
 from .features import FeatureBuilder
 from .keyframes import KeyFrames
 from .window import Calibrate, Window, softmax

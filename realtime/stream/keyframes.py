@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...model.runtime.base import Engine
-from ..clock import NS_PER_S
+from ..core.clock import NS_PER_S
 
 THRESHOLD: Final = 12.0
 """Levels of 255 by which a block's mean luma must differ before a picture counts as new. On composed scenes

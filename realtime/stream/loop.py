@@ -17,10 +17,9 @@ from types import TracebackType
 
 from ...model.level import level_dbfs
 from ...model.runtime.base import Engine
-from ..clock import NS_PER_S, Clock, wall_clock_s
-from ..errors import SourceError, UsageError
-from ..events import Decoder, DecoderStep
-from ..messages import (
+from ..core.clock import NS_PER_S, Clock, wall_clock_s
+from ..core.errors import SourceError, UsageError
+from ..core.messages import (
     ClosedSegment,
     EndOfStream,
     Event,
@@ -34,6 +33,7 @@ from ..messages import (
     Totals,
     TrackTotals,
 )
+from ..events import Decoder, DecoderStep
 from ..sinks.base import Sink, wants_media
 from ..sources.base import Source
 from .budget import LEVELS, FrameBudget

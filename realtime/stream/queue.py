@@ -13,7 +13,7 @@ import threading
 from collections import deque
 from dataclasses import dataclass, replace
 
-from ..messages import ClosedSegment, EndOfStream, SelectedFrame, Severity, State, Status
+from ..core.messages import ClosedSegment, EndOfStream, SelectedFrame, Severity, State, Status
 
 CAPACITY = 48
 """Messages a recording's reader may be ahead: pictures of three seconds at sixteen a second, 7 MB."""

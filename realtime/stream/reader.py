@@ -12,8 +12,8 @@ import threading
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ..clock import NS_PER_S, Clock
-from ..messages import ClosedSegment, EndOfStream, State, Status, TimedAudio
+from ..core.clock import NS_PER_S, Clock
+from ..core.messages import ClosedSegment, EndOfStream, State, Status, TimedAudio
 from ..sinks.base import Sink
 from ..sources.base import Item, Source
 from ..sources.detectors import NumberGuard

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ...model.errors import BackendError, first_line
 from ...model.profiles import Profile
 from ...model.runtime.base import Engine, EngineInfo, HeadOutput
-from ..clock import NS_PER_S, Clock
+from ..core.clock import NS_PER_S, Clock
 from ..sinks.base import Report
 
 LIMIT = 3

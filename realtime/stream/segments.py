@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from ..errors import SourceError
-from ..messages import ClosedSegment, EndOfStream, Segment, Status
+from ..core.errors import SourceError
+from ..core.messages import ClosedSegment, EndOfStream, Segment, Status
 from ..sources.base import Source
 from .cutter import Cutter
 

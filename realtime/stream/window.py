@@ -12,7 +12,7 @@ from ...model import probabilities
 from ...model.ood import OOD
 from ...model.profiles import WINDOW, Profile
 from ...model.runtime.base import Engine
-from ..messages import Scores, SegmentFeatures
+from ..core.messages import Scores, SegmentFeatures
 from .features import missing
 
 Calibrate = Callable[[NDArray[np.float32], int], NDArray[np.float32]]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TextIO
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..clock import Clock
+    from ..core.clock import Clock
     from ..sinks.base import Sink
     from ..sinks.lines import LineWriter
 

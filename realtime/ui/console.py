@@ -8,7 +8,7 @@ from typing import Any
 import rich.console
 from rich.segment import Segment
 
-from ..text import visible
+from ..core.text import visible
 
 
 class Console(rich.console.Console):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TextIO
 
-from ..messages import Event, Hop, Status, StreamEnd, StreamStart
+from ..core.messages import Event, Hop, Status, StreamEnd, StreamStart
+from ..core.text import one_line
 from ..sinks.base import Sink
 from ..sinks.lines import LineWriter
-from ..text import one_line
 from .theme import clock_text
 
 

@@ -17,11 +17,11 @@ from rich.live import Live
 from rich.segment import Segment
 
 from ...model.level import level_dbfs
-from ..clock import NS_PER_S, Clock, SystemClock
-from ..errors import OutputError
-from ..messages import Hop, Status, StreamEnd, StreamStart, TimedAudio, TimedFrame
+from ..core.clock import NS_PER_S, Clock, SystemClock
+from ..core.errors import OutputError
+from ..core.messages import Hop, Status, StreamEnd, StreamStart, TimedAudio, TimedFrame
+from ..core.text import visible
 from ..sinks.base import Sink
-from ..text import visible
 from .console import Clean, Console, cleaned
 from .layout import compose, meter_line
 from .state import ScreenState

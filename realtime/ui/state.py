@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..clock import NS_PER_S
+from ..core.clock import NS_PER_S
+from ..core.messages import Event, Hop, Settled, Status, StreamEnd, StreamStart
 from ..events.ledger import EventSpan, Ledger
-from ..messages import Event, Hop, Settled, Status, StreamEnd, StreamStart
 from ..sinks.presence import Presence
 
 CELLS = 10

@@ -34,9 +34,9 @@ from avel_live.model.training.lite.compose import Composer
 from avel_live.model.training.lite.held_out import held_out_material
 from avel_live.model.training.lite.recipe import PLAIN
 from avel_live.model.training.metrics import event_scores
-from avel_live.realtime.clock import SystemClock
+from avel_live.realtime.core.clock import SystemClock
+from avel_live.realtime.core.messages import Scores
 from avel_live.realtime.events import Decoder, DecoderConfig, Ledger
-from avel_live.realtime.messages import Scores
 from avel_live.realtime.recordings.labelled import hops
 from avel_live.realtime.sources.replay import Replay, ReplayOptions
 from numpy.typing import NDArray

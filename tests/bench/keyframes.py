@@ -28,9 +28,9 @@ import numpy as np
 from avel_live.model.labels import BACKGROUND, LABELS
 from avel_live.model.runtime.base import Engine, EngineOptions
 from avel_live.model.runtime.select import load_engine
-from avel_live.realtime.clock import NS_PER_S, SystemClock
 from avel_live.realtime.config.schema import NONE, Config
-from avel_live.realtime.messages import EndOfStream, SourceInfo, TimedAudio, TimedFrame
+from avel_live.realtime.core.clock import NS_PER_S, SystemClock
+from avel_live.realtime.core.messages import EndOfStream, SourceInfo, TimedAudio, TimedFrame
 from avel_live.realtime.session.calibration import ActiveCalibration
 from avel_live.realtime.session.open import open_stream
 from avel_live.realtime.sources.base import Item, Source

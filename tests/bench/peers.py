@@ -19,8 +19,8 @@ from avel_live.model.backbones.visual_concepts import CONCEPTS as SEEN
 from avel_live.model.labels import BACKGROUND, LABELS
 from avel_live.model.runtime.base import EngineOptions
 from avel_live.model.runtime.select import load_engine
-from avel_live.realtime.clock import SystemClock
 from avel_live.realtime.commands.evaluate.clips import Answers, decode, figures, intervals
+from avel_live.realtime.core.clock import SystemClock
 from avel_live.realtime.recordings.labelled import Clip, manifest_clips
 from numpy.typing import NDArray
 from rich.console import Console

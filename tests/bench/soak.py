@@ -30,8 +30,8 @@ from pathlib import Path
 
 from avel_live.model.runtime.base import Engine, EngineOptions
 from avel_live.model.runtime.select import load_engine
+from avel_live.realtime.core.messages import StreamStart
 from avel_live.realtime.events import Decoder, DecoderConfig
-from avel_live.realtime.messages import StreamStart
 from avel_live.realtime.sinks.base import About
 from avel_live.realtime.sinks.log import LogOptions
 from avel_live.realtime.stream.loop import Stream, StreamOptions

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 
 import pytest
-from avel_live.realtime.clock import SystemClock
+from avel_live.realtime.core.clock import SystemClock
+from avel_live.realtime.core.messages import EndOfStream
 from avel_live.realtime.events import Decoder
-from avel_live.realtime.messages import EndOfStream
 from avel_live.realtime.stream.loop import Stream
 from support.loop import NS, Collector, ScriptedSource, ToyEngine, a_start, steady
 

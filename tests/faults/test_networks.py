@@ -11,9 +11,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from avel_live.model.errors import BackendError
-from avel_live.realtime.clock import ManualClock
+from avel_live.realtime.core.clock import ManualClock
+from avel_live.realtime.core.messages import EndOfStream
 from avel_live.realtime.events import Decoder
-from avel_live.realtime.messages import EndOfStream
 from avel_live.realtime.stream.loop import Stream
 from avel_live.realtime.stream.queue import StatusQueue
 from avel_live.realtime.stream.restarting import LIMIT, WITHIN_S, RestartingEngine

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from avel_live.realtime.clock import ManualClock
+from avel_live.realtime.core.clock import ManualClock
+from avel_live.realtime.core.messages import EndOfStream, TimedAudio, TimedFrame
 from avel_live.realtime.events import Decoder
-from avel_live.realtime.messages import EndOfStream, TimedAudio, TimedFrame
 from avel_live.realtime.sources.detectors import ClippingDetector, NumberGuard
 from avel_live.realtime.sources.sounds import Resampler16k
 from avel_live.realtime.sources.steady import Sound

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from avel_live.realtime.clock import NS_PER_S, ManualClock
 from avel_live.realtime.commands import live_main, main
-from avel_live.realtime.messages import EndOfStream, Status, TimedAudio, TimedFrame, Totals, TrackTotals
+from avel_live.realtime.core.clock import NS_PER_S, ManualClock
+from avel_live.realtime.core.messages import EndOfStream, Status, TimedAudio, TimedFrame, Totals, TrackTotals
 from avel_live.realtime.sources.account import Account
 from avel_live.realtime.sources.buffers import BufferOptions, LiveBuffer
 from avel_live.realtime.sources.replay import Replay, ReplayOptions

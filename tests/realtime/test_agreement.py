@@ -19,7 +19,7 @@ from avel_live.model.runtime.base import EngineOptions
 from avel_live.model.runtime.int8_graphs import find_int8
 from avel_live.model.runtime.probe import machine
 from avel_live.model.runtime.select import load_engine
-from avel_live.realtime.clock import SystemClock
+from avel_live.realtime.core.clock import SystemClock
 from avel_live.realtime.events import DecoderConfig
 from avel_live.realtime.recordings.labelled import recording, settled
 from avel_live.realtime.stream.window import softmax

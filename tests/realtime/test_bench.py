@@ -4,11 +4,11 @@ import io
 import json
 
 import pytest
-from avel_live.realtime.clock import ManualClock, cpu_s
 from avel_live.realtime.commands.bench import _read, precisions
 from avel_live.realtime.commands.bench.meters import Stopwatch, peak_memory_mb, percentiles
 from avel_live.realtime.commands.bench.tables import compare, look_up, show
-from avel_live.realtime.errors import UsageError
+from avel_live.realtime.core.clock import ManualClock, cpu_s
+from avel_live.realtime.core.errors import UsageError
 from rich.console import Console
 
 

@@ -6,8 +6,8 @@ import threading
 import time
 
 import numpy as np
-from avel_live.realtime.clock import ManualClock, SystemClock
-from avel_live.realtime.messages import EndOfStream, Status, TimedAudio, TimedFrame
+from avel_live.realtime.core.clock import ManualClock, SystemClock
+from avel_live.realtime.core.messages import EndOfStream, Status, TimedAudio, TimedFrame
 from avel_live.realtime.sources.buffers import BufferOptions, DropMeter, LiveBuffer
 from hypothesis import given
 from hypothesis import strategies as st

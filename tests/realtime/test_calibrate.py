@@ -34,9 +34,9 @@ from avel_live.realtime.commands.calibrate.features import window_scores
 from avel_live.realtime.commands.calibrate.store import per_hour_of
 from avel_live.realtime.commands.devices import _list_offsets
 from avel_live.realtime.config.schema import Config
-from avel_live.realtime.errors import ModelFileError, UsageError
+from avel_live.realtime.core.errors import ModelFileError, UsageError
+from avel_live.realtime.core.messages import SourceInfo, TimedAudio
 from avel_live.realtime.events.config import DecoderConfig
-from avel_live.realtime.messages import SourceInfo, TimedAudio
 from avel_live.realtime.recordings.labelled import read_manifest, settled
 from avel_live.realtime.session import open as open_
 from avel_live.realtime.session.calibration import apply_calibration, camera_delay_ms, devices_of, under_flags

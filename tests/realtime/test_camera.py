@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from avel_live.realtime.clock import SystemClock
-from avel_live.realtime.errors import SourceError
-from avel_live.realtime.messages import VideoFrame
-from avel_live.realtime.redact import redact
+from avel_live.realtime.core.clock import SystemClock
+from avel_live.realtime.core.errors import SourceError
+from avel_live.realtime.core.messages import VideoFrame
+from avel_live.realtime.core.redact import redact
 from avel_live.realtime.sources import capture as capture_module
 from avel_live.realtime.sources.camera import Camera
 from avel_live.realtime.sources.capture import CameraOptions, csi_pipeline, has_gstreamer, open_capture

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from avel_live.realtime.clock import NS_PER_S
-from avel_live.realtime.messages import (
+from avel_live.realtime.core.clock import NS_PER_S
+from avel_live.realtime.core.messages import (
     Event,
     Hop,
     Scores,

@@ -13,9 +13,9 @@ import av
 import numpy as np
 import pytest
 from avel_live.model.labels import LABELS
-from avel_live.realtime.clock import NS_PER_S, SystemClock
-from avel_live.realtime.errors import OutputError, UsageError
-from avel_live.realtime.messages import EndOfStream, Event, TimedAudio, TimedFrame
+from avel_live.realtime.core.clock import NS_PER_S, SystemClock
+from avel_live.realtime.core.errors import OutputError, UsageError
+from avel_live.realtime.core.messages import EndOfStream, Event, TimedAudio, TimedFrame
 from avel_live.realtime.sinks.base import wants_media
 from avel_live.realtime.sinks.clips import ClipOptions
 from avel_live.realtime.sinks.clips.codec import AudioEncoder, Packet

@@ -11,7 +11,7 @@ from avel_live.realtime.commands import main
 from avel_live.realtime.config.keys import keys, value_of
 from avel_live.realtime.config.load import load_config
 from avel_live.realtime.config.schema import Config
-from avel_live.realtime.errors import UsageError
+from avel_live.realtime.core.errors import UsageError
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 import numpy as np
 import pytest
-from avel_live.realtime.clock import NS_PER_S
-from avel_live.realtime.messages import (
+from avel_live.realtime.core.clock import NS_PER_S
+from avel_live.realtime.core.messages import (
     SAMPLE_RATE,
     ClosedSegment,
     Segment,

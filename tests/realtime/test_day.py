@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 import pytest
-from avel_live.realtime import clock
+from avel_live.realtime.core import clock
 from support.day import HOUR_S, Found, logged, play
 from support.peers import Mosquitto, Subscriber, eventually
 

@@ -9,9 +9,9 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from avel_live.realtime.clock import NS_PER_S, ManualClock
+from avel_live.realtime.core.clock import NS_PER_S, ManualClock
+from avel_live.realtime.core.messages import EndOfStream, Event, TimedFrame
 from avel_live.realtime.events import Decoder
-from avel_live.realtime.messages import EndOfStream, Event, TimedFrame
 from avel_live.realtime.sinks.csv import HEADER, CsvFile
 from avel_live.realtime.sinks.jsonl import JsonlFile
 from avel_live.realtime.sinks.rotating import RotatingFile, Rotation

@@ -9,10 +9,10 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from avel_live.model.labels import BACKGROUND, NUM_CLASSES, label_index
-from avel_live.realtime.errors import UsageError
+from avel_live.realtime.core.errors import UsageError
+from avel_live.realtime.core.messages import Event, Scores, Settled
 from avel_live.realtime.events import Decoder, DecoderConfig, DecoderStep, EventSpan, Ledger, class_set
 from avel_live.realtime.events.fusion import LookAccumulator, context_weight
-from avel_live.realtime.messages import Event, Scores, Settled
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

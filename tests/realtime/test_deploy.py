@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from avel_live.realtime import deploy
 from avel_live.realtime.commands import main
+from avel_live.realtime.core.errors import UsageError
 from avel_live.realtime.deploy import FILES, text
-from avel_live.realtime.errors import UsageError
 
 UNITS = ("avel-live.service", "avel-live@.service")
 WORST_EXPOSURE = 4.0

@@ -36,7 +36,7 @@ def test_missing_portaudio(monkeypatch: pytest.MonkeyPatch) -> None:
     def absent() -> Any:
         raise diagnosis_error
 
-    from avel_live.realtime.errors import SourceError
+    from avel_live.realtime.core.errors import SourceError
 
     diagnosis_error = SourceError("not installed")
     monkeypatch.setattr(portaudio, "sounddevice", absent)

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from avel_live.realtime.errors import OutputError
+from avel_live.realtime.core.errors import OutputError
 from avel_live.realtime.sinks.lines import LineWriter
 from support.media import make_clip
 from support.peers import eventually

@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 
 import pytest
-from avel_live.realtime.clock import ManualClock
-from avel_live.realtime.errors import OutputError, UsageError
+from avel_live.realtime.core.clock import ManualClock
+from avel_live.realtime.core.errors import OutputError, UsageError
 from avel_live.realtime.sinks.desktop import DesktopSink, NotifyOptions
 from avel_live.realtime.sinks.exec import ExecOptions, ExecSink
 from support.about import Said, about

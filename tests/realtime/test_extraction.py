@@ -17,7 +17,7 @@ from avel_live.model.training.ave import AveData
 from avel_live.model.training.folder import FolderData, read_index
 from avel_live.realtime.commands import main
 from avel_live.realtime.commands.extract import run as extraction
-from avel_live.realtime.errors import OutputError, SourceError, UsageError
+from avel_live.realtime.core.errors import OutputError, SourceError, UsageError
 from support.media import make_clip, truncated
 
 LITE = extraction.Options(profile="lite")
@@ -79,8 +79,8 @@ def test_rows_masks_and_index(extracted):
 def test_features_are_those_of_the_live_path(videos, extracted):
     from avel_live.model.runtime.base import EngineOptions
     from avel_live.model.runtime.select import load_engine
-    from avel_live.realtime.clock import ManualClock
-    from avel_live.realtime.messages import ClosedSegment, EndOfStream
+    from avel_live.realtime.core.clock import ManualClock
+    from avel_live.realtime.core.messages import ClosedSegment, EndOfStream
     from avel_live.realtime.sources.replay import Replay, ReplayOptions
     from avel_live.realtime.stream.cutter import Cutter
     from avel_live.realtime.stream.features import FeatureBuilder

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from avel_live.realtime.config.load import load_config
-from avel_live.realtime.errors import UsageError
+from avel_live.realtime.core.errors import UsageError
 
 KUBERNETES = {
     "AVEL_SERVICE_HOST": "10.96.0.12",

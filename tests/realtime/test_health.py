@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
-from avel_live.realtime.clock import ManualClock
+from avel_live.realtime.core.clock import ManualClock
 from avel_live.realtime.sources.health import (
     LEGAL,
     Backoff,

@@ -7,9 +7,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from avel_live.realtime.clock import NS_PER_S, ManualClock
 from avel_live.realtime.commands import live_main
-from avel_live.realtime.messages import EndOfStream, Status
+from avel_live.realtime.core.clock import NS_PER_S, ManualClock
+from avel_live.realtime.core.messages import EndOfStream, Status
 from avel_live.realtime.session.sources import demo_path
 from avel_live.realtime.sources.pieces import Pieces, Stamped
 from avel_live.realtime.sources.replay import Replay, ReplayOptions

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from avel_live.realtime.clock import ManualClock
+from avel_live.realtime.core.clock import ManualClock
+from avel_live.realtime.core.messages import EndOfStream, Hop, TimedAudio, TimedFrame
 from avel_live.realtime.events import Decoder
-from avel_live.realtime.messages import EndOfStream, Hop, TimedAudio, TimedFrame
 from avel_live.realtime.session.push import Localizer
 from avel_live.realtime.stream.keyframes import (
     BLOCKS,

@@ -9,8 +9,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from avel_live.realtime.clock import ManualClock
 from avel_live.realtime.commands.extract.jobs import find_jobs
+from avel_live.realtime.core.clock import ManualClock
 from avel_live.realtime.sources.cutshort import missing_bytes
 from avel_live.realtime.sources.replay import Replay, ReplayOptions
 from support.media import make_clip, needs_ffmpeg, truncated

@@ -7,9 +7,9 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from avel_live.realtime.clock import SystemClock
 from avel_live.realtime.config.schema import Config
-from avel_live.realtime.errors import SourceError, UsageError
+from avel_live.realtime.core.clock import SystemClock
+from avel_live.realtime.core.errors import SourceError, UsageError
 from avel_live.realtime.session.sources import live_options, make_source
 from avel_live.realtime.sources.camera import Camera
 from avel_live.realtime.sources.capture import CameraOptions

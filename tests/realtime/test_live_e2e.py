@@ -10,8 +10,8 @@ import time
 from dataclasses import replace
 
 import pytest
-from avel_live.realtime.clock import SystemClock
 from avel_live.realtime.commands.doctor import checks as diagnosis
+from avel_live.realtime.core.clock import SystemClock
 from avel_live.realtime.sources import portaudio
 from avel_live.realtime.sources.capture import CameraOptions
 from avel_live.realtime.sources.health import HealthOptions

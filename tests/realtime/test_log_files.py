@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 from avel_live.model.labels import LABELS
-from avel_live.realtime.clock import ManualClock
-from avel_live.realtime.errors import OutputError
-from avel_live.realtime.messages import Status
+from avel_live.realtime.core.clock import ManualClock
+from avel_live.realtime.core.errors import OutputError
+from avel_live.realtime.core.messages import Status
 from avel_live.realtime.sinks.base import Sink
 from avel_live.realtime.sinks.csv import COLUMNS, HEADER, CsvFile
 from avel_live.realtime.sinks.jsonl import JsonlFile
@@ -209,7 +209,7 @@ def test_what_was_written_survives_a_kill(tmp_path: Path) -> None:
     code = (
         "import os, sys\n"
         "from pathlib import Path\n"
-        "from avel_live.realtime.clock import SystemClock\n"
+        "from avel_live.realtime.core.clock import SystemClock\n"
         "from avel_live.realtime.sinks.base import About\n"
         "from avel_live.realtime.sinks.rotating import RotatingFile\n"
         "f = RotatingFile(Path(sys.argv[1]), 'log', About('x', True, print, SystemClock()))\n"

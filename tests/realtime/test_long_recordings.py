@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from avel_live.realtime.messages import Event, Hop, Settled, StreamEnd
+from avel_live.realtime.core.messages import Event, Hop, Settled, StreamEnd
 from avel_live.realtime.recordings.batch import Job, _head, write_results
 from avel_live.realtime.recordings.bysecond import BySecond, Seconds, SecondTable
 from avel_live.realtime.recordings.findings import Collector, Findings

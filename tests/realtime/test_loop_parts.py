@@ -8,7 +8,7 @@ import threading
 import numpy as np
 import pytest
 from avel_live.model.profiles import LITE
-from avel_live.realtime.messages import ClosedSegment, Segment, SegmentFeatures, SelectedFrame
+from avel_live.realtime.core.messages import ClosedSegment, Segment, SegmentFeatures, SelectedFrame
 from avel_live.realtime.stream.budget import PATIENCE, FrameBudget
 from avel_live.realtime.stream.features import GROUP, FeatureBuilder, missing, segment_features
 from avel_live.realtime.stream.latency import Latencies

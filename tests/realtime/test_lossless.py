@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 
 import pytest
-from avel_live.realtime.clock import SystemClock
 from avel_live.realtime.config.load import config_from
+from avel_live.realtime.core.clock import SystemClock
 from avel_live.realtime.session.outputs import make_outputs
 from avel_live.realtime.sinks.delivery import DeliveryQueue
 from avel_live.realtime.sinks.exec import ExecOptions, ExecSink

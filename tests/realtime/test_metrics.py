@@ -11,9 +11,9 @@ from dataclasses import replace
 
 import pytest
 from avel_live.model.labels import LABELS
-from avel_live.realtime.clock import ManualClock
-from avel_live.realtime.errors import OutputError, UsageError
-from avel_live.realtime.messages import Status
+from avel_live.realtime.core.clock import ManualClock
+from avel_live.realtime.core.errors import OutputError, UsageError
+from avel_live.realtime.core.messages import Status
 from avel_live.realtime.sinks.metrics import MetricsOptions, MetricsSink
 from support.about import about
 from support.peers import program

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from avel_live.realtime.clock import SystemClock
-from avel_live.realtime.errors import SourceError
-from avel_live.realtime.messages import AudioBlock
+from avel_live.realtime.core.clock import SystemClock
+from avel_live.realtime.core.errors import SourceError
+from avel_live.realtime.core.messages import AudioBlock
 from avel_live.realtime.sources import portaudio
 from avel_live.realtime.sources.detectors import SilenceDetector
 from avel_live.realtime.sources.health import HealthOptions

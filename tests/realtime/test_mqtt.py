@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 from avel_live.model.labels import EVENT_NAMES, LABELS
-from avel_live.realtime.clock import Clock, ManualClock
-from avel_live.realtime.errors import OutputError, UsageError
-from avel_live.realtime.messages import Status
+from avel_live.realtime.core.clock import Clock, ManualClock
+from avel_live.realtime.core.errors import OutputError, UsageError
+from avel_live.realtime.core.messages import Status
 from avel_live.realtime.sinks.mqtt import MqttOptions
 from avel_live.realtime.sinks.mqtt.discovery import discovery_payload
 from avel_live.realtime.sinks.mqtt.link import Broker
@@ -138,7 +138,7 @@ def test_the_last_will_says_offline(broker: Mosquitto, tmp_path: Path) -> None:
     subscriber = Subscriber(broker.port, "avel/#")
     script = (
         "import sys, time\n"
-        "from avel_live.realtime.clock import SystemClock\n"
+        "from avel_live.realtime.core.clock import SystemClock\n"
         "from avel_live.realtime.sinks.base import About\n"
         "from avel_live.realtime.sinks.mqtt import MqttOptions\n"
         "from avel_live.realtime.sinks.mqtt.sink import MqttSink\n"

@@ -11,7 +11,7 @@ import pytest
 from avel_live.model.labels import EVENT_NAMES
 from avel_live.realtime.config import naming
 from avel_live.realtime.config.load import config_from
-from avel_live.realtime.names import ascii_id, slug, slugs
+from avel_live.realtime.core.names import ascii_id, slug, slugs
 from avel_live.realtime.sinks.mqtt.discovery import discovery_payload, discovery_topic
 from hypothesis import given
 from hypothesis import strategies as st

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from avel_live.realtime.clock import SystemClock
-from avel_live.realtime.errors import SourceError
-from avel_live.realtime.messages import EndOfStream
+from avel_live.realtime.core.clock import SystemClock
+from avel_live.realtime.core.errors import SourceError
+from avel_live.realtime.core.messages import EndOfStream
 from avel_live.realtime.sources.clocks.sender import SenderClock
 from avel_live.realtime.sources.connect import NetworkOptions
 from avel_live.realtime.sources.health import HealthOptions

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from avel_live.realtime.clock import SystemClock
-from avel_live.realtime.errors import SourceError
+from avel_live.realtime.core.clock import SystemClock
+from avel_live.realtime.core.errors import SourceError
+from avel_live.realtime.core.messages import EndOfStream
 from avel_live.realtime.events import Decoder
-from avel_live.realtime.messages import EndOfStream
 from avel_live.realtime.sources.capture import CameraOptions, open_capture
 from avel_live.realtime.sources.connect import NetworkOptions
 from avel_live.realtime.sources.health import HealthOptions

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from avel_live.model.runtime.base import EngineOptions
 from avel_live.model.runtime.select import load_engine
-from avel_live.realtime.clock import ManualClock
+from avel_live.realtime.core.clock import ManualClock
 from avel_live.realtime.events import Decoder
 from avel_live.realtime.stream.loop import Stream, StreamOptions
 from support.loop import Collector, a_start

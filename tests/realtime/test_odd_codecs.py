@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from avel_live.realtime.clock import NS_PER_S
-from avel_live.realtime.messages import Status
+from avel_live.realtime.core.clock import NS_PER_S
+from avel_live.realtime.core.messages import Status
 from support.media import needs_ffmpeg
 from support.played import Played
 

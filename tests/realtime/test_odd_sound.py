@@ -9,9 +9,9 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from avel_live.realtime.clock import NS_PER_S
-from avel_live.realtime.errors import SourceError
-from avel_live.realtime.messages import SAMPLE_RATE, Status
+from avel_live.realtime.core.clock import NS_PER_S
+from avel_live.realtime.core.errors import SourceError
+from avel_live.realtime.core.messages import SAMPLE_RATE, Status
 from avel_live.realtime.sources.steady import Sound, SteadyStamps
 from hypothesis import given
 from hypothesis import strategies as st

@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from avel_live.realtime.clock import SystemClock
 from avel_live.realtime.config.load import config_from
-from avel_live.realtime.errors import UsageError
-from avel_live.realtime.messages import Hop
+from avel_live.realtime.core.clock import SystemClock
+from avel_live.realtime.core.errors import UsageError
+from avel_live.realtime.core.messages import Hop
 from avel_live.realtime.sinks.base import Sink
 from avel_live.realtime.sinks.delivery import DeliveryQueue
 from avel_live.realtime.sinks.exec import ExecOptions, ExecSink

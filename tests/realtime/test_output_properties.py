@@ -7,8 +7,8 @@ import time
 from collections import Counter
 from dataclasses import replace
 
-from avel_live.realtime.clock import SystemClock
-from avel_live.realtime.messages import Hop, Status, StreamEnd, StreamStart
+from avel_live.realtime.core.clock import SystemClock
+from avel_live.realtime.core.messages import Hop, Status, StreamEnd, StreamStart
 from avel_live.realtime.sinks.base import Sink
 from avel_live.realtime.sinks.delivery import DeliveryQueue
 from avel_live.realtime.sinks.room import Room

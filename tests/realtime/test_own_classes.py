@@ -12,13 +12,13 @@ import avel_live
 import numpy as np
 import pytest
 from avel_live.model.errors import ModelFileError
-from avel_live.realtime.clock import ManualClock, SystemClock
 from avel_live.realtime.commands import live_main, main
 from avel_live.realtime.commands.calibrate.features import ave_clips
 from avel_live.realtime.commands.calibrate.int8 import from_files
+from avel_live.realtime.core.clock import ManualClock, SystemClock
+from avel_live.realtime.core.messages import Hop, Scores
+from avel_live.realtime.core.names import slugs
 from avel_live.realtime.events import DecoderConfig
-from avel_live.realtime.messages import Hop, Scores
-from avel_live.realtime.names import slugs
 from avel_live.realtime.sinks.mqtt import MqttOptions
 from avel_live.realtime.sinks.mqtt.discovery import discovery_payload
 from avel_live.realtime.sinks.mqtt.sink import MqttSink

@@ -13,9 +13,9 @@ import pytest
 from avel_live.model.errors import ModelFileError
 from avel_live.model.runtime.base import EngineInfo
 from avel_live.model.runtime.probe import Machine
-from avel_live.realtime.clock import ManualClock, SystemClock
 from avel_live.realtime.commands.doctor.throughput import Pace, can_not_load, helps, measure, rate
 from avel_live.realtime.config.schema import Config
+from avel_live.realtime.core.clock import ManualClock, SystemClock
 from avel_live.realtime.stream.budget import TOO_MUCH, FrameBudget
 from hypothesis import assume, given
 from hypothesis import strategies as st

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from avel_live.realtime.commands.extract.jobs import find_jobs as rows
-from avel_live.realtime.errors import SourceError
+from avel_live.realtime.core.errors import SourceError
 from avel_live.realtime.recordings.batch import find_jobs
 from avel_live.realtime.recordings.labelled import media_files
 from avel_live.realtime.recordings.progress import length_s

@@ -12,10 +12,17 @@ import numpy as np
 import pytest
 from avel_live.model.runtime.base import Engine, EngineOptions
 from avel_live.model.runtime.select import load_engine
-from avel_live.realtime.clock import NS_PER_S, ManualClock
-from avel_live.realtime.errors import SourceError
+from avel_live.realtime.core.clock import NS_PER_S, ManualClock
+from avel_live.realtime.core.errors import SourceError
+from avel_live.realtime.core.messages import (
+    ClosedSegment,
+    EndOfStream,
+    Segment,
+    Status,
+    TimedAudio,
+    TimedFrame,
+)
 from avel_live.realtime.events import Decoder
-from avel_live.realtime.messages import ClosedSegment, EndOfStream, Segment, Status, TimedAudio, TimedFrame
 from avel_live.realtime.sinks.stdout import JsonLines
 from avel_live.realtime.sources.replay import Replay, ReplayOptions
 from avel_live.realtime.stream.cutter import Cutter

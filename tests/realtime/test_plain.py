@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from avel_live.realtime.errors import OutputError
-from avel_live.realtime.messages import Event, Status
+from avel_live.realtime.core.errors import OutputError
+from avel_live.realtime.core.messages import Event, Status
 from avel_live.realtime.ui.plain import PlainLines
 from support.stream import make_stream
 

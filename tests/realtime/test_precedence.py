@@ -13,7 +13,7 @@ from avel_live.realtime.commands.calibrate.store import per_hour_of
 from avel_live.realtime.config.keys import keys, value_of
 from avel_live.realtime.config.load import config_from, load_config
 from avel_live.realtime.config.schema import Config
-from avel_live.realtime.errors import UsageError
+from avel_live.realtime.core.errors import UsageError
 from avel_live.realtime.events import DecoderConfig
 from avel_live.realtime.sinks.clips.store import Budget
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from avel_live.realtime.clock import ManualClock
-from avel_live.realtime.messages import Status
+from avel_live.realtime.core.clock import ManualClock
+from avel_live.realtime.core.messages import Status
 from avel_live.realtime.sinks.metrics import MetricsOptions, MetricsSink
 from avel_live.realtime.sinks.presence import Presence
 from avel_live.realtime.sinks.switchboard import Switchboard

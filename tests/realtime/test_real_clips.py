@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from avel_live.realtime.clock import NS_PER_S, ManualClock
+from avel_live.realtime.core.clock import NS_PER_S, ManualClock
 from avel_live.realtime.events import Decoder
 from avel_live.realtime.sources.replay import Replay, ReplayOptions
 from avel_live.realtime.stream.loop import Stream, StreamOptions

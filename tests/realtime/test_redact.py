@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from avel_live.realtime import redact as module
 from avel_live.realtime.config.load import config_from
-from avel_live.realtime.errors import OutputError, SourceError, UsageError
-from avel_live.realtime.messages import SourceInfo, Status
-from avel_live.realtime.redact import redact, remember
+from avel_live.realtime.core import redact as module
+from avel_live.realtime.core.errors import OutputError, SourceError, UsageError
+from avel_live.realtime.core.messages import SourceInfo, Status
+from avel_live.realtime.core.redact import redact, remember
 from avel_live.realtime.sinks.records import start_record, status_record
 from support.stream import make_start
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from avel_live.realtime.clock import NS_PER_S, ManualClock
-from avel_live.realtime.errors import SourceError
-from avel_live.realtime.messages import SAMPLE_RATE, EndOfStream, TimedAudio, TimedFrame
+from avel_live.realtime.core.clock import NS_PER_S, ManualClock
+from avel_live.realtime.core.errors import SourceError
+from avel_live.realtime.core.messages import SAMPLE_RATE, EndOfStream, TimedAudio, TimedFrame
 from avel_live.realtime.sources.opening import open_container
 from avel_live.realtime.sources.picture import timed_frame
 from avel_live.realtime.sources.replay import Replay, ReplayOptions

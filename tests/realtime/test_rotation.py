@@ -11,8 +11,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
-from avel_live.realtime.clock import ManualClock
-from avel_live.realtime.messages import CONFIGURATION, Status
+from avel_live.realtime.core.clock import ManualClock
+from avel_live.realtime.core.messages import CONFIGURATION, Status
 from avel_live.realtime.sinks import rotating
 from avel_live.realtime.sinks.csv import HEADER, CsvFile
 from avel_live.realtime.sinks.rotating import RETRY_S, RotatingFile, Rotation

@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from avel_live.model.labels import LABELS
-from avel_live.realtime.clock import ManualClock
-from avel_live.realtime.errors import OutputError
-from avel_live.realtime.messages import SourceInfo, Status, TimedAudio
+from avel_live.realtime.core.clock import ManualClock
+from avel_live.realtime.core.errors import OutputError
+from avel_live.realtime.core.messages import SourceInfo, Status, TimedAudio
 from avel_live.realtime.ui import make_screen, picture
 from avel_live.realtime.ui.layout import frame
 from avel_live.realtime.ui.plain import PlainLines

@@ -14,12 +14,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from avel_live.realtime.clock import ManualClock
 from avel_live.realtime.commands import main
 from avel_live.realtime.config.load import load_config
-from avel_live.realtime.errors import UsageError
-from avel_live.realtime.messages import Event, Status
-from avel_live.realtime.redact import redact
+from avel_live.realtime.core.clock import ManualClock
+from avel_live.realtime.core.errors import UsageError
+from avel_live.realtime.core.messages import Event, Status
+from avel_live.realtime.core.redact import redact
 from avel_live.realtime.sinks.csv import HEADER, CsvFile
 from avel_live.realtime.sinks.desktop import DesktopSink, NotifyOptions
 from avel_live.realtime.sinks.exec import ExecOptions, ExecSink

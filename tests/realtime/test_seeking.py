@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from avel_live.realtime.messages import SAMPLE_RATE
+from avel_live.realtime.core.messages import SAMPLE_RATE
 from support.media import needs_ffmpeg
 from support.played import Played
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from avel_live.realtime.clock import NS_PER_S
+from avel_live.realtime.core.clock import NS_PER_S
 from avel_live.realtime.sources.clocks.sender import SenderClock, Stamped
 from hypothesis import given, settings
 from hypothesis import strategies as st

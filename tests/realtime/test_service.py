@@ -15,13 +15,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from avel_live.realtime.clock import ManualClock, SystemClock
 from avel_live.realtime.commands.live.reload import Reloader, plan_reload
 from avel_live.realtime.commands.live.service import Notifier, Service
 from avel_live.realtime.config.load import Loaded, load_config
 from avel_live.realtime.config.schema import Config
+from avel_live.realtime.core.clock import ManualClock, SystemClock
+from avel_live.realtime.core.messages import TimedAudio
 from avel_live.realtime.events import Decoder, DecoderConfig
-from avel_live.realtime.messages import TimedAudio
 from avel_live.realtime.session.outputs import make_outputs
 from avel_live.realtime.sinks.switchboard import Switchboard
 from support.about import Said

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 
-from avel_live.realtime.clock import ManualClock, SystemClock
-from avel_live.realtime.messages import Hop, Status, StreamEnd, StreamStart
+from avel_live.realtime.core.clock import ManualClock, SystemClock
+from avel_live.realtime.core.messages import Hop, Status, StreamEnd, StreamStart
 from avel_live.realtime.sinks.base import Sink
 from avel_live.realtime.sinks.thread import SinkThread
 from support.about import Said

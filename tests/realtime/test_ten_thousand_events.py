@@ -14,7 +14,7 @@ import numpy as np
 import psutil
 import pytest
 from avel_live.model.labels import LABELS
-from avel_live.realtime.messages import Event, TimedAudio, TimedFrame
+from avel_live.realtime.core.messages import Event, TimedAudio, TimedFrame
 from avel_live.realtime.sinks.base import Sink
 from avel_live.realtime.sinks.clips import ClipOptions
 from avel_live.realtime.sinks.clips.sink import ClipSink

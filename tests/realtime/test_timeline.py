@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import psutil
 import pytest
-from avel_live.realtime.messages import SAMPLE_RATE, AudioBlock, ClosedSegment, TimedAudio
+from avel_live.realtime.core.messages import SAMPLE_RATE, AudioBlock, ClosedSegment, TimedAudio
 from avel_live.realtime.sources.clocks import AudioTimeline, ClockFit, DriftResampler, FrameTimeline
 from avel_live.realtime.stream.cutter import Cutter
 from hypothesis import given, settings

@@ -8,8 +8,8 @@ import json
 import threading
 
 import pytest
-from avel_live.realtime.clock import Clock, SystemClock
-from avel_live.realtime.errors import UsageError
+from avel_live.realtime.core.clock import Clock, SystemClock
+from avel_live.realtime.core.errors import UsageError
 from avel_live.realtime.sinks.webhook import WebhookOptions, WebhookSink
 from support.about import Said, about
 from support.event_flood import flood

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from avel_live.calibration.report import assess
 from avel_live.realtime.commands.calibrate.features import window_scores
+from avel_live.realtime.core.text import finite
 from avel_live.realtime.recordings.labelled import Clip, distinct, groups_of, looks_of
 from avel_live.realtime.recordings.witnesses import origin, witnesses
-from avel_live.realtime.text import finite
 
 BG = 3
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
-from avel_live.realtime.messages import AudioBlock
+from avel_live.realtime.core.messages import AudioBlock
 
 START_NS = 10**15
 

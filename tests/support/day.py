@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from avel_live.realtime.clock import NS_PER_S, ManualClock
 from avel_live.realtime.commands.live.reload import Reloader
 from avel_live.realtime.commands.live.service import Service
 from avel_live.realtime.config.load import load_config
+from avel_live.realtime.core.clock import NS_PER_S, ManualClock
+from avel_live.realtime.core.messages import Hop, SourceInfo, Status, StreamEnd, TimedAudio, TimedFrame
 from avel_live.realtime.events import Decoder, DecoderConfig
-from avel_live.realtime.messages import Hop, SourceInfo, Status, StreamEnd, TimedAudio, TimedFrame
 from avel_live.realtime.session.open import decoder_config
 from avel_live.realtime.session.outputs import make_outputs
 from avel_live.realtime.sinks.base import Sink
@@ -43,7 +43,7 @@ _RATE = 16_000
 
 
 class WallTime:
-    """Stands in for the module `time` in `realtime.clock`: the time of day is the stream's, plus steps."""
+    """Stands in for `time` in `realtime.core.clock`: the time of day is the stream's, plus steps."""
 
     def __init__(self, clock: ManualClock) -> None:
         self._clock = clock

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from avel_live.realtime.errors import SourceError
-from avel_live.realtime.messages import Status
+from avel_live.realtime.core.errors import SourceError
+from avel_live.realtime.core.messages import Status
 from avel_live.realtime.sources.capture import CameraOptions, CaptureFormat
 from avel_live.realtime.sources.microphone import MicOptions, Opened
 from avel_live.realtime.sources.portaudio import InputDevice

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from avel_live.model.labels import EVENT_NAMES
-from avel_live.realtime.messages import Event, Hop
+from avel_live.realtime.core.messages import Event, Hop
 
 from .stream import make_stream
 

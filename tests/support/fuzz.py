@@ -31,8 +31,8 @@ _SECONDS_OF_MEDIA = 120
 
 def media(path: Path) -> None:
     """The replay of a recording, to its end or for two minutes of it."""
-    from avel_live.realtime.clock import SystemClock
-    from avel_live.realtime.messages import EndOfStream
+    from avel_live.realtime.core.clock import SystemClock
+    from avel_live.realtime.core.messages import EndOfStream
     from avel_live.realtime.sources.replay import Replay, ReplayOptions
 
     source = Replay(path, SystemClock(), ReplayOptions(speed=None, duration_s=_SECONDS_OF_MEDIA))

@@ -9,7 +9,7 @@ import numpy as np
 from avel_live.model.labels import LABELS
 from avel_live.model.profiles import LITE
 from avel_live.model.runtime.base import EngineInfo, HeadOutput
-from avel_live.realtime.messages import (
+from avel_live.realtime.core.messages import (
     SAMPLE_RATE,
     EndOfStream,
     Hop,

@@ -13,7 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from avel_live.model.training.lite.audio_data import decode
-from avel_live.realtime.messages import SAMPLE_RATE, EndOfStream, SourceInfo, TimedAudio, TimedFrame
+from avel_live.realtime.core.messages import SAMPLE_RATE, EndOfStream, SourceInfo, TimedAudio, TimedFrame
 
 NS = 1_000_000_000
 SCENE_S = 20

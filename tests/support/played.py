@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from avel_live.realtime.clock import NS_PER_S, ManualClock
-from avel_live.realtime.messages import SAMPLE_RATE, EndOfStream, Status, TimedAudio, TimedFrame
+from avel_live.realtime.core.clock import NS_PER_S, ManualClock
+from avel_live.realtime.core.messages import SAMPLE_RATE, EndOfStream, Status, TimedAudio, TimedFrame
 from avel_live.realtime.sources.replay import Replay, ReplayOptions
 
 from .media import BEEP_AMPLITUDE, FLASH_S

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from avel_live.realtime.clock import NS_PER_S
-from avel_live.realtime.messages import Hop, StreamEnd
+from avel_live.realtime.core.clock import NS_PER_S
+from avel_live.realtime.core.messages import Hop, StreamEnd
 from avel_live.realtime.sinks.base import Sink
 
 _HOUR_S = 3600.0

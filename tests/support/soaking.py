@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from avel_live.realtime.clock import NS_PER_S
-from avel_live.realtime.messages import (
+from avel_live.realtime.core.clock import NS_PER_S
+from avel_live.realtime.core.messages import (
     SAMPLE_RATE,
     AudioBlock,
     EndOfStream,

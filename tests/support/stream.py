@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 from avel_live.model.labels import BACKGROUND, LABELS, label_index
+from avel_live.realtime.core.messages import Hop, Scores, Segment, SourceInfo, StreamEnd, StreamStart
 from avel_live.realtime.events import Decoder, DecoderConfig
-from avel_live.realtime.messages import Hop, Scores, Segment, SourceInfo, StreamEnd, StreamStart
 
 STORY = "....BBBB..CCCCC.BBB....BB"
 NAMES = {"B": "Bark", "C": "Baby cry, infant cry", "M": "Male speech, man speaking", "F": "Frying (food)"}

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
-from avel_live.realtime.messages import (
+from avel_live.realtime.core.messages import (
     SAMPLE_RATE,
     ClosedSegment,
     EndOfStream,

@@ -11,7 +11,7 @@ import typer
 
 from ....model.profiles import PROFILES
 from ...config.schema import Frames
-from ...errors import UsageError
+from ...core.errors import UsageError
 
 
 def bench(

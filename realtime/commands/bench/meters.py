@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ...clock import Clock
+from ...core.clock import Clock
 
 T = TypeVar("T")
 _RAPL = Path("/sys/class/powercap")

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ...clock import SystemClock
 from ...config.schema import Frames
-from ...errors import OutputError
+from ...core.clock import SystemClock
+from ...core.errors import OutputError
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ...clock import Clock
-from ...messages import EndOfStream, SourceInfo
+from ...core.clock import Clock
+from ...core.messages import EndOfStream, SourceInfo
 from ...sources import replay
 from ...sources.base import Item, Source
 from ...sources.picture import FrameConverter

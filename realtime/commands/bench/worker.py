@@ -21,10 +21,10 @@ import numpy as np
 from ....model.profiles import FRAMES_PER_SEGMENT, WINDOW
 from ....model.runtime.base import Engine, EngineOptions
 from ....model.runtime.select import load_engine
-from ...clock import Clock, SystemClock, cpu_s
 from ...config.schema import NONE, Config, Frames
-from ...errors import AvelError
-from ...messages import SAMPLE_RATE, Hop, StreamEnd
+from ...core.clock import Clock, SystemClock, cpu_s
+from ...core.errors import AvelError
+from ...core.messages import SAMPLE_RATE, Hop, StreamEnd
 from ...session.calibration import ActiveCalibration
 from ...session.open import open_stream
 from ...sources.base import Source

@@ -14,11 +14,11 @@ from ....calibration.files import Calibration, Confidence, check_fits, load_cali
 from ....calibration.report import ConfidenceReport, Line, assess, compare
 from ....model.runtime.base import EngineInfo
 from ...config.schema import Config
-from ...errors import ModelFileError, UsageError
+from ...core.errors import ModelFileError, UsageError
+from ...core.text import finite
 from ...events.config import DecoderConfig
 from ...recordings.labelled import Clip, groups_of, looks_of, settled
 from ...stream.window import Calibrate, softmax
-from ...text import finite
 from ...ui.console import Console
 from .material import Fit, labelled
 from .store import drawn, store, write

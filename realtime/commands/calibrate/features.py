@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import UsageError
-from ...messages import Scores
+from ...core.errors import UsageError
+from ...core.messages import Scores
 from ...recordings.labelled import Clip, Progress
 from ...stream.window import softmax
 

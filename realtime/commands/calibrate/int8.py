@@ -20,9 +20,9 @@ from ....model.profiles import get_profile
 from ....model.runtime.base import EngineOptions
 from ....model.runtime.int8_graphs import TARGETS, Target, shipped_folder
 from ....model.runtime.networks import head_path
-from ...clock import NS_PER_S, Clock, SystemClock
 from ...config.schema import Config
-from ...errors import UsageError
+from ...core.clock import NS_PER_S, Clock, SystemClock
+from ...core.errors import UsageError
 from ...recordings.labelled import is_manifest, media_files, read_manifest
 from ...stream.segments import segments
 from ...ui.console import Console

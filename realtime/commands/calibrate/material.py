@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ....model.runtime.base import EngineInfo
-from ...clock import SystemClock
 from ...config.schema import Config
-from ...errors import UsageError
+from ...core.clock import SystemClock
+from ...core.errors import UsageError
 from ...recordings.labelled import Clip, is_manifest, manifest_clips
 from ...ui.console import Console
 from .features import ave_clips, scene_clips

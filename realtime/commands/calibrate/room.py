@@ -9,11 +9,11 @@ import numpy as np
 from ....calibration.background import QuietSecond, measure_room
 from ....calibration.files import Room, Thresholds
 from ....calibration.thresholds import Rules
-from ...clock import SystemClock
 from ...config.schema import Config
-from ...errors import UsageError
+from ...core.clock import SystemClock
+from ...core.errors import UsageError
+from ...core.messages import Hop, Scores
 from ...events.config import DecoderConfig
-from ...messages import Hop, Scores
 from ...recordings.labelled import hops, settled
 from ...session.calibration import apply_calibration, devices_of, under_flags
 from ...ui.console import Console

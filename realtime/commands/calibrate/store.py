@@ -19,8 +19,8 @@ from ....calibration.files import (
     save,
 )
 from ....model.runtime.base import EngineInfo
-from ...clock import wall_clock_s
-from ...errors import UsageError, writing
+from ...core.clock import wall_clock_s
+from ...core.errors import UsageError, writing
 from ...ui.console import Console
 
 

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from ....calibration.files import DeviceFile, device_path
 from ....calibration.onsets import FrameActivity, claps, flashes, frame_activity, onset_strength, sound_onsets
 from ....calibration.sync import SyncEstimate, WeakEvidenceError, match
-from ...clock import Clock, SystemClock
 from ...config.schema import NONE, Config
-from ...errors import UsageError
-from ...messages import SAMPLE_RATE, EndOfStream, TimedAudio, TimedFrame
+from ...core.clock import Clock, SystemClock
+from ...core.errors import UsageError
+from ...core.messages import SAMPLE_RATE, EndOfStream, TimedAudio, TimedFrame
 from ...recordings.labelled import seconds_of
 from ...session.calibration import devices_of
 from ...ui.console import Console

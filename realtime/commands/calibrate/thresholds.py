@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from ....calibration.files import Thresholds
 from ....calibration.thresholds import choose, precision_recall
-from ...clock import SystemClock
 from ...config.schema import Config
-from ...errors import AvelError, UsageError
+from ...core.clock import SystemClock
+from ...core.errors import AvelError, UsageError
+from ...core.messages import SourceInfo
 from ...events.config import DecoderConfig
-from ...messages import SourceInfo
 from ...recordings.labelled import Clip, distinct, media_files, recording, stream_of
 from ...session.calibration import apply_calibration
 from ...ui.console import Console

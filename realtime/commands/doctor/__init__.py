@@ -11,8 +11,8 @@ import typer
 from ...config.flags import with_flags
 from ...config.keys import keys
 from ...config.load import Loaded
-from ...errors import AvelError
-from ...options import NETWORK
+from ...core.errors import AvelError
+from ...core.options import NETWORK
 
 if TYPE_CHECKING:
     from ...config.schema import Config
@@ -55,7 +55,7 @@ def _examine(loaded: Loaded) -> None:
 
 def _rate(config: Config) -> Iterator[Check]:
     """The networks as a stream would run them, measured."""
-    from ...clock import SystemClock
+    from ...core.clock import SystemClock
     from ...session.open import make_engine
     from .throughput import can_not_load, rate
 

@@ -82,7 +82,7 @@ def packages() -> list[Check]:
 
 def portaudio() -> list[Check]:
     """The library below every microphone."""
-    from ...errors import SourceError
+    from ...core.errors import SourceError
     from ...sources.portaudio import sounddevice
 
     try:
@@ -130,7 +130,7 @@ def sound_server() -> list[Check]:
 
 def microphones() -> list[Check]:
     """Inputs that PortAudio sees."""
-    from ...errors import SourceError
+    from ...core.errors import SourceError
     from ...sources.portaudio import input_devices, looks_like_monitor
 
     try:

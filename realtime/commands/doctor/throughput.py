@@ -20,9 +20,9 @@ from ....model.profiles import WINDOW, get_profile
 from ....model.runtime.base import Engine, EngineInfo, EngineOptions
 from ....model.runtime.int8_graphs import has_int8
 from ....model.runtime.probe import Machine, installed, machine
-from ...clock import NS_PER_S, Clock, cpu_s
 from ...config.schema import Config
-from ...messages import FRAME_SIZE, SAMPLE_RATE, Segment
+from ...core.clock import NS_PER_S, Clock, cpu_s
+from ...core.messages import FRAME_SIZE, SAMPLE_RATE, Segment
 from ...stream.budget import LEVELS, TOO_MUCH
 from ...stream.features import missing, segment_features
 from ...stream.window import Window

@@ -14,8 +14,8 @@ from ....model.errors import ModelFileError
 from ....model.files import atomic_write
 from ....model.profiles import PROFILES
 from ...config.schema import Frames
-from ...errors import OutputError, UsageError
-from ...text import finite
+from ...core.errors import OutputError, UsageError
+from ...core.text import finite
 from ..train.data import generated
 
 if TYPE_CHECKING:

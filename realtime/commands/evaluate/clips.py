@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 
 from ....model.probabilities import bootstrap
 from ...config.schema import Frames
-from ...errors import UsageError
-from ...text import finite
+from ...core.errors import UsageError
+from ...core.text import finite
 
 if TYPE_CHECKING:
     from ...recordings.labelled import Clip
@@ -115,7 +115,7 @@ def score_clips(
 
     from ....model.runtime.base import EngineOptions
     from ....model.runtime.select import load_engine
-    from ...clock import SystemClock
+    from ...core.clock import SystemClock
     from ...recordings.labelled import is_manifest, manifest_clips
     from ...ui.console import Console
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from ....model.profiles import PROFILES, get_profile
-from ...errors import UsageError
+from ...core.errors import UsageError
 
 
 def extract(

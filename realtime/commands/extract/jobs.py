@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final, NamedTuple
 
 from ....model.profiles import WINDOW
-from ...errors import SourceError, UsageError
+from ...core.errors import SourceError, UsageError
 from ...sources.suffixes import MEDIA, VIDEO, is_recording, passed_over, recordings_in
 
 MAX_WINDOWS: Final = 360
@@ -47,7 +47,7 @@ def _ave_jobs(folder: Path | None, archive: Path | None, ids: Sequence[str]) -> 
 
 def _seconds(path: Path) -> float:
     """How long a recording really is: headers are often wrong (browsers, recorders that were killed)."""
-    from ...clock import ManualClock
+    from ...core.clock import ManualClock
     from ...sources.replay import Replay, ReplayOptions
 
     source = Replay(path, ManualClock(), ReplayOptions(speed=None))

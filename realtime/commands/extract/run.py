@@ -22,7 +22,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...errors import OutputError
+from ...core.errors import OutputError
 from .jobs import Job, find_jobs
 from .store import FeatureStore
 from .worker import Networks, Options, Result, extract_row, start_worker, work

@@ -13,7 +13,7 @@ import numpy as np
 from ....model.checkpoint import file_sha256
 from ....model.files import atomic_write, replacing
 from ....model.profiles import GRID, WINDOW, get_profile
-from ...errors import OutputError
+from ...core.errors import OutputError
 from .jobs import Job
 from .worker import Options, Result
 

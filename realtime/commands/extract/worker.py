@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....model.profiles import GRID, WINDOW, Profile, get_profile
-from ...errors import AvelError
+from ...core.errors import AvelError
 from .jobs import Job
 
 
@@ -107,7 +107,7 @@ def _on_disk(job: Job) -> Iterator[Path]:
 
 def extract_row(job: Job, networks: Any) -> Result:
     """Features of up to ten seconds of a video; what can't be read becomes the result's `error`."""
-    from ...clock import ManualClock
+    from ...core.clock import ManualClock
     from ...sources.replay import Replay, ReplayOptions
     from ...stream.features import segment_features
     from ...stream.segments import segments

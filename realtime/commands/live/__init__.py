@@ -8,11 +8,11 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Protocol
 
-from ...clock import SystemClock
 from ...config.flags import with_flags
 from ...config.load import Loaded
-from ...errors import SourceError
-from ...messages import Status
+from ...core.clock import SystemClock
+from ...core.errors import SourceError
+from ...core.messages import Status
 from .idle import refuse_idle
 from .signals import Signals
 

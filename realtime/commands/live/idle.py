@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 from ...config.load import Loaded
 from ...config.schema import NONE, Config
-from ...errors import UsageError
+from ...core.errors import UsageError
 
 Kind = Literal["recording", "network", "devices"]
 

@@ -6,10 +6,10 @@ import threading
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 
-from ...clock import Clock
 from ...config.keys import keys, value_of
 from ...config.load import Loaded
 from ...config.schema import Config
+from ...core.clock import Clock
 from ...events import Decoder, DecoderConfig
 from ...session.outputs import make_outputs
 from ...sinks.base import Predecessor, Report, Sink

@@ -12,8 +12,8 @@ import signal
 import socket
 from collections.abc import Callable, Mapping
 
-from ...clock import Clock
-from ...messages import CONFIGURATION, State
+from ...core.clock import Clock
+from ...core.messages import CONFIGURATION, State
 from ...sinks.base import Report
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ...config.typed import make_app
-from ...errors import UsageError
+from ...core.errors import UsageError
 from .data import generated
 from .lite import train_lite
 from .options import TrainOptions, with_train_options

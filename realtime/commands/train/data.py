@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...errors import UsageError
+from ...core.errors import UsageError
 
 if TYPE_CHECKING:
     from ....model.training.annotations import Annotation, Splits

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ...errors import UsageError
+from ...core.errors import UsageError
 
 
 def train_lite(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from ...errors import UsageError
+from ...core.errors import UsageError
 
 if TYPE_CHECKING:
     from ....model.diia_config import DIIAConfig

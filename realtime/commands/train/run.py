@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...errors import UsageError
+from ...core.errors import UsageError
 from .options import TrainOptions
 
 if TYPE_CHECKING:

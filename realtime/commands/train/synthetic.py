@@ -13,7 +13,7 @@ from rich.table import Table
 from ....model.training.compare import ABLATIONS, BASELINES, Cell, compare
 from ....model.training.report import percent
 from ....model.training.synthetic import Evidence
-from ...errors import UsageError
+from ...core.errors import UsageError
 from ...ui.console import Console
 from .data import annotated
 

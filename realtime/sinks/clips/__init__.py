@@ -12,7 +12,7 @@ from typing import Annotated
 
 from annotated_types import Gt
 
-from ...options import OUTPUTS, Option, Seconds
+from ...core.options import OUTPUTS, Option, Seconds
 from ..base import About, Sink, SinkOptions
 
 

@@ -17,9 +17,9 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ...clock import NS_PER_S
-from ...errors import OutputError
-from ...messages import SAMPLE_RATE, TimedAudio
+from ...core.clock import NS_PER_S
+from ...core.errors import OutputError
+from ...core.messages import SAMPLE_RATE, TimedAudio
 
 MAX_SIDE: Final = 640
 GOP_NS: Final = NS_PER_S

@@ -26,9 +26,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ...clock import NS_PER_S
-from ...messages import Event, Hop, State, StreamEnd, StreamStart, TimedAudio, TimedFrame
-from ...names import slug
+from ...core.clock import NS_PER_S
+from ...core.messages import Event, Hop, State, StreamEnd, StreamStart, TimedAudio, TimedFrame
+from ...core.names import slug
 from ..base import About, Ongoing, Sink, words
 from ..overlay import jpeg, with_attention
 from ..records import event_record

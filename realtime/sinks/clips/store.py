@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from ...clock import wall_clock_s
-from ...errors import OutputError, UsageError
+from ...core.clock import wall_clock_s
+from ...core.errors import OutputError, UsageError
 
 SUFFIXES: Final = (".mp4", ".json", ".jpg")
 _UNITS: Final = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}

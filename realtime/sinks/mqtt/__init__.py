@@ -13,7 +13,7 @@ from typing import Annotated
 
 from annotated_types import Ge
 
-from ...options import OUTPUTS, Option, Secret
+from ...core.options import OUTPUTS, Option, Secret
 from ..base import About, Sink, SinkOptions
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from ...clock import NS_PER_S
+from ...core.clock import NS_PER_S
 from ..base import About
 from .discovery import discovery_payload, discovery_topic, former_components, removals
 from .link import Message

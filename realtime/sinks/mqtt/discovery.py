@@ -12,7 +12,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from ...names import ascii_id, slug, slugs
+from ...core.names import ascii_id, slug, slugs
 
 PROJECT_URL = "https://pypi.org/project/avel-live/"
 

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any, Final, Literal
 from urllib.parse import unquote, urlsplit
 
-from ...errors import OutputError, UsageError
-from ...messages import State
+from ...core.errors import OutputError, UsageError
+from ...core.messages import State
 from ..base import words
 from ..room import Room, patient
 

@@ -7,7 +7,7 @@
 
 What an earlier run left retained is taken away before `online` is said, and what this one leaves at its
 goodbye: nobody mistakes the last label of yesterday for one of now. `<name>` and `<class>` are slugs
-(`realtime.names`).
+(`realtime.core.names`).
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ import uuid
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from ...errors import UsageError
-from ...messages import State
-from ...names import ascii_id, slug, slugs
+from ...core.errors import UsageError
+from ...core.messages import State
+from ...core.names import ascii_id, slug, slugs
 from ..base import About, Ongoing, Sink
 from ..records import JsonSink, Record
 from .announcer import Announcer

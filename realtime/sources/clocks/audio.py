@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ...messages import SAMPLE_RATE, AudioBlock, TimedAudio
+from ...core.messages import SAMPLE_RATE, AudioBlock, TimedAudio
 from .clockfit import ClockFit, FitOptions
 from .resampler import DriftResampler
 

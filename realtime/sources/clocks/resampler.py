@@ -11,7 +11,7 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-from ...messages import SAMPLE_RATE
+from ...core.messages import SAMPLE_RATE
 
 MAX_NUDGE = 0.01
 """Largest relative change of the ratio that the filter is designed for."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...clock import NS_PER_S
+from ...core.clock import NS_PER_S
 
 BACK_NS = NS_PER_S // 4
 """A packet this much before its elder on the same track, in order of decoding, is on another clock."""

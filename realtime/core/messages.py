@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-from ..model.sound import SAMPLE_RATE as SAMPLE_RATE
+from ...model.sound import SAMPLE_RATE as SAMPLE_RATE
 from .redact import redact
 
 FRAME_SIZE = 224

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..model.errors import AvelError, BackendError, ModelFileError
+from ...model.errors import AvelError, BackendError, ModelFileError
 from .redact import redact
 
 __all__ = [
