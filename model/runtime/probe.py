@@ -25,6 +25,16 @@ _FEATURES: Final = (
     "i8mm",
     "bf16",
 )
+_RUNTIMES: Final = (
+    "torch",
+    "onnxruntime",
+    "onnxruntime-gpu",
+    "torch-tensorrt",
+    "torch-tensorrt-rtx",
+    "tensorrt",
+    "tensorrt-rtx",
+    "onnxscript",
+)
 
 
 @dataclass(frozen=True)
@@ -73,7 +83,7 @@ def machine() -> Machine:
     info = _cpuinfo()
     words = f"{info.get('flags', '')} {info.get('Features', '')}".split()
     versions = {}
-    for name in ("torch", "onnxruntime", "onnxruntime-gpu", "torch-tensorrt", "tensorrt", "onnxscript"):
+    for name in _RUNTIMES:
         try:
             versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:  # noqa: PERF203

@@ -200,9 +200,7 @@ def _remember(path: Path, known: dict[str, float]) -> None:
 
 def _open(options: EngineOptions) -> Engine:
     if options.backend == "onnxruntime":
-        from .onnx_engine import OnnxEngine
-
-        return OnnxEngine(options)
+        return _open_onnx(options)
     if options.backend == "torch":
         if not installed("torch"):
             raise BackendError("torch is not installed; `pip install torch`, or use --backend onnxruntime")
@@ -212,6 +210,21 @@ def _open(options: EngineOptions) -> Engine:
     from .tensorrt_engine import open_tensorrt
 
     return open_tensorrt(options)
+
+
+def _open_onnx(options: EngineOptions) -> Engine:
+    """On a GPU of the plugin provider where that is installed and finds one, else by what is built in."""
+    from .onnx_engine import OnnxEngine, runtime
+    from .rtx_provider import ProviderEngine, gpus
+
+    ort = runtime()
+    try:
+        found = gpus(ort)
+    except BackendError as error:
+        if options.precision == "fp16":
+            raise
+        return _noted(OnnxEngine(options), str(error))
+    return ProviderEngine(options, ort, found[0]) if found else OnnxEngine(options)
 
 
 def _check(options: EngineOptions) -> None:

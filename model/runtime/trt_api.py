@@ -9,11 +9,22 @@ from __future__ import annotations
 import contextlib
 import inspect
 import io
-from collections.abc import Callable, Collection, Mapping
-from typing import Any
+from collections.abc import Callable, Collection, Mapping, Sequence
+from importlib import metadata
+from typing import Any, Final
 
 from ..errors import BackendError
+from .flavours import RTX, TENSORRT
 from .probe import installed
+
+DISTRIBUTIONS: Final = ("torch-tensorrt-rtx", "torch-tensorrt")
+"""Both install the module `torch_tensorrt`; the first runs on TensorRT for RTX."""
+_ALIASES: Final = {
+    "torch": ("torch",),
+    "tensorrt": TENSORRT.distributions,
+    "tensorrt-rtx": RTX.distributions,
+}
+"""What is compared, and the distributions that install it."""
 
 
 def load_torch_tensorrt() -> Any:
@@ -28,6 +39,8 @@ def load_torch_tensorrt() -> Any:
             "Torch-TensorRT is not installed; `pip install 'avel-live[tensorrt]'` (Linux, NVIDIA GPU; "
             "its version must match torch's, e.g. 2.13 with 2.13), or use --backend onnxruntime"
         )
+    if complaint := mismatch(DISTRIBUTIONS):
+        raise BackendError(complaint)
     import torch
 
     if not torch.cuda.is_available():
@@ -41,6 +54,47 @@ def load_torch_tensorrt() -> Any:
             "check that its version matches torch's and that TensorRT is installed"
         ) from error
     return torch_tensorrt
+
+
+def mismatch(distributions: Sequence[str]) -> str:
+    """Why the first of these that is installed can't work here: what it pins is there in another version.
+
+    Its import would fail somewhere inside, or worse, two versions of one library lie over each other: both
+    `torch-tensorrt-rtx` (TensorRT for RTX 1.6) and `avel-live[rtx]` (1.7) write the module `tensorrt_rtx`.
+
+    Returns:
+        one line, empty where everything fits.
+
+    """
+    for name in distributions:
+        try:
+            found = metadata.distribution(name)
+        except metadata.PackageNotFoundError:
+            continue
+        from packaging.requirements import Requirement  # comes with it
+
+        wrong = []
+        for line in found.requires or ():
+            need = Requirement(line)
+            if need.marker is not None and not need.marker.evaluate({"extra": ""}):
+                continue
+            for other in _ALIASES.get(need.name.lower().replace("_", "-"), ()):
+                have = _version(other)
+                if have and not need.specifier.contains(have, prereleases=True):
+                    wrong.append(f"{need.name} {need.specifier}, installed is {other} {have}")
+        if wrong:
+            return (
+                f"{name} {found.version} needs {'; '.join(wrong)}: give it an environment of its own "
+                "(model/README.md, RTX GPUs), or use --backend onnxruntime"
+            )
+    return ""
+
+
+def _version(distribution: str) -> str:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return ""
 
 
 def parameter_names(function: Callable[..., Any]) -> frozenset[str]:

@@ -32,6 +32,7 @@ from .trt_api import compile_options, load_torch_tensorrt, parameter_names
 _SDPA_SINCE = (10, 14)
 _BUILDERS = ("folding.py", "trt_api.py", "trt_torch.py")
 """What compiles, beside what makes the network."""
+_LIBRARIES = ("torch-tensorrt", "torch-tensorrt-rtx", "tensorrt-rtx")
 
 
 def prepare(graph: Graph, precision: Precision, device: str = "cuda") -> tuple[Any, Any]:
@@ -91,7 +92,7 @@ def cached(options: EngineOptions, precision: Precision) -> dict[Network, Path]:
             "builder": weights_digest([Path(__file__).with_name(name) for name in _BUILDERS]),
             "precision": precision,
             "torch": versions.get("torch", ""),
-            "torch-tensorrt": versions.get("torch-tensorrt", ""),
+            **{name: versions[name] for name in _LIBRARIES if name in versions},
             "tensorrt": tensorrt_version,
             "gpu": machine().gpu,
         }
