@@ -90,6 +90,11 @@ def capability() -> str:
     return f"sm{found[1]}{found[2]}" if found else ""
 
 
+def gpu_here() -> str:
+    """What an engine built here is for: `sm89`, or the GPU's name where that is all there is (a Jetson)."""
+    return capability() or machine().gpu
+
+
 def at_hand() -> Flavour:
     """The flavour to run here: full TensorRT where it is installed, else that for RTX.
 

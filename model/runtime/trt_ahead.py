@@ -1,7 +1,10 @@
-"""Engines built ahead: on any machine, for GPUs that are named, with a manifest that says what they are.
+"""Folders of engines, with a manifest that says what they are: built ahead, or on one of many like devices.
+
+    build_ahead              on any machine, for GPUs that are named (TensorRT for RTX)
+    build_here               for the GPU at hand, to be carried to others of its kind (a Jetson's)
 
     DIR/manifest.json        flavour, version, capabilities, profile, precision; of each engine the digests of
-                             its graph and weights, its size, layers and SHA-256
+                             its graph and weights, its size and SHA-256
     DIR/lite_visual.engine …
 
 Whoever starts with such a folder gets a reason where anything differs from what is needed: another library,
@@ -11,8 +14,10 @@ another GPU, other weights, a file cut short.
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,7 +26,7 @@ from ..errors import BackendError, ModelFileError
 from ..files import atomic_write
 from ..profiles import get_profile
 from .base import NETWORKS, EngineOptions, Network, Precision
-from .flavours import FLAVOURS, Flavour, capability
+from .flavours import FLAVOURS, RTX, Flavour, gpu_here
 from .graph import weights_digest
 from .networks import network_files
 from .precisions import graphs_in
@@ -81,23 +86,73 @@ def build_ahead(
         plan = build(flavour, Batch.of(network, profile), onnx, None, capabilities)
         path = folder / f"{profile.name}_{network}.engine"
         atomic_write(path, plan.data)
-        built[network] = {
-            "file": path.name,
-            "graph": file_sha256(onnx),
-            "weights": weights_digest(network_files(network, profile, options.given(network))),
-            "bytes": len(plan.data),
-            "sha256": file_sha256(path),
+        built[network] = _entry(network, options, onnx, path) | {
             "layers": plan.layers,
             "seconds": round(time.monotonic() - begin, 1),
         }
+    return _write(folder, flavour, capabilities, options, precision, built)
+
+
+def build_here(
+    options: EngineOptions, precision: Precision, folder: Path, flavour: Flavour
+) -> dict[str, Any]:
+    """Engines for the GPU at hand, from the cache or built now, as a folder for others of its kind.
+
+    Args:
+        options: profile, weights, cache.
+        precision: fp32, fp16 or int8.
+        folder: made if it is not there.
+        flavour: see `flavours.at_hand`.
+
+    Returns:
+        the manifest.
+
+    Raises:
+        BackendError: the library is missing, or refuses a graph.
+
+    """
+    from .trt_plain import engines
+
+    made = engines(options, precision, flavour)
+    graphs = graphs_in(options, precision, list(made))
+    folder.mkdir(parents=True, exist_ok=True)
+    built: dict[str, Any] = {}
+    for network, engine in made.items():
+        path = folder / f"{options.profile}_{network}.engine"
+        atomic_write(path, partial(shutil.copyfile, engine))
+        built[network] = _entry(network, options, graphs[network], path)
+    return _write(folder, flavour, [gpu_here()], options, precision, built)
+
+
+def _entry(network: Network, options: EngineOptions, onnx: Path, path: Path) -> dict[str, Any]:
+    """What the manifest says of one engine."""
+    files = network_files(network, get_profile(options.profile), options.given(network))
+    return {
+        "file": path.name,
+        "graph": file_sha256(onnx),
+        "weights": weights_digest(files),
+        "bytes": path.stat().st_size,
+        "sha256": file_sha256(path),
+    }
+
+
+def _write(
+    folder: Path,
+    flavour: Flavour,
+    capabilities: Sequence[str],
+    options: EngineOptions,
+    precision: Precision,
+    built: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Last of all: a folder without a manifest is none."""
     manifest = {
         "format": FORMAT,
         "flavour": flavour.name,
         "version": flavour.version,
         "capabilities": list(capabilities),
-        "profile": profile.name,
+        "profile": options.profile,
         "precision": precision,
-        "engines": built,
+        "engines": dict(built),
     }
     atomic_write(folder / MANIFEST, json.dumps(manifest, indent=1))
     return manifest
@@ -117,7 +172,7 @@ def read_ahead(
         folder: what `build_ahead` wrote.
         options: profile, precision and weights that are wanted.
         version: of the library; None = the installed one's.
-        gpu: capability; None = that of the GPU at hand.
+        gpu: what `gpu_here` would say; None = ask it.
         networks: which are needed.
 
     Raises:
@@ -126,8 +181,8 @@ def read_ahead(
 
     """
     manifest = _read(folder / MANIFEST)
-    again = "; build them again with `avel compile --to tensorrt-rtx`"
     flavour = FLAVOURS[manifest["flavour"]]
+    again = f"; build them again with `avel compile --to {flavour.name}`"
     profile = get_profile(options.profile)
     if manifest["profile"] != profile.name:
         raise ModelFileError(
@@ -142,7 +197,7 @@ def read_ahead(
         raise BackendError(
             f"engines {folder}: built by {flavour.title} {manifest['version']}, installed is {have}{again}"
         )
-    here = capability() if gpu is None else gpu
+    here = gpu_here() if gpu is None else gpu
     if here not in manifest["capabilities"]:
         raise BackendError(
             f"engines {folder}: for {', '.join(manifest['capabilities'])}, "
@@ -151,12 +206,17 @@ def read_ahead(
     return (
         flavour,
         manifest["precision"],
-        {network: _engine(folder, network, manifest["engines"], options, again) for network in networks},
+        {n: _engine(folder, n, manifest["engines"], options, flavour, again) for n in networks},
     )
 
 
 def _engine(
-    folder: Path, network: Network, built: Mapping[str, Any], options: EngineOptions, again: str
+    folder: Path,
+    network: Network,
+    built: Mapping[str, Any],
+    options: EngineOptions,
+    flavour: Flavour,
+    again: str,
 ) -> Path:
     """Path of an engine, held against its entry."""
     if (entry := built.get(network)) is None:
@@ -168,7 +228,7 @@ def _engine(
     if not path.is_file():
         raise ModelFileError(f"engine {path}: no such file{again}")
     with path.open("rb") as file:
-        if file.read(len(_MAGIC)) != _MAGIC:
+        if flavour is RTX and file.read(len(_MAGIC)) != _MAGIC:
             raise ModelFileError(f"engine {path}: not an engine of TensorRT for RTX{again}")
     if path.stat().st_size != entry["bytes"] or file_sha256(path) != entry["sha256"]:
         raise ModelFileError(f"engine {path}: damaged or cut short{again}")

@@ -16,7 +16,7 @@ from ..errors import BackendError
 from ..files import atomic_write
 from ..profiles import FRAME_SHAPE, FRAMES_PER_SEGMENT, Profile
 from .base import Network
-from .flavours import RTX, TENSORRT, Flavour, logger
+from .flavours import RTX, TENSORRT, Flavour, capability, logger
 from .probe import installed
 
 
@@ -42,16 +42,35 @@ class Plan(NamedTuple):
     layers: int
 
 
-def trtexec_command(batch: Batch | None, onnx: Path, engine: Path, timing_cache: Path) -> list[str]:
-    """The `trtexec` call that builds the same engine as `build`."""
+def trtexec_command(
+    batch: Batch | None,
+    onnx: Path,
+    engine: Path,
+    timing_cache: Path,
+    program: str = "trtexec",
+    *,
+    measure: bool = False,
+) -> list[str]:
+    """The `trtexec` call that builds the same engine as `build`.
+
+    Args:
+        batch: the input whose size varies.
+        onnx: the graph.
+        engine: to be written.
+        timing_cache: kept between builds.
+        program: where `trtexec` is.
+        measure: also run the engine at its largest batch, and print calls a second.
+
+    """
     command = [
-        "trtexec",
+        program,
         f"--onnx={onnx}",
         f"--saveEngine={engine}",
         "--stronglyTyped",
         f"--timingCacheFile={timing_cache}",
-        "--skipInference",
     ]
+    if not measure:
+        command.append("--skipInference")
     if batch is not None:
         tail = "x".join(str(n) for n in batch.shape)
         one, many = f"{batch.name}:1x{tail}", f"{batch.name}:{batch.most}x{tail}"
@@ -67,7 +86,9 @@ def build_engine(batch: Batch | None, onnx: Path, target: Path, timing_cache: Pa
 
     """
     if flavour is RTX or installed(flavour.module):
-        target.write_bytes(build(flavour, batch, onnx, timing_cache).data)
+        here = capability()
+        named = (here,) if here in flavour.capabilities else ()
+        target.write_bytes(build(flavour, batch, onnx, timing_cache, named).data)
         return
     if shutil.which("trtexec") is None:
         raise BackendError("neither TensorRT's Python package nor `trtexec` is installed")

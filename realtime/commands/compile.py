@@ -29,7 +29,7 @@ def compile_networks(
         str, typer.Option("--for", help="tensorrt-rtx: GPUs to build for, by capability: sm86,sm89,sm120")
     ] = "",
     out: Annotated[
-        Path | None, typer.Option(help="also copy the files here; they always go into the engine cache")
+        Path | None, typer.Option(help="also put the files here; they always go into the engine cache")
     ] = None,
     checkpoint: Annotated[Path | None, typer.Option(help="trained head")] = None,
     visual_weights: Annotated[Path | None, typer.Option(help="weights of the visual network")] = None,
@@ -40,6 +40,7 @@ def compile_networks(
 
     Whatever is built lands in the engine cache, where `avel-live` finds it: its next start is quick. Engines
     of TensorRT for RTX are built on any machine for GPUs named with --for, into --out: `avel-live --engines`.
+    With --to tensorrt --out holds the engines of this GPU for others of its kind, as of a Jetson.
     """
     from ...model.runtime.base import EngineOptions
     from ...model.runtime.cache import EngineCache
@@ -69,6 +70,9 @@ def compile_networks(
         if to == "tensorrt-rtx":
             _build_ahead(options, [name for name in gpus.split(",") if name], out)
             return
+        if to == "tensorrt" and out is not None and frames == "dynamic":
+            _build_here(options, out)
+            return
         paths = _build(to, options, None if frames == "dynamic" else int(frames), say)
     for name, path in paths.items():
         target = _copy(path, out, f"{profile}_{name}{path.suffix}") if out else path
@@ -91,6 +95,18 @@ def _build_ahead(options: EngineOptions, capabilities: list[str], out: Path | No
         size = engine["bytes"] / 1e6
         facts = f"{size:.1f} MB, {engine['layers']} layers, {engine['seconds']} s"
         print(f"{name}: {out / engine['file']} ({facts})")
+
+
+def _build_here(options: EngineOptions, out: Path) -> None:
+    from ...model.runtime.flavours import at_hand
+    from ...model.runtime.trt_ahead import build_here
+
+    try:
+        manifest = build_here(options, _precision(options.precision), out, at_hand())
+    except OSError as error:
+        raise OutputError(f"{out}: can't be written ({error.strerror})") from error
+    for name, engine in manifest["engines"].items():
+        print(f"{name}: {out / engine['file']} ({engine['bytes'] / 1e6:.1f} MB)")
 
 
 def _build(

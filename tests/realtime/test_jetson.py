@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from avel_live.model.errors import BackendError
+from avel_live.model.profiles import get_profile
+from avel_live.model.runtime import trt_ahead, trt_plain
+from avel_live.model.runtime.base import EngineOptions
+from avel_live.model.runtime.flavours import FLAVOURS
+from avel_live.model.runtime.trt_build import Batch, trtexec_command
 from avel_live.realtime.commands.doctor import jetson
 from avel_live.realtime.commands.doctor.jetson import Output
 
@@ -148,6 +155,9 @@ def test_applying_sets_builds_and_looks_again(tmp_path: Path, capsys: pytest.Cap
     device = Device()
     assert set(set_up(device, tmp_path, apply=True).values()) == {"pass"}
     assert sum(call[0] == "trtexec" for call in device.calls) == 3
+    folder = str(tmp_path / "onnx" / "engines")
+    assert device.calls[-2][1:] == ["compile", "--to", "tensorrt", "--precision", "fp16", "--out", folder]
+    assert device.calls[-1][1:] == ["--demo", "--json", "--engines", folder]
     broken = set_up(Device(engines=False), tmp_path / "other", apply=True)
     assert [name for name, result in broken.items() if result == "fail"] == [
         "engine lite_audio", "engine lite_head", "engine lite_visual",
@@ -155,6 +165,48 @@ def test_applying_sets_builds_and_looks_again(tmp_path: Path, capsys: pytest.Cap
     items = iter([jetson.Item("a", "pass", "x"), jetson.Item("b", "fail", "y", "do z")])
     assert jetson.report(items) == 1
     assert capsys.readouterr().out.splitlines()[-2:] == ["      → do z", "1 failed"]
+
+
+@pytest.mark.parametrize(
+    ("network", "name", "shape"), [("visual", "frames", "224x224x3"), ("audio", "patches", "96x64")]
+)
+def test_trtexec_is_told_what_the_program_itself_builds(tmp_path: Path, network, name, shape) -> None:
+    device = Device()
+    set_up(device, tmp_path, apply=True)
+    graph = tmp_path / "onnx" / f"lite_{network}.onnx"
+    (said,) = [call for call in device.calls if f"--onnx={graph}" in call]
+    most = {"visual": 16, "audio": 1}[network]
+    for size in (f"--minShapes={name}:1x{shape}", f"--maxShapes={name}:{most}x{shape}", "--stronglyTyped"):
+        assert size in said
+    batch = Batch.of(network, get_profile("lite"))
+    built = trtexec_command(batch, graph, graph.with_suffix(".engine"), graph.with_name("timing.cache"))
+    # Here it also runs the engine, for its speed; where the program builds one it does not.
+    assert [*said, "--skipInference"] == [*built[:5], *built[6:], built[5]]
+
+
+def test_the_guide_tells_what_a_manifest_holds(tmp_path: Path, monkeypatch) -> None:
+    """Its example has the very keys of one that is written; a device of another kind refuses it."""
+    guide = (Path(__file__).parents[2] / "realtime" / "deploy" / "README.md").read_text()
+    (block,) = re.findall(r"```json\n(.*?)```", guide, re.S)
+    example = json.loads(block)
+    assert example["format"] == trt_ahead.FORMAT
+    flavour = FLAVOURS[example["flavour"]]
+    made = tmp_path / "made.engine"
+    made.write_bytes(b"engine")
+    monkeypatch.setattr(trt_plain, "engines", lambda *_: {"audio": made})
+    monkeypatch.setattr(trt_ahead, "gpu_here", lambda: example["capabilities"][0])
+    monkeypatch.setattr(type(flavour), "version", example["version"])
+    options = EngineOptions(example["profile"], cache_dir=tmp_path / "cache")
+    manifest = trt_ahead.build_here(options, example["precision"], tmp_path / "out", flavour)
+    assert {name: type(value) for name, value in manifest.items()} == {
+        name: type(value) for name, value in example.items()
+    }
+    (entry,) = manifest["engines"].values()
+    assert set(entry) == set(example["engines"]["audio"])
+    found = trt_ahead.read_ahead(tmp_path / "out", options, networks=["audio"])
+    assert found == (flavour, "fp16", {"audio": tmp_path / "out" / "lite_audio.engine"})
+    with pytest.raises(BackendError, match="but the GPU here is NVIDIA Thor"):
+        trt_ahead.read_ahead(tmp_path / "out", options, gpu="NVIDIA Thor", networks=["audio"])
 
 
 def test_a_program_that_is_not_there() -> None:

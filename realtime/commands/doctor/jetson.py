@@ -17,6 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
+from ....model.profiles import get_profile
+from ....model.runtime.base import NETWORKS
+from ....model.runtime.trt_build import Batch, trtexec_command
+
 RELEASE_FILE: Final = Path("/etc/nv_tegra_release")
 JETPACKS: Final = {36: "6", 38: "7.0 or 7.1", 39: "7.2"}
 """L4T release → JetPack, of those that the guide knows."""
@@ -209,17 +213,25 @@ def steps(
         yield Item("export to ONNX", "fail", _last(exported.text), "run: avel compile --to onnx")
         return
     yield Item("export to ONNX", "pass", f"{len(graphs)} graphs in {onnx}")
+    folder = onnx / "engines"
     if apply:
         for graph in graphs:
             target = graph.with_suffix(".engine")
-            command = [trtexec, f"--onnx={graph}", f"--saveEngine={target}", "--stronglyTyped"]
-            yield engine(graph.stem, run(command), target)
-        # The program builds its own into its cache, of the shapes that it needs.
-        built = run([avel, "compile", "--to", "tensorrt", "--precision", "fp16"])
+            yield engine(graph.stem, run(_trtexec(graph, target, trtexec)), target)
+        # What the program runs, with a manifest: to be carried to other devices of this kind.
+        built = run([avel, "compile", "--to", "tensorrt", "--precision", "fp16", "--out", str(folder)])
         yield Item("engines for avel-live", "fail" if built.status else "pass", _last(built.text))
     live = str(Path(sys.executable).with_name("avel-live"))
-    backend = ["--backend", "tensorrt"] if apply else []
-    yield self_test(run([live, "--demo", "--json", *backend]))
+    yield self_test(run([live, "--demo", "--json", *(["--engines", str(folder)] if apply else [])]))
+
+
+def _trtexec(graph: Path, target: Path, program: str) -> list[str]:
+    """Builds and measures the engine of an exported graph, `PROFILE_NETWORK.onnx`."""
+    profile, _, name = graph.stem.rpartition("_")
+    network = next(known for known in NETWORKS if known == name)
+    batch = Batch.of(network, get_profile(profile))
+    cache = graph.with_name("timing.cache")
+    return trtexec_command(batch, graph, target, cache, program, measure=True)
 
 
 def report(items: Iterator[Item]) -> int:
