@@ -27,7 +27,7 @@ from avel_live.model.runtime.base import EngineOptions
 from avel_live.model.runtime.flavours import RTX, capability
 from avel_live.model.runtime.probe import machine
 from avel_live.model.runtime.select import load_engine
-from bench.rtx_precisions import DEMO, seconds_of
+from support.rtx import DEMO, seconds_of
 
 ASKED = (
     ("onnxruntime", "fp32"),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from avel_live.model.backbones.vgg19 import BLOCKS
+from avel_live.model.backbones.vgg19 import BLOCKS, VGG19
 from avel_live.model.backbones.vggish import VGGish
 from avel_live.model.checkpoint import save_checkpoint
 from avel_live.model.diia import DIIA, DIIAConfig
@@ -28,6 +28,17 @@ def vgg19_file(path: Path) -> Path:
     return path
 
 
+def vgg19_torchvision_file(path: Path) -> Path:
+    """torchvision's layout; scaled so that activations neither vanish nor grow."""
+    torch.manual_seed(0)
+    network = VGG19("torchvision")
+    for module in network.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            torch.nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+    torch.save(network.state_dict(), path)
+    return path
+
+
 def vggish_file(path: Path) -> Path:
     """torchvggish's layout."""
     torch.manual_seed(0)
@@ -35,8 +46,8 @@ def vggish_file(path: Path) -> Path:
     return path
 
 
-def paper_head(path: Path) -> Path:
+def paper_head(path: Path, profile: str = "paper") -> Path:
     """A head of the paper's size."""
     torch.manual_seed(0)
-    save_checkpoint(path, DIIA(DIIAConfig()).eval(), profile="paper")
+    save_checkpoint(path, DIIA(DIIAConfig()).eval(), profile=profile)
     return path

@@ -8,11 +8,13 @@ from pathlib import Path
 from .shared import DATA
 
 
+def listed(folder: Path) -> list[Path]:
+    """The recordings of a folder with MANIFEST.tsv."""
+    with (folder / "MANIFEST.tsv").open() as file:
+        return [folder / row["file"] for row in csv.DictReader(file, delimiter="\t")]
+
+
 def clips(every: int = 1) -> list[Path]:
     """Every `every`-th of the labelled recordings; none where they are absent."""
-    table = DATA / "clips" / "MANIFEST.tsv"
-    if not table.is_file():
-        return []
-    with table.open() as file:
-        rows = list(csv.DictReader(file, delimiter="\t"))
-    return [DATA / "clips" / row["file"] for row in rows][::every]
+    folder = DATA / "clips"
+    return listed(folder)[::every] if (folder / "MANIFEST.tsv").is_file() else []
