@@ -248,6 +248,7 @@ def runtimes() -> list[Check]:
         ("onnxruntime", "ONNX Runtime", "pip install onnxruntime"),
         ("torch-tensorrt", "Torch-TensorRT", "pip install 'avel-live[tensorrt]' (NVIDIA GPUs, Linux)"),
         ("tensorrt", "TensorRT", "comes with JetPack, or pip install tensorrt"),
+        ("tensorrt-rtx-cu13", "TensorRT for RTX", "pip install 'avel-live[rtx]' (RTX GPUs; builds anywhere)"),
     ):
         found = _version(name)
         if found:
