@@ -128,6 +128,14 @@ class Config(Options):
             help="how RTSP carries its packets; auto tries tcp, and udp where a server has nothing else",
         ),
     ] = "auto"
+    hwaccel: Annotated[
+        Literal["none", "auto", "vaapi", "cuda", "videotoolbox", "v4l2"],
+        Option(
+            "--hwaccel",
+            panel=SOURCE,
+            help="hardware that decodes recordings and network streams; the CPU does where it can't",
+        ),
+    ] = "none"
     video_track: Annotated[
         Annotated[int, Ge(1)] | None,
         Option(

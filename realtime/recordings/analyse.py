@@ -46,6 +46,7 @@ def analyse(
         video_track=config.video_track,
         audio_track=config.audio_track,
         frames=delivered_frames(config.most_frames),
+        hwaccel=config.hwaccel,
     )
     source = Replay(path, clock, options)
     source.open()

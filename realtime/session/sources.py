@@ -59,6 +59,7 @@ def replay(config: Config, clock: Clock) -> Source:
             audio_track=config.audio_track,
             frames=delivered_frames(config.most_frames, config.hop_s),
             sync_offset_ms=config.sync_offset_ms or 0.0,
+            hwaccel=config.hwaccel,
         ),
     )
 
@@ -90,6 +91,7 @@ def network(config: Config, clock: Clock) -> Source:
         transport=config.rtsp_transport,
         wanted_fps=wanted_fps(config),
         sync_offset_ms=config.sync_offset_ms or 0.0,
+        hwaccel=config.hwaccel,
     )
     return NetworkSource(options, clock)
 

@@ -12,6 +12,7 @@ from ..core.errors import SourceError
 from ..core.redact import redact
 from .buffers import BufferOptions
 from .codecs import decodable, undecodable
+from .hardware import Hardware, Hwaccel, hardware
 from .health import HealthOptions
 
 Transport = Literal["auto", "tcp", "udp"]
@@ -30,7 +31,7 @@ class NetworkOptions:
     `read_timeout_s`: nothing for so long closes the connection, and a new one is tried (playlists of segments
     get longer). `wanted_fps`: hand on at most this many pictures a second. `video`, `audio`: which tracks to
     use. `channel`: of the sound, from 1; None mixes all. `transport`: of RTSP; `auto` tries TCP, then UDP.
-    `sync_offset_ms`: pictures are shown so much later.
+    `sync_offset_ms`: pictures are shown so much later. `hwaccel`: what decodes pictures, see `hardware`.
     """
 
     url: str
@@ -43,6 +44,7 @@ class NetworkOptions:
     channel: int | None = None
     transport: Transport = "auto"
     sync_offset_ms: float = 0.0
+    hwaccel: Hwaccel = "none"
     health: HealthOptions = field(
         default_factory=lambda: HealthOptions(stall_after_s=1.5, lose_after_s=10.0, open_timeout_s=30.0)
     )
@@ -60,6 +62,7 @@ class Connection:
         playlist: it comes in segments of seconds, in bursts.
         finite: it is a recording behind an address, with an end.
         stampless: its pictures carry no time (bare H.264, Motion JPEG): the arrival is all there is.
+        decoder: what decodes its pictures, where that was asked for.
         remarks: what is to be said about it.
 
     """
@@ -71,6 +74,7 @@ class Connection:
     playlist: bool = False
     finite: bool = False
     stampless: bool = False
+    decoder: str = ""
     remarks: tuple[str, ...] = ()
 
     @property
@@ -127,8 +131,9 @@ def _open(options: NetworkOptions, form: str | None = None, **flags: str) -> Any
         if options.transport == "auto":
             flags["rtsp_flags"] = "prefer_tcp"
     timeout = (options.open_timeout_s, options.read_timeout_s)
+    accel = _hardware(options).accel
     try:
-        return av.open(options.url, format=form, options=flags, timeout=timeout)
+        return av.open(options.url, format=form, options=flags, timeout=timeout, hwaccel=accel)
     except (av.FFmpegError, OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or type(error).__name__
         if isinstance(error, (av.error.ExitError, TimeoutError)):
@@ -150,6 +155,10 @@ def _chosen(container: Any, options: NetworkOptions) -> Connection:
         container.close()
         why = "; ".join(remarks) or "it carries neither picture nor sound that can be used"
         raise SourceError(f"stream {redact(options.url)}: {why}")
+    decoder = ""
+    if video is not None:
+        decoder, remark = _hardware(options).word(video), _hardware(options).remark(video)
+        remarks += [remark] if remark else []
     for stream in container.streams:
         if stream is not video and stream is not audio:
             stream.discard = Discard.all
@@ -162,8 +171,13 @@ def _chosen(container: Any, options: NetworkOptions) -> Connection:
         playlist=container.format.name.split(",")[0] in _PLAYLIST_FORMATS,
         finite=bool(duration and duration > 0 and scheme in ("http", "https")),
         stampless=bool(container.format.flags & _NO_STAMPS),
+        decoder=decoder,
         remarks=tuple(remarks),
     )
+
+
+def _hardware(options: NetworkOptions) -> Hardware:
+    return hardware(options.hwaccel if options.video else "none")
 
 
 def _best(container: Any, kind: str, related: Any = None) -> Any:

@@ -317,7 +317,7 @@ class NetworkSource(Source):
             context, rate = connection.video.codec_context, connection.video.average_rate
             fps = f" at {float(rate):g} fps" if rate and not connection.stampless else ""
             size = f"{context.width}x{context.height}" if context.width else "picture"
-            video = f"{size}{fps} {context.name}"
+            video = ", ".join(filter(None, (f"{size}{fps} {context.name}", connection.decoder)))
         if connection.audio is not None:
             context = connection.audio.codec_context
             audio = f"{context.name} {context.sample_rate} Hz"

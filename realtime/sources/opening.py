@@ -7,17 +7,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from av.codec.hwaccel import HWAccel
     from av.container import InputContainer
 
 _FLV: Final = b"FLV\x01"
 
 
-def open_container(path: Path, offset: int = 0) -> InputContainer:
+def open_container(path: Path, offset: int = 0, accel: HWAccel | None = None) -> InputContainer:
     """A recording, opened to read; names in it that are not valid UTF-8 are no reason to refuse it.
 
     Args:
         path: file.
         offset: bytes to leave out at its beginning.
+        accel: what decodes its pictures (`hardware`); None = the CPU.
 
     """
     import av
@@ -26,9 +28,9 @@ def open_container(path: Path, offset: int = 0) -> InputContainer:
     if offset:
         name = f"subfile,,start,{offset},end,{path.stat().st_size},,:{name}"
     try:
-        return av.open(name, metadata_errors="replace")
+        return av.open(name, metadata_errors="replace", hwaccel=accel)
     except TypeError:  # PyAV 19 knows no such option
-        return av.open(name)
+        return av.open(name, hwaccel=accel)
 
 
 def next_flv(path: Path, tag: int) -> int:

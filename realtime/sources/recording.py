@@ -14,12 +14,14 @@ from ..core.messages import SourceInfo
 from .account import Account
 from .choice import choose, which
 from .codecs import undecodable
+from .hardware import hardware
 from .opening import open_container
 from .packets import Packets
 from .replayoptions import ReplayOptions
 from .track import Track
 
 if TYPE_CHECKING:
+    from av.codec.hwaccel import HWAccel
     from av.container import InputContainer
 
 _OFF_S = 2.0
@@ -45,6 +47,7 @@ class Recording:
         self.remarks: deque[str] = deque()
         """What is to be said about tracks that can't be used."""
         self._options, self._account = options, account
+        self._hardware = hardware(options.hwaccel if options.video else "none")
         self._containers: list[InputContainer] = []
         self._packets: list[Packets] = []
 
@@ -55,7 +58,7 @@ class Recording:
             SourceError: no such file, not a media file, nothing in it that can be played.
 
         """
-        container = self._opened()
+        container = self._opened(self._hardware.accel)
         o = self._options
         picture = choose(container, "video", o.video_track)
         sound = choose(container, "audio", o.audio_track, related=picture)
@@ -73,10 +76,12 @@ class Recording:
         if o.video and picture:
             video = self._track(container, picture.index, used, self._account)
         if o.audio and sound:
-            own = container if video is None else self._opened()
+            own = container if video is None else self._opened(None)
             audio = self._track(own, sound.index, used, self._account if video is None else None)
         if first:
             self._describe(container, video, audio)
+            if video is not None and (remark := self._hardware.remark(video.stream)):
+                self.remarks.append(remark)
         return video, audio
 
     def _track(
@@ -93,10 +98,11 @@ class Recording:
         first, stream = packets(container)
         account = self._account.video if stream.type == "video" else self._account.audio
         channel = self._options.channel if stream.type == "audio" else None
-        return Track(first, stream, lambda: packets(self._opened()), account=account, channel=channel)
+        accel = self._hardware.accel if stream.type == "video" else None
+        return Track(first, stream, lambda: packets(self._opened(accel)), account=account, channel=channel)
 
-    def _opened(self) -> InputContainer:
-        container = opened(self.path)
+    def _opened(self, accel: HWAccel | None) -> InputContainer:
+        container = opened(self.path, accel)
         self._containers.append(container)
         return container
 
@@ -107,6 +113,7 @@ class Recording:
             rate = video.stream.average_rate
             picture = f"{context.width}×{context.height}" + (f" {float(rate):.4g} fps" if rate else "")
             picture = f"{picture} {context.name} {which(container, video.stream)}".rstrip()
+            picture = ", ".join(filter(None, (picture, self._hardware.word(video.stream))))
         if audio is not None:
             context = audio.stream.codec_context
             sound = f"{context.sample_rate} Hz {context.layout.name} {context.name}"
@@ -143,7 +150,7 @@ class Recording:
         self._containers.clear()
 
 
-def opened(path: Path) -> InputContainer:
+def opened(path: Path, accel: HWAccel | None = None) -> InputContainer:
     """The container, or a `SourceError` that says what is wrong with the path."""
     from av.error import FFmpegError
 
@@ -157,7 +164,7 @@ def opened(path: Path) -> InputContainer:
             "(picture, sound); save it to a file first"
         )
     try:
-        container = open_container(path)
+        container = open_container(path, accel=accel)
     except PermissionError as error:
         raise SourceError(f"{path}: no permission to read it") from error
     except (FFmpegError, OSError, ValueError) as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ...model.profiles import FRAMES_PER_SEGMENT
+from .hardware import Hwaccel
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class ReplayOptions:
         audio_track: the same of sound.
         frames: pictures a second that will be looked at; others are not converted.
         sync_offset_ms: pictures are shown so much later than the recording says.
+        hwaccel: what decodes pictures, see `hardware`.
 
     """
 
@@ -39,3 +41,4 @@ class ReplayOptions:
     audio_track: int | None = None
     frames: int = FRAMES_PER_SEGMENT
     sync_offset_ms: float = 0.0
+    hwaccel: Hwaccel = "none"

@@ -22,6 +22,7 @@ CLIP = ("--file", "clip.mp4")
         (["--url", "rtsp://h/s", "--fps", "10"], "--fps is for a camera: beside --url"),
         (["--url", "rtsp://h/s", "--start", "3"], "--start is for a recording"),
         (["--url", "http://h/s", "--rtsp-transport", "udp"], "--rtsp-transport is for an rtsp:// address"),
+        (["--camera", "0", "--hwaccel", "auto"], "--hwaccel is for the picture of a recording or a network"),
         (["--demo", "--mic", "none", "--channel", "1"], "--channel is for sound: beside --demo"),
         (
             [*CLIP, "--camera", "none", "--sync-offset", "9"],

@@ -34,6 +34,10 @@ def _sound(config: Config) -> bool:
     return config.mic != NONE
 
 
+def _decoded(config: Config) -> bool:
+    return _kind(config) != "devices" and config.camera != NONE
+
+
 def _rtsp(config: Config) -> bool:
     return config.url is not None and config.url.lower().startswith("rtsp")
 
@@ -45,6 +49,7 @@ _MEANT_FOR: Final[dict[str, tuple[Callable[[Config], bool], str]]] = {
     "sync_offset_ms": (_both, "picture and sound together"),
     **dict.fromkeys(("speed", "fast", "loop", "start_s"), (_recording, "a recording (--file, --demo)")),
     **dict.fromkeys(("video_track", "audio_track"), (_recording, "a recording (--file, --demo)")),
+    "hwaccel": (_decoded, "the picture of a recording or a network stream (--file, --url)"),
     "rtsp_transport": (_rtsp, "an rtsp:// address (--url)"),
 }
 """Key → whether it does anything under a configuration, and what it is meant for."""
