@@ -6,7 +6,6 @@ checked and used, so a machine without network needs only the file in the right 
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -63,6 +62,8 @@ def watched(watch: Watch) -> Iterator[None]:
 def check_digest(path: Path, digest: str) -> str | None:
     """None where the file is the expected one, else what its digest really is."""
     algorithm, _, want = digest.partition(":")
+    import hashlib
+
     hasher = hashlib.new(algorithm)
     with path.open("rb") as file:
         while chunk := file.read(_BLOCK):
@@ -121,6 +122,8 @@ def fetch(item: PublicFile, *, folder: Path | None = None, watch: Watch | None =
         ModelFileError: it can't be fetched, or is not the file it should be; says where to put it by hand.
 
     """
+    import hashlib
+
     import pooch
     import requests
 

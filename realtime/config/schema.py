@@ -5,13 +5,9 @@ unit. The command line is generated from this schema; `config.load` merges what 
 it. A field whose default is a `SinkOptions` registers an output.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Literal
-
-from annotated_types import Ge, Gt, Le
 
 from ..core.options import (
     EVENTS,
@@ -19,6 +15,9 @@ from ..core.options import (
     OUTPUTS,
     RUNNING,
     SOURCE,
+    Ge,
+    Gt,
+    Le,
     Names,
     Option,
     Options,
@@ -33,7 +32,6 @@ from ..sinks.log import LogOptions
 from ..sinks.metrics import MetricsOptions
 from ..sinks.mqtt import MqttOptions
 from ..sinks.webhook import WebhookOptions
-from .naming import unnamed
 
 NONE = "none"
 """What `--camera` and `--mic` are set to when there shall be none."""
@@ -445,6 +443,8 @@ class Config(Options):
     @property
     def stream_name(self) -> str:
         """What the stream is called in messages and names."""
+        from .naming import unnamed  # hashes: not for `--help`
+
         where = self.file and self.file.absolute()
         return self.name or unnamed(where, self.demo, self.url, self.camera, self.mic)
 

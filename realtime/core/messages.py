@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 from ...model.sound import SAMPLE_RATE as SAMPLE_RATE
 from .redact import redact
+from .states import CONFIGURATION as CONFIGURATION
+from .states import DeviceState as DeviceState
+from .states import Severity as Severity
+from .states import State as State
 
 FRAME_SIZE = 224
 """Side of the square RGB picture that the visual backbones see, in pixels."""
@@ -224,21 +228,6 @@ class Event:
     name: str = ""
     """The label's name."""
 
-
-CONFIGURATION: Final = "configuration"
-"""The `device` of what is said about a reload (SIGHUP)."""
-
-DeviceState = Literal["opening", "running", "stalled", "lost", "recovering", "failed", "ended"]
-"""The life of a device; `realtime.sources.health` draws the legal steps."""
-
-State = (
-    DeviceState
-    | Literal["loading", "reloaded", "adjusted", "effort", "late", "overloaded"]
-    | Literal["damaged", "truncated", "incomplete", "failing", "dropping", "overrun"]
-)
-"""Everything a `Status` may say: of devices, of the machine and the recording, of outputs."""
-
-Severity = Literal["info", "warning", "error"]
 
 _SEVERITY: Final[dict[State, Severity]] = {
     **dict.fromkeys(("opening", "running", "ended", "loading", "reloaded", "adjusted"), "info"),

@@ -10,22 +10,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, Final, Protocol
+from typing import TYPE_CHECKING, ClassVar, Final, Protocol
 
 from ..core.clock import Clock, wall_clock_s
-from ..core.messages import (
-    Event,
-    Hop,
-    Severity,
-    State,
-    Status,
-    StreamEnd,
-    StreamStart,
-    TimedAudio,
-    TimedFrame,
-)
 from ..core.options import Options
+from ..core.states import Severity, State
 from .room import Room, patient
+
+if TYPE_CHECKING:
+    from ..core.messages import Event, Hop, Status, StreamEnd, StreamStart, TimedAudio, TimedFrame
 
 RECORDING_FLUSH_S: Final = 30.0
 """How long the end of a recording waits for outputs that are behind; the rest is counted and reported.

@@ -6,11 +6,15 @@ import contextlib
 import csv
 import io
 from datetime import datetime, timezone
+from typing import TYPE_CHECKING
 
-from ..core.messages import CONFIGURATION, Event, Hop, Status, StreamEnd, StreamStart
+from ..core.states import CONFIGURATION
 from ..core.text import one_line
 from .base import Sink
 from .rotating import RotatingFile
+
+if TYPE_CHECKING:
+    from ..core.messages import Event, Hop, Status, StreamEnd, StreamStart
 
 COLUMNS = ("source", "id", "label", "start_s", "end_s", "duration_s", "confidence", "started_at")
 """`started_at` is the wall-clock time (ISO 8601, UTC); empty for recordings. The rest as in JSONL."""

@@ -1,7 +1,5 @@
 """A desktop notification when an event begins, through `notify-send` where there is a desktop."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess
@@ -9,11 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
-from annotated_types import Gt, Le
-
 from ..core.clock import NS_PER_S
-from ..core.messages import State
-from ..core.options import OUTPUTS, Option, Seconds
+from ..core.options import OUTPUTS, Gt, Le, Option, Seconds
+from ..core.states import State
 from ..core.text import one_line
 from .base import About, Sink, SinkOptions
 from .delivery import DeliveryCounts, DeliveryQueue

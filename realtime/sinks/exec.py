@@ -5,23 +5,18 @@ of our environment and no secret of ours (`environment`). What it prints is not 
 standard error explains a failure. A program that outlives its time limit is ended with everything it started.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import shlex
 import shutil
 import signal
 import subprocess
-import tempfile
 from dataclasses import dataclass, field
 from typing import IO, Annotated, Final
 
-from annotated_types import Ge, Gt, Le
-
 from ..core.errors import OutputError, UsageError
-from ..core.messages import State
-from ..core.options import OUTPUTS, Names, Option
+from ..core.options import OUTPUTS, Ge, Gt, Le, Names, Option
+from ..core.states import State
 from .base import About, Sink, SinkOptions, words
 from .delivery import DeliveryCounts, DeliveryQueue
 from .environment import clean_environment
@@ -170,6 +165,8 @@ class ExecSink(JsonSink):
 def _somewhere() -> IO[bytes]:
     """A file for what a program complains of; where the disk is full, the program runs all the same."""
     try:
+        import tempfile
+
         return tempfile.TemporaryFile()
     except OSError:
         return open(os.devnull, "r+b")

@@ -1,14 +1,10 @@
 """`--log` and `--csv`: results in files, each written by a thread of its own."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final
 
-from annotated_types import Ge, Gt
-
-from ..core.options import OUTPUTS, Option
+from ..core.options import OUTPUTS, Ge, Gt, Option
 from .base import About, Sink, SinkOptions
 from .csv import HEADER, CsvFile
 from .jsonl import JsonlFile

@@ -8,20 +8,16 @@ JSON. A device that was lost is there again when it delivers again, not when it 
 On any other address than loopback both want `Authorization: Bearer TOKEN`.
 """
 
-from __future__ import annotations
-
 import json
 import threading
 from dataclasses import dataclass, field
 from itertools import product
 from typing import TYPE_CHECKING, Annotated, Final, get_args
 
-from annotated_types import Ge, Gt, Le
-
 from ..core.clock import NS_PER_S
 from ..core.errors import OutputError, UsageError
-from ..core.messages import DeviceState, Event, Hop, Status, StreamEnd, StreamStart
-from ..core.options import OUTPUTS, Option, Secret
+from ..core.options import OUTPUTS, Ge, Gt, Le, Option, Secret
+from ..core.states import DeviceState
 from .base import About, Ongoing, Sink, SinkOptions
 from .metrics_http import is_loopback, serve
 from .presence import Presence
@@ -29,6 +25,8 @@ from .records import as_bytes
 
 if TYPE_CHECKING:
     from http.server import ThreadingHTTPServer
+
+    from ..core.messages import Event, Hop, Status, StreamEnd, StreamStart
 
 _LATENCY_BUCKETS_S: Final = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
 _VITAL: Final = frozenset({"camera", "microphone", "stream", "networks"})
@@ -152,7 +150,7 @@ class MetricsSink(Sink):
         """The port it listens on (chosen by the system when 0 was asked for)."""
         return int(self._server.server_address[1])
 
-    def start(self, start: StreamStart) -> None:
+    def start(self, start: "StreamStart") -> None:
         """Note the labels, and what runs here."""
         self._stale_ns = max(self._stale_ns, round(5 * start.hop_s * NS_PER_S))
         self._info.info(
@@ -176,7 +174,7 @@ class MetricsSink(Sink):
             self._active[event.id] = event.name
             self._active_now.labels(event.name).set(1.0)
 
-    def hop(self, record: Hop) -> None:
+    def hop(self, record: "Hop") -> None:
         """Count an answer."""
         self._last_hop_ns = self._clock.now_ns()
         self._hops.inc()
@@ -195,14 +193,14 @@ class MetricsSink(Sink):
         for event in record.events:
             self._event(event)
 
-    def status(self, status: Status) -> None:
+    def status(self, status: "Status") -> None:
         """Count a change of state; note what is in trouble."""
         self._trouble.labels(status.device, status.state).inc()
         with self._lock:
             if status.device in _VITAL:
                 self._presence.take(status)
 
-    def end(self, end: StreamEnd) -> None:
+    def end(self, end: "StreamEnd") -> None:
         """Count the last seconds and events."""
         for second in end.last_settled:
             self._seconds.labels(second.name).inc()
@@ -228,7 +226,7 @@ class MetricsSink(Sink):
             troubles["stream"] = f"{silent}; {troubles['stream']}" if "stream" in troubles else silent
         return troubles
 
-    def _event(self, event: Event) -> None:
+    def _event(self, event: "Event") -> None:
         label = event.name
         if event.kind == "start":
             self._events.labels(label).inc()
@@ -239,7 +237,7 @@ class MetricsSink(Sink):
                 self._retracted.labels(label).inc()
         self._active_now.labels(label).set(float(label in self._active.values()))
 
-    def _totals(self, record: Hop) -> None:
+    def _totals(self, record: "Hop") -> None:
         # The records carry totals; a counter only takes what was added.
         self._skipped.inc(max(0, record.skipped - self._seen[0]))
         self._dropped.inc(max(0, record.dropped - self._seen[1]))

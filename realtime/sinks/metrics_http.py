@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import errno
-import hmac
 import ipaddress
-import socket
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
@@ -13,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ..core.errors import OutputError
 
 if TYPE_CHECKING:
+    import socket
     from http.server import ThreadingHTTPServer
 
 _REQUEST_S: Final = 10.0
@@ -45,6 +44,8 @@ def serve(
         OutputError: it can't be listened on.
 
     """
+    import hmac
+    import socket
     from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
     wanted = None if is_loopback(address[0]) and token is None else b"Bearer " + (token or b"")

@@ -6,9 +6,12 @@ else about it (`damaged`, `late`): only `running` heals. One place for `/healthz
 
 from __future__ import annotations
 
-from typing import Final, get_args
+from typing import TYPE_CHECKING, Final, get_args
 
-from ..core.messages import DeviceState, Status
+from ..core.states import DeviceState
+
+if TYPE_CHECKING:
+    from ..core.messages import Status
 
 _AWAY: Final = frozenset({"stalled", "lost", "recovering", "failed"})
 _LIFE: Final = frozenset(get_args(DeviceState))

@@ -12,12 +12,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import datetime, timezone
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..core.clock import NS_PER_S
-from ..core.messages import Event, Hop, Settled, Status, StreamEnd, StreamStart, TrackTotals
 from ..core.text import json_safe
 from .base import Sink
+
+if TYPE_CHECKING:
+    from ..core.messages import Event, Hop, Settled, Status, StreamEnd, StreamStart, TrackTotals
 
 SCHEMA = 1
 TOP = 5

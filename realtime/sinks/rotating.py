@@ -24,7 +24,7 @@ from typing import BinaryIO, Literal
 
 from ..core.clock import NS_PER_S
 from ..core.errors import OutputError
-from ..core.messages import State
+from ..core.states import State
 from .base import About
 
 Fsync = Literal["never", "event", "always"]

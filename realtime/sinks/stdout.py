@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
-from ..core.messages import Hop, Status, StreamEnd, StreamStart
 from .base import Sink
 from .lines import LineWriter
 from .records import Record, end_records, hop_records, start_record, status_record, to_line
+
+if TYPE_CHECKING:
+    from ..core.messages import Hop, Status, StreamEnd, StreamStart
 
 
 class JsonLines(Sink):

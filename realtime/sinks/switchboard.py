@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from ..core.messages import Event, Hop, Status, StreamEnd, StreamStart, TimedAudio, TimedFrame
 from .base import Ongoing, Report, Sink, wants_media, words
 from .presence import Presence
+
+if TYPE_CHECKING:
+    from ..core.messages import Event, Hop, Status, StreamEnd, StreamStart, TimedAudio, TimedFrame
 
 _LEAVE_S: Final = 10.0
 """How much longer than its own time an output that was exchanged may hold up the end."""

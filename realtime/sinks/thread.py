@@ -16,17 +16,23 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
 
 from ..core.clock import NS_PER_S, Clock
-from ..core.messages import CONFIGURATION, Hop, State, Status, StreamEnd, StreamStart
+from ..core.states import CONFIGURATION, State
 from .base import Report, Sink, words
 from .room import Room, patient
+
+if TYPE_CHECKING:
+    from ..core.messages import Hop, Status, StreamEnd, StreamStart
 
 _REPORT_EVERY_NS = 60 * NS_PER_S
 
 _LOOK_S = 0.1
 
-_Item = StreamStart | Hop | Status | StreamEnd
+_NOTHING_NEW, _NEWS, _FRAME = range(3)
+"""What a record is worth when one has to go: a hop without news first, then a hop, then all else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +94,7 @@ class SinkThread(Sink):
         self._deadline_s = deadline_s if callable(deadline_s) else lambda: deadline_s
         self._room = room or (Room(math.inf, None, clock) if lossless else None)
         self._clock = clock
-        self._queue: deque[_Item] = deque()
+        self._queue: deque[tuple[Callable[[], None], int]] = deque()
         self._changed = threading.Condition()
         self._after = after
         self._closing = False
@@ -115,21 +121,24 @@ class SinkThread(Sink):
 
     def start(self, start: StreamStart) -> None:
         """Queue the beginning."""
-        self._put(start)
+        self._put(partial(self._sink.start, start))
 
     def hop(self, record: Hop) -> None:
         """Queue one hop, without its media."""
         if record.events or not self._sink.events_only:
-            self._put(without_media(record))
+            self._put(
+                partial(self._sink.hop, without_media(record)),
+                _NEWS if record.events or record.settled else _NOTHING_NEW,
+            )
 
     def status(self, status: Status) -> None:
         """Queue one status; those who want events alone hear of reloads."""
         if status.device == CONFIGURATION or not self._sink.events_only:
-            self._put(status)
+            self._put(partial(self._sink.status, status))
 
     def end(self, end: StreamEnd) -> None:
         """Queue the end."""
-        self._put(end)
+        self._put(partial(self._sink.end, end))
 
     def close(self) -> None:
         """Flush what is queued, at most `deadline_s`, and close the sink; safe to call twice."""
@@ -153,7 +162,7 @@ class SinkThread(Sink):
 
     # The caller's side ----------------------------------------------------------------------------
 
-    def _put(self, item: _Item) -> None:
+    def _put(self, deliver: Callable[[], None], worth: int = _FRAME) -> None:
         tell = 0
         with self._changed:
             if self._room is not None:
@@ -166,23 +175,15 @@ class SinkThread(Sink):
                 if self._told_ns is None or now_ns - self._told_ns >= _REPORT_EVERY_NS:
                     self._told_ns = now_ns
                     tell, self._dropped_told = self._dropped - self._dropped_told, self._dropped
-            self._queue.append(item)
+            self._queue.append((deliver, worth))
             self._changed.notify_all()
         if tell:
             self._tell("overrun", f"too slow: {tell} records dropped ({self._dropped_told} so far)")
 
     def _drop_one(self) -> None:
-        def cheapest() -> int:
-            with_news = None
-            for position, item in enumerate(self._queue):
-                if isinstance(item, Hop):
-                    if not item.events and not item.settled:
-                        return position
-                    if with_news is None:
-                        with_news = position
-            return 0 if with_news is None else with_news
-
-        del self._queue[cheapest()]
+        cheapest = min(worth for _, worth in self._queue)
+        first = next(i for i, (_, worth) in enumerate(self._queue) if worth == cheapest)
+        del self._queue[first]
         self._dropped += 1
 
     # The sink's side ------------------------------------------------------------------------------
@@ -197,24 +198,17 @@ class SinkThread(Sink):
                     self._changed.wait()
                 if self._abandoned or not self._queue:
                     break
-                item = self._queue.popleft()
+                deliver, _ = self._queue.popleft()
                 self._changed.notify_all()
-            self._deliver(item)
+            self._deliver(deliver)
         try:
             self._sink.close()
         except BaseException as error:
             self._tell("failing", f"closing: {words(error)}")
 
-    def _deliver(self, item: _Item) -> None:
+    def _deliver(self, deliver: Callable[[], None]) -> None:
         try:
-            if isinstance(item, Hop):
-                self._sink.hop(item)
-            elif isinstance(item, Status):
-                self._sink.status(item)
-            elif isinstance(item, StreamStart):
-                self._sink.start(item)
-            else:
-                self._sink.end(item)
+            deliver()
         except BaseException as error:  # whatever a sink raises stays with the sink
             with self._changed:
                 self._failed += 1

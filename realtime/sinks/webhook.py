@@ -7,24 +7,17 @@ Headers a receiver may rely on:
     X-Avel-Signature    sha256=HEX, HMAC-SHA256 with the secret over "<timestamp>.<body>"
 """
 
-from __future__ import annotations
-
 import base64
-import hashlib
-import hmac
-import random
 import re
 import uuid
 from dataclasses import dataclass, field
 from typing import Annotated, Final
 from urllib.parse import quote, unquote, urlsplit
 
-from annotated_types import Ge, Gt, Le
-
 from ..core.clock import NS_PER_S
 from ..core.errors import UsageError
-from ..core.messages import State
-from ..core.options import OUTPUTS, Option, Secret
+from ..core.options import OUTPUTS, Ge, Gt, Le, Option, Secret
+from ..core.states import State
 from .base import About, Sink, SinkOptions, words
 from .delivery import DeliveryCounts, DeliveryQueue
 from .records import JsonSink, Record, as_bytes, to_bytes
@@ -68,7 +61,9 @@ class _Delivery:
 
 def signature(secret: str, timestamp: int, body: bytes) -> str:
     """The value of `X-Avel-Signature`."""
-    return "sha256=" + hmac.new(as_bytes(secret), f"{timestamp}.".encode() + body, hashlib.sha256).hexdigest()
+    import hmac
+
+    return "sha256=" + hmac.new(as_bytes(secret), f"{timestamp}.".encode() + body, "sha256").hexdigest()
 
 
 def _without_login(url: str) -> tuple[str, str]:
@@ -124,6 +119,8 @@ class WebhookSink(JsonSink):
         parts = urlsplit(self._url)
         self._where = f"{parts.scheme}://{parts.netloc}"
         self._options, self._about = options, about
+        import random
+
         self._random = random.Random()
         self._failing = False
         self._queue: DeliveryQueue[_Delivery] = DeliveryQueue(

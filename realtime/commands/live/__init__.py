@@ -12,7 +12,6 @@ from ...config.flags import with_flags
 from ...config.load import Loaded
 from ...core.clock import SystemClock
 from ...core.errors import SourceError
-from ...core.messages import Status
 from .idle import refuse_idle
 from .signals import Signals
 
@@ -124,6 +123,8 @@ def _teller(sinks: list[Sink]) -> Callable[[str], None]:
 
     def tell(text: str) -> None:
         for sink in sinks:
+            from ...core.messages import Status
+
             sink.status(Status("networks", "loading", text, 0))
 
     return tell

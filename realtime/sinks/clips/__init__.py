@@ -4,15 +4,11 @@ options, here       codec   pictures and sound → packets       ring   the pack
 sink    which packets become a clip, and when       store   the folder, its names and its budget
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from annotated_types import Gt
-
-from ...core.options import OUTPUTS, Option, Seconds
+from ...core.options import OUTPUTS, Gt, Option, Seconds
 from ..base import About, Sink, SinkOptions
 
 

@@ -5,15 +5,11 @@ discovery   what Home Assistant is told    announcer   when it is told what, and
 link        a connection that loses nothing while the broker is away
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
-from annotated_types import Ge
-
-from ...core.options import OUTPUTS, Option, Secret
+from ...core.options import OUTPUTS, Ge, Option, Secret
 from ..base import About, Sink, SinkOptions
 
 
