@@ -21,6 +21,7 @@ from .base import Item, Source
 from .buffers import LiveBuffer
 from .clocks.sender import SenderClock
 from .connect import Connection, Connector, NetworkOptions, connect
+from .disposable import FEW_FPS, Disposable
 from .downmix import Downmix
 from .health import Backoff, DeviceHealth
 from .picture import FrameConverter
@@ -196,10 +197,12 @@ class NetworkSource(Source):
     def _receive(self, generation: int, connection: Connection) -> str:
         """Play until the connection ends; why it ended."""
         self._begin(connection)
-        converter = None
+        converter = spare = None
         if connection.video is not None:
             connection.video.thread_type = "SLICE"  # frame threads hold pictures back
             converter = FrameConverter(connection.video)
+            if self.options.wanted_fps <= FEW_FPS and not self.options.keep_original:
+                spare = Disposable(connection.video, connection.container.format.name, NS_PER_S // FEW_FPS)
         downmix = Downmix(self.options.channel)
 
         def emit(frame: Any, t_ns: int, stream: Any) -> None:
@@ -221,6 +224,7 @@ class NetworkSource(Source):
             self._say_machine,
             lambda: self._current(generation),
             {"video": self.account.video, "audio": self.account.audio},
+            spare,
         )
         reason = self._demux(generation, connection, playout)
         playout.finish()

@@ -80,6 +80,8 @@ def pictures(track: Track, zero_s: float, seek: bool) -> Iterator[Picture]:
             before = None
         cover.add(picture)
         yield picture
+    if track.skipped_to is not None:
+        track.skipped_to_ns = times.round_ns(track.skipped_to)
     cover.close(track, zero_ns)
 
 
@@ -116,6 +118,8 @@ class Cover:
             before = max(0, (end if self._first_ns is None else self._first_ns) - begin)
             after = max(0, end - self._end_ns) if self._first_ns is not None else 0
         unanswered_ns = max(0, track.fed - self.frames) * self.usual_ns
+        if track.skipped_to is not None and self._first_ns is not None:
+            self._shown_ns += max(0, track.ns(track.skipped_to) - zero_ns - self._end_ns)
         undecodable_ns = min(unanswered_ns, self._holes_ns + before + after)
         track.account.undecodable_ns += undecodable_ns
         track.account.delivered_ns += max(0, self._shown_ns - min(undecodable_ns, self._holes_ns))

@@ -20,6 +20,7 @@ from ..core.messages import State
 from .account import TrackAccount
 from .clocks.sender import SenderClock, Stamped
 from .connect import Connection
+from .disposable import Disposable
 from .stamps import is_empty
 
 _BURST_NS = NS_PER_S // 5
@@ -61,6 +62,7 @@ class Playout:
         say: called when decoding falls behind, and when it no longer is.
         current: whether this connection still counts.
         accounts: where what can't be decoded is counted, by kind of track.
+        spare: which pictures need not be decoded.
 
     """
 
@@ -74,10 +76,11 @@ class Playout:
         say: Callable[[State, str], None],
         current: Callable[[], bool],
         accounts: dict[str, TrackAccount],
+        spare: Disposable | None = None,
     ) -> None:
         self._clock, self._sender, self._lock = clock, sender, lock
         self._emit, self._say, self._current, self._accounts = emit, say, current, accounts
-        self._stampless = connection.stampless
+        self._stampless, self._spare = connection.stampless, spare
         self._queue: deque[_Waiting] = deque()
         self._changed = threading.Condition(threading.RLock())
         self._over = False
@@ -226,6 +229,8 @@ class Playout:
                 while len(self._shown) > _KEPT_STAMPS:
                     self._shown.popitem(last=False)
         if pictured:
+            if self._spare is not None and self._spare.skip(packet):
+                return
             self._keep_up(packet.stream, waiting)
             self._in += 1
         try:

@@ -6,7 +6,7 @@ import os
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from ..core.clock import NS_PER_S
 from ..core.errors import SourceError
@@ -26,8 +26,15 @@ if TYPE_CHECKING:
 
 _OFF_S = 2.0
 """A header that is further than this from the first packet is not believed."""
-_BIG = 720 * 576
-"""Pictures above this many pixels are decoded by two threads."""
+_BIG: Final = 720 * 576
+"""Pictures above this many pixels are decoded by two threads, and only as many as are of use."""
+_APART_NS: Final = NS_PER_S // 8
+"""A picture that no other is made from is left out where another one is at most so far away. What is
+chosen in its place is of the same quarter of a second."""
+
+
+_FEW: Final = 4
+"""Where more pictures a second than this are looked at, all are decoded."""
 
 
 class Recording:
@@ -87,19 +94,30 @@ class Recording:
     def _track(
         self, container: InputContainer, index: int, used: Sequence[int], others: Account | None
     ) -> Track:
+        context: Any = container.streams[index].codec_context
+        video = context.type == "video"
+        big = video and (context.width or 0) * (context.height or 0) > _BIG
+
         def packets(container: InputContainer) -> tuple[Packets, Any]:
             stream: Any = container.streams[index]
             if stream.type == "video":
-                big = (stream.codec_context.width or 0) * (stream.codec_context.height or 0) > _BIG
                 stream.codec_context.thread_count = min(2, os.cpu_count() or 1) if big else 1
             self._packets.append(Packets(self.path, container, index, used, others))
             return self._packets[-1], stream
 
         first, stream = packets(container)
-        account = self._account.video if stream.type == "video" else self._account.audio
-        channel = self._options.channel if stream.type == "audio" else None
-        accel = self._hardware.accel if stream.type == "video" else None
-        return Track(first, stream, lambda: packets(self._opened(accel)), account=account, channel=channel)
+        o = self._options
+        spare = big and o.frames <= _FEW and not o.originals
+        account = self._account.video if video else self._account.audio
+        accel = self._hardware.accel if video else None
+        return Track(
+            first,
+            stream,
+            lambda: packets(self._opened(accel)),
+            account=account,
+            channel=None if video else o.channel,
+            apart_ns=_APART_NS if spare else 0,
+        )
 
     def _opened(self, accel: HWAccel | None) -> InputContainer:
         container = opened(self.path, accel)

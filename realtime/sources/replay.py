@@ -238,7 +238,7 @@ class Replay(Source):
             frame = converter.timed(picture.t_ns, picture.frame, keep_original=keep)
             yield _Timed(frame.t_ns, frame.t_ns, frame)
         if last is not None:
-            ends.append(last.end_ns)
+            ends.append(max(last.end_ns, offset + track.skipped_to_ns))
 
     def _audio(self, track: Track, zero_s: float, offset: int, ends: list[int]) -> Iterator[_Timed]:
         resampler = Resampler16k()

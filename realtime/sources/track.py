@@ -16,6 +16,7 @@ from typing import Any
 
 from ..core.clock import NS_PER_S
 from .account import TrackAccount
+from .disposable import Disposable
 from .packets import PREROLL_NS, Packets
 from .stamps import PictureStamps
 
@@ -66,6 +67,12 @@ class Track:
     last_pts: int | None = None
     channel: int | None = None
     """Of sound: take only this channel, from 1; None mixes all."""
+    apart_ns: int = 0
+    """Of pictures: those that no other is made from may be left out where others are this close; 0 = none."""
+    skipped_to: int | None = None
+    """Where the last picture that was left out ends, in the track's own units."""
+    skipped_to_ns: int = 0
+    """The same on the stream's time, once all are read."""
     _doubtful: int | None = None
     """Number of a packet that seems incomplete; where parts meet, and at the end, that proves nothing."""
     _steps: int = 0
@@ -103,6 +110,7 @@ class Track:
                 self.packets, self.stream = self.reopen()
                 self.damage.clear()
                 self.fed, self.first_pts, self.last_pts, self.account.undecodable_ns = 0, None, None, 0
+                self.skipped_to = None
                 self._doubtful, self._steps, self._step_at = None, 0, -1000
             frames = self._decoded(attempt())
             first = next(frames, None)
@@ -143,12 +151,18 @@ class Track:
         pictured = self.stream.type == "video"
         stamps = PictureStamps(self.packets.container.format.name)
         decode = self.stream.codec_context.decode
+        container = self.packets.container.format.name
+        spare = Disposable(self.stream, container, self.apart_ns) if pictured and self.apart_ns else None
         for packet in chain(packets, (None,)):
             if packet is None:  # the end: what the decoder still has
                 self.damage.broke_off |= self.packets.gave_up
                 for error in self.packets.errors:
                     self.damage.note(error)
             elif packet.size:
+                if spare is not None and spare.skip(packet):
+                    self._note_time(packet)
+                    self.skipped_to = max(self.skipped_to or 0, packet.pts + (packet.duration or 0))
+                    continue
                 self._feed(packet)
             elif packet.dts is not None:  # it stands for a moment; a decoder would take it for the end
                 if pictured and (again := stamps.again(packet)) is not None:
@@ -190,6 +204,9 @@ class Track:
         if packet.is_corrupt and self.fed - self._step_at > _NEAR:
             self.damage.packets += self._doubtful is not None
             self._doubtful = self.fed
+        self._note_time(packet)
+
+    def _note_time(self, packet: Any) -> None:
         pts = packet.pts
         if pts is not None:
             if self.first_pts is None or pts < self.first_pts:

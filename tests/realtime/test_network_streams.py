@@ -18,6 +18,7 @@ from avel_live.realtime.core.messages import EndOfStream
 from avel_live.realtime.events import Decoder
 from avel_live.realtime.sources.capture import CameraOptions, open_capture
 from avel_live.realtime.sources.connect import NetworkOptions
+from avel_live.realtime.sources.disposable import Disposable
 from avel_live.realtime.sources.health import HealthOptions
 from avel_live.realtime.sources.network import NetworkSource
 from avel_live.realtime.stream.loop import Stream, StreamOptions
@@ -268,3 +269,40 @@ def test_a_playlist_of_long_segments_is_as_even_as_a_camera(segment_s: int, tmp_
     assert min(len(hop.segment.frames) for hop in sink.hops) >= 12  # of 16, on a busy machine
     assert min(hop.segment.audio_fraction for hop in sink.hops) > 0.9
     assert {s.state for s in sink.statuses if s.device in ("stream", "machine")} <= {"running", "ended"}
+
+
+def test_pictures_of_no_use_are_not_decoded_and_not_missed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "b.mp4"
+    make = ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc2=s=320x240:r=30:d=6", "-f", "lavfi", "-i"]
+    make += [
+        "sine=d=6:r=48000",
+        "-c:v",
+        "libx264",
+        "-preset",
+        "veryfast",
+        "-g",
+        "30",
+        "-bf",
+        "3",
+        "-c:a",
+        "aac",
+    ]
+    subprocess.run([*make, str(path)], check=True, timeout=60)
+    asked: list[bool] = []
+    skip = Disposable.skip
+
+    def counting(self: Disposable, packet: object) -> bool:
+        asked.append(skip(self, packet))
+        return asked[-1]
+
+    monkeypatch.setattr(Disposable, "skip", counting)
+    with TimedServer(transport_stream(path)) as server, watching(server.url, wanted_fps=8.0) as viewer:
+        viewer.watch(15.0, until=lambda: viewer.now_s() > 4.5)
+        times = np.array([t for t, _ in viewer.frames])
+        assert sum(asked) > 0.25 * len(asked)
+        assert np.diff(times).max() < 0.25
+        account = viewer.source.account.video
+        assert account.undecodable_ns == account.late_ns == 0
+        viewer.check_segments()

@@ -33,6 +33,11 @@ def bench(
     streams: Annotated[int, typer.Option(help="also run so many streams at once; 0 = no")] = 0,
     json_out: Annotated[Path | None, typer.Option("--json", help="write the report here")] = None,
     compare: Annotated[Path | None, typer.Option(help="an older report to compare with")] = None,
+    against: Annotated[
+        Path | None,
+        typer.Option(metavar="PROGRAM", help="avel-live of another build: run both in turn instead"),
+    ] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="runs of each build, with --against")] = 5,
 ) -> None:
     """Measure each stage, real-time factor, latency, CPU, memory and start-up, backend by backend.
 
@@ -41,9 +46,10 @@ def bench(
     """
     from ....model.runtime.probe import machine
     from ...ui.console import Console
+    from .against import compare_builds
     from .runs import Bench, run_all, save
     from .tables import compare as show_changes
-    from .tables import show
+    from .tables import show, show_builds
 
     older = _read(compare) if compare else None
     if not clips:
@@ -52,6 +58,13 @@ def bench(
         clips = [demo_path()]
     if missing := [str(clip) for clip in clips if not clip.is_file()]:
         raise UsageError(f"no such file: {', '.join(missing)}")
+    errors = Console(stderr=True)
+    if against is not None:
+        builds = compare_builds(against, clips, rounds, lambda text: errors.print(text, highlight=False))
+        if json_out:
+            save(json_out, {"bench": 1, "machine": machine().describe(), "against": builds})
+        show_builds(builds, Console())
+        return
     options: dict[str, Any] = {
         "threads": threads,
         "checkpoint": str(checkpoint) if checkpoint else None,
@@ -64,7 +77,6 @@ def bench(
         for b in backend or backends()
         for q in precision or precisions(b)
     ]
-    errors = Console(stderr=True)
     measured = run_all(
         Bench(clips, seconds, live, streams, options=options, frames=frames),
         chosen,

@@ -126,3 +126,21 @@ def _side(side: dict[str, Any]) -> str:
         f"{side['streams']} streams at once: {side['late_hops']} late answers, worst p99 "
         f"{side['worst_p99_ms']:.0f} ms, {side['cpu_s_per_s']:.2f} CPU s/s, {side['memory_mb']:.0f} MB"
     )
+
+
+def show_builds(found: list[dict[str, Any]], console: Console) -> None:
+    """Print how two builds compare on each recording."""
+    from .against import FIGURES as PAID
+
+    table = Table("recording", "figure", "other build", "this build", "ratio", box=None, pad_edge=False)
+    for column in table.columns[2:]:
+        column.justify = "right"
+    for one in found:
+        for key, heading, digits in PAID:
+            was, now = one["against"][key], one["now"][key]
+            ratio = f"{now / was:.2f}" if was else "–"
+            table.add_row(one["clip"], heading, f"{was:.{digits}f}", f"{now:.{digits}f}", ratio)
+    console.print(table)
+    for one in found:
+        alike = "different numbers of seconds" if one["alike"] is None else f"{one['alike']:.1%} of seconds"
+        console.print(f"{one['clip']}: {alike} named alike; medians of {one['rounds']}", highlight=False)
