@@ -1,4 +1,4 @@
-"""`avel bench --against PROGRAM`: two builds of avel-live on the same recordings, in turn, as whole processes.
+"""`avel bench --against PROGRAM`: two builds of avel-live on the same recordings, in turn, as processes.
 
 What is compared is what a user pays: processor seconds and wall time of one process from its start to its
 end, and its peak of memory; and whether both say the same of every second. Runs alternate, so that a busy
