@@ -4,8 +4,9 @@ Several voices are reported side by side. The *concepts* read AudioSet's 521 sco
 imitation of them (`lite`), or those of YAMNet, the listener (`lite-yamnet`). The *classes* are our network's
 own judgement of the 28 events, learnt from labels. Those *read* (`lite-yamnet` only) are what a reader of
 the listener's embedding makes of the 28 events, learnt from the same labels: it is wrong where our network
-is not, and the other way about. Whether speech is a man's or a woman's our network says each time: YAMNet's
-classes do not know, and readers of its embedding told unseen voices apart worse.
+is not, and the other way about. Whether speech is a man's or a woman's a network of voices says, each time:
+YAMNet's classes do not know, and our ear, which learnt from ten speakers, takes one unseen man in three for a
+woman. Where heads are trained the ear says it after all: there men's and women's voices trade places anyway.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from ..labels import EVENT_NAMES
 from .audio_cnn import AudioCNN, load_audio_cnn
 from .audio_concepts import CONCEPTS, concept_weights
 from .evidence import evidence
+from .voices import Voices, load_voices
 from .yamnet import EMBEDDING_DIM, Yamnet, load_yamnet
 
 READER: Final = "lite_yamnet_reader.safetensors"
@@ -42,12 +44,22 @@ def _with_speech(values: Tensor, male: Tensor, female: Tensor) -> Tensor:
     )
 
 
-def divide_speech(scores: Tensor, logits: Tensor) -> Tensor:
-    """Scores of speech divided between men and women as the ear's own classes say.
+def women(logits: Tensor) -> Tensor:
+    """[N, 28] logits of the ear's own classes → [N, 1]: how likely a voice is a woman's, by them."""
+    return torch.sigmoid(logits[:, _FEMALE] - logits[:, _MALE])[:, None]
 
-    [N, C] scores, the 28 events first, and [N, 28] logits → [N, C].
+
+def divide_speech(scores: Tensor, female: Tensor) -> Tensor:
+    """Scores of speech divided between men and women.
+
+    Args:
+        scores: [N, C], the 28 events first.
+        female: [N, 1], how likely the voice is a woman's.
+
+    Returns:
+        [N, C].
+
     """
-    female = torch.sigmoid(logits[:, _FEMALE] - logits[:, _MALE])[:, None]
     return scores * _with_speech(torch.ones_like(scores), 1.0 - female, female)
 
 
@@ -63,11 +75,11 @@ class Reader(nn.Sequential):
         )
 
 
-def read_events(logits: Tensor, voices: Tensor) -> Tensor:
-    """[N, 28] logits of the reader and of the ear → [N, 28] probabilities, speech divided by the ear."""
+def read_events(logits: Tensor, female: Tensor) -> Tensor:
+    """[N, 28] logits → [N, 28] probabilities, those of speech divided by [N, 1] `female`."""
     events = torch.sigmoid(logits)
     speech = torch.maximum(events[:, _MALE], events[:, _FEMALE])[:, None]
-    return divide_speech(_with_speech(events, speech, speech), voices)
+    return divide_speech(_with_speech(events, speech, speech), female)
 
 
 class Listener(nn.Module):
@@ -90,36 +102,40 @@ class AudioEvidence(nn.Module):
     Args:
         ear: our network.
         listener: to be believed about everything but who speaks.
+        voices: to be believed about that; without it the ear is.
 
     """
 
     weights: Tensor
 
-    def __init__(self, ear: AudioCNN, listener: Listener | None = None) -> None:
+    def __init__(self, ear: AudioCNN, listener: Listener | None = None, voices: Voices | None = None) -> None:
         super().__init__()
         self.ear = ear
         self.listener = listener
+        self.voices = voices
         self.register_buffer("weights", torch.from_numpy(concept_weights()), persistent=False)
 
     def forward(self, patches: Tensor) -> Tensor:
         """[N, 96, 64] log-mel → [N, DIM or YAMNET_DIM]."""
         embedding = self.ear(patches)
-        voices = self.ear.class_logits(embedding)
+        own = self.ear.class_logits(embedding)
+        if self.voices is None:
+            female, classes = women(own), torch.sigmoid(own)
+        else:
+            female = torch.sigmoid(self.voices(patches))[:, None]
+            classes = read_events(own, female)
         if self.listener is None:
-            return torch.cat(self._said(self.ear.scores(embedding), voices), dim=1)
-        scores, logits = self.listener(patches)
-        read = evidence(read_events(logits, voices))
-        return torch.cat([*self._said(scores, voices), read], dim=1)
-
-    def _said(self, scores: Tensor, voices: Tensor) -> tuple[Tensor, Tensor]:
-        """[N, 521] AudioSet scores and [N, 28] logits of the ear → evidence of concepts and of classes."""
+            scores, read = self.ear.scores(embedding), []
+        else:
+            scores, logits = self.listener(patches)
+            read = [read_events(logits, female)]
         concepts = (scores[:, None, :] * self.weights).amax(dim=-1)
-        return evidence(divide_speech(concepts, voices)), evidence(torch.sigmoid(voices))
+        return torch.cat([evidence(p) for p in (divide_speech(concepts, female), classes, *read)], dim=1)
 
 
 def load_audio_evidence(weights: Path | None = None) -> AudioEvidence:
     """The `lite` ear with its shipped weights, in eval mode."""
-    return AudioEvidence(load_audio_cnn(weights)).eval()
+    return AudioEvidence(load_audio_cnn(weights), voices=load_voices()).eval()
 
 
 def load_reader(path: Path | None = None) -> Reader:
@@ -136,4 +152,5 @@ def load_reader(path: Path | None = None) -> Reader:
 
 def load_yamnet_evidence(weights: Path | None = None) -> AudioEvidence:
     """The `lite-yamnet` ear: YAMNet's weights from `weights` or fetched, ours from the package."""
-    return AudioEvidence(load_audio_cnn(), Listener(load_yamnet(weights), load_reader())).eval()
+    listener = Listener(load_yamnet(weights), load_reader())
+    return AudioEvidence(load_audio_cnn(), listener, load_voices()).eval()

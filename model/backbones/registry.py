@@ -8,8 +8,8 @@ To add one, write its module and an entry here; or make an entry anywhere and pu
     efficientnet-lite0   evidence, 76       the package that holds ImageNet's, and probes of ours
     vgg19                block5_pool, 512   Keras', fetched
     vgg19-torchvision    block5_pool, 512   torchvision's, fetched
-    audio-cnn            evidence, 72       ours
-    yamnet               evidence, 100      YAMNet's, fetched; the ear and the reader are ours
+    audio-cnn            evidence, 72       ours, and those of the network of voices
+    yamnet               evidence, 100      YAMNet's, fetched; the ear, the reader and the voices are here
     vggish               embedding, 128     torch port, fetched
 """
 
@@ -213,6 +213,7 @@ AUDIO_CNN: Final = Audio(
     72,
     f"{__package__}.audio_evidence:load_audio_evidence",
     Shipped("lite_audio.safetensors"),
+    (Shipped("lite_voices.safetensors"),),
 )
 YAMNET_FILE: Final = PublicFile(
     "yamnet_spectra_in.tflite",
@@ -226,7 +227,7 @@ YAMNET: Final = Audio(
     100,
     f"{__package__}.audio_evidence:load_yamnet_evidence",
     YAMNET_FILE,
-    (Shipped("lite_audio.safetensors"), Shipped("lite_yamnet_reader.safetensors")),
+    tuple(Shipped(f"lite_{name}.safetensors") for name in ("audio", "yamnet_reader", "voices")),
 )
 VGGISH: Final = Audio(
     "vggish",

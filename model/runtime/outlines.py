@@ -6,7 +6,7 @@ answer on a new machine waits for no export, and no weight is in the package twi
 
     outline                of                                          filled from
     efficientnet-lite0     the eye of `lite` and `lite-yamnet`         the package of ImageNet's, our probes
-    audio-cnn              the ear of `lite`                           lite_audio.safetensors
+    audio-cnn              the ear of `lite`                           lite_audio, lite_voices (.safetensors)
     diia-*                 head, segment, window of one DIIAConfig     any checkpoint of that config, stacked
 
 `python -m avel_live.model.runtime.outline_maker` writes them anew when a network's code has changed; a test
@@ -111,7 +111,8 @@ def np_float(numbers: Any) -> Any:
 def _numbers(graph: Graph) -> Numbers:
     """Weights by the names that the outline uses."""
     if graph.network == "audio":
-        return _under("ear", read_safetensors(graph.files[0]))
+        ear, *beside = map(read_safetensors, graph.files)
+        return _under("ear", ear) | {k: v for found in beside for k, v in _under("voices", found).items()}
     if graph.network == "visual":
         network, probes = graph.files
         return _under("network", read_early_torch(network)) | _under("probes", read_safetensors(probes))

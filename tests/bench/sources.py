@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from avel_live.model.backbones.audio_cnn import load_audio_cnn
-from avel_live.model.backbones.audio_evidence import divide_speech, load_reader, read_events
+from avel_live.model.backbones.audio_evidence import divide_speech, load_reader, read_events, women
 from avel_live.model.labels import EVENT_NAMES
 from avel_live.model.training.lite.audio_data import load_sounds
 from avel_live.model.training.lite.audio_measure import accuracy, per_recording, source_folds
@@ -43,9 +43,9 @@ def main(work: Path) -> None:
                 logits = ear.class_logits(heard)
                 events = torch.from_numpy(event_scores(ear.scores(heard).numpy()))
                 classes.append(logits.numpy())
-                audioset.append(divide_speech(events, logits).numpy())
+                audioset.append(divide_speech(events, women(logits)).numpy())
                 embedding = torch.from_numpy(held.embedding[start : start + 256].astype(np.float32))
-                read.append(read_events(reader(embedding), logits).numpy())
+                read.append(read_events(reader(embedding), women(logits)).numpy())
         teacher.append(event_scores(held.scores))
         files.append(held.files)
     file = np.concatenate(files)

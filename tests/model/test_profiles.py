@@ -203,8 +203,8 @@ def test_a_backbone_is_as_wide_as_its_entry_says(backbone):
 def test_all_files_that_a_backbone_reads_are_named(tmp_path):
     """Those that ship count where the user gives the public one, too."""
     given = tmp_path / "yamnet.tflite"
-    shipped = [SHIPPED / "lite_audio.safetensors", SHIPPED / "lite_yamnet_reader.safetensors"]
-    assert list(YAMNET.files(given)) == [given, *shipped]
-    assert list(AUDIO_CNN.files()) == shipped[:1]
-    assert list(AUDIO_CNN.files(given)) == [given]
+    ear, reader, voices = (SHIPPED / f"lite_{n}.safetensors" for n in ("audio", "yamnet_reader", "voices"))
+    assert list(YAMNET.files(given)) == [given, ear, reader, voices]
+    assert list(AUDIO_CNN.files()) == [ear, voices]
+    assert list(AUDIO_CNN.files(given)) == [given, voices]
     assert EFFICIENTNET_LITE0.files()[1:] == (SHIPPED / "lite_visual.safetensors",)

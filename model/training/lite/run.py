@@ -3,6 +3,7 @@
     pictures   photographs → views → features → probes → evidence
     ear        sounds → mixtures with the teacher's scores → student (audio_stage), and one student a fold;
                a reader of YAMNet's embedding, likewise
+    voices     the published network of men's and women's voices, fitted to the profiles' front end
     takes      ten-second takes, heard by the student of the other folds, some by the one that ships
     head       DIIA on composed scenes, a committee of heads for each light profile
 
@@ -18,6 +19,7 @@ from typing import Any
 
 from ...backbones.audio_cnn import AudioCNN, load_audio_cnn
 from ...backbones.audio_evidence import READER, AudioEvidence, Listener, Reader, load_reader
+from ...backbones.voices import VOICES
 from ...backbones.yamnet import Yamnet, load_yamnet
 from ...formats.weights import save_weights
 from .audio_augment import room_bank
@@ -34,6 +36,7 @@ from .pictures import picture_pools, read_photos, view_features
 from .reader import train_reader
 from .stages import Report
 from .takes import Takes
+from .voices import KERAS, build_voices
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ class LiteSettings:
     """What `avel train lite` is asked for.
 
     Attributes:
-        data: folder with `audio/`, `photos/` and, for `lite-yamnet` and as teacher, `teacher/`.
+        data: folder with `audio/`, `photos/`, `voice_sex/` and, for `lite-yamnet` and as teacher, `teacher/`.
         work: where intermediate results are kept (about 5 GB).
         out: where the weight files go.
         student: how the ear is trained.
@@ -73,6 +76,7 @@ def train_lite(settings: LiteSettings, report: Report = lambda *_: None) -> dict
     pictures = _pictures(s, report)
     sounds = _Sounds(s, report)
     _ear(s, sounds, None, report)
+    _voices(s, report)
     results: dict[str, Any] = {}
     teacher = s.data / "teacher" / "yamnet_spectra_in.tflite"
     if teacher.is_file():
@@ -130,6 +134,14 @@ def _reader(s: LiteSettings, sounds: _Sounds, fold: int | None) -> Reader:
     if not path.is_file():
         save_weights(path, train_reader(sounds.without(fold)))
     return load_reader(path)
+
+
+def _voices(s: LiteSettings, report: Report) -> None:
+    """Who tells men's voices from women's, where its Keras file is in the data folder."""
+    path, keras = s.out / VOICES, s.data / KERAS
+    if keras.is_file() and not path.is_file():
+        bank = load_sounds(s.data / "audio", s.work / "ear", partial(_share, report, "decode"))
+        save_weights(path, build_voices(keras, bank, s.seed), stored="int8")
 
 
 def _network(
