@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal, NamedTuple, Protocol
+from typing import Final, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,6 +73,19 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Release device memory."""
+
+
+@runtime_checkable
+class Shareable(Protocol):
+    """What an engine says that several streams may use at once; any other serves one call after another."""
+
+    lanes: int
+    """Calls that may run at the same time, each through a view of its own."""
+    most_pictures: int
+    """Pictures of several streams that go through one call; 1 where that gains nothing."""
+
+    def view(self) -> Engine:
+        """The same networks, weights and all, for one more stream; what is remembered of it is its own."""
 
 
 class EngineOptions(NamedTuple):

@@ -12,7 +12,7 @@ from ..checkpoint import CheckpointInfo, read_info
 from ..errors import ModelFileError
 from ..profiles import FRAME_SHAPE, GRID, WINDOW, Profile, get_profile
 from ..sound import SAMPLE_RATE
-from .base import BackendName, EngineInfo, EngineOptions, HeadOutput, Precision
+from .base import BackendName, Engine, EngineInfo, EngineOptions, HeadOutput, Precision
 from .networks import head_path
 
 Floats = NDArray[np.float32]
@@ -41,6 +41,10 @@ def head_info(profile: Profile, options: EngineOptions) -> CheckpointInfo:
 
 class EngineBase(ABC):
     """The three networks; a runtime fills in how each is run."""
+
+    lanes: int = 1
+    """See `Shareable`; more than one only where calls from several threads are safe."""
+    most_pictures: int = 1
 
     def __init__(self, options: EngineOptions) -> None:
         self.profile: Profile = get_profile(options.profile)
@@ -86,6 +90,10 @@ class EngineBase(ABC):
         sound = np.zeros((WINDOW, self.profile.audio.dim), np.float32)
         here = np.ones(WINDOW, np.bool_)
         self.head(grid, sound, here, here)
+
+    def view(self) -> Engine:
+        """See `Shareable.view`."""
+        return self
 
     def close(self) -> None:  # noqa: B027 - most runtimes have nothing to release
         """See `Engine.close`."""

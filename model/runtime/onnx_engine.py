@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BackendError, ModelFileError, first_line
-from ..profiles import GRID
-from .base import HALVES, NETWORKS, EngineOptions, Network, Precision
+from ..profiles import FRAMES_PER_SEGMENT, GRID, WINDOW
+from .base import HALVES, NETWORKS, Engine, EngineOptions, Network, Precision
 from .cache import EngineCache
 from .common import EngineBase, Floats
 from .graphs import ensure, wanted
@@ -29,6 +30,8 @@ from .probe import usable_cores
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
 TENSORRT = "TensorrtExecutionProvider"
+_KEPT_BY_VIEW: Final = 4 * WINDOW
+"""Segments that one stream's head remembers: a window for each phase of the finest hop."""
 
 
 def runtime() -> Any:
@@ -126,6 +129,8 @@ class OnnxEngine(EngineBase):
         self._threads = options.threads or usable_cores()
         providers = _providers(gpu, precision, cache.root)
         self._batched = bool(gpu)
+        # On the CPU every session runs in the thread that calls it, and may be called from several.
+        self.lanes, self.most_pictures = (1, FRAMES_PER_SEGMENT) if gpu else (self._threads, 1)
         self._pool = None if self._batched else ThreadPoolExecutor(self._threads, "avel-frames")
         sessions: dict[Network, Any] = {}
         for name, path in paths.items():
@@ -172,6 +177,14 @@ class OnnxEngine(EngineBase):
         session = self._sessions["head"]
         logits, attention = session.run(["logits", "attention"], only(inputs, takes(session)))
         return logits, attention
+
+    def view(self) -> Engine:
+        """See `Shareable.view`: the sessions are the same, the segments of the sliding head are not."""
+        if self._sliding is None:
+            return self
+        mine = copy(self)
+        mine._sliding = SlidingHead(self._sessions["segment"], self._sessions["window"], kept=_KEPT_BY_VIEW)
+        return mine
 
     def close(self) -> None:
         """See `Engine.close`."""

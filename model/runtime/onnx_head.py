@@ -47,10 +47,12 @@ class SlidingHead:
     Args:
         segment: session of the first half.
         window: session of the second one.
+        kept: segments that are remembered.
 
     """
 
-    def __init__(self, segment: Any, window: Any) -> None:
+    def __init__(self, segment: Any, window: Any, *, kept: int = KEPT) -> None:
+        self._kept = kept
         self._segment, self._window = segment, window
         self._segment_takes, self._window_takes = takes(segment), takes(window)
         self._known: OrderedDict[bytes, _Segment] = OrderedDict()
@@ -90,6 +92,6 @@ class SlidingHead:
         made = self._segment.run(["v", "a", "attention"], only(inputs, self._segment_takes))
         self._known[key] = new = _Segment(visual.copy(), *made)
         self._known.move_to_end(key)
-        if len(self._known) > KEPT:
+        if len(self._known) > self._kept:
             self._known.popitem(last=False)
         return new

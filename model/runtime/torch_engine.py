@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from ..errors import BackendError
+from ..profiles import FRAMES_PER_SEGMENT
 from .base import NETWORKS, EngineOptions, Precision
 from .common import Floats
 from .folding import fold_batchnorm
@@ -57,6 +58,7 @@ class TorchEngine(TorchBase):
             torch.backends.cudnn.allow_tf32 = precision != "fp32"
             self._nets = {name: _CudaGraph(net) for name, net in self._nets.items()}
             note = "CUDA graphs"
+            self.most_pictures = FRAMES_PER_SEGMENT
         name = torch.cuda.get_device_name() if cuda else f"cpu, {torch.get_num_threads()} threads"
         self.info = self.describe("torch", precision, name, note)
 

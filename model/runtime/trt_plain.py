@@ -92,6 +92,7 @@ class PlainTensorRTEngine(EngineBase):
         ahead: Mapping[Network, Path] | None = None,
     ) -> None:
         super().__init__(options)
+        self.most_pictures = FRAMES_PER_SEGMENT
         paths = engines(options, precision, flavour) if ahead is None else ahead
         self._cuda = CudaRuntime()
         kernels = EngineCache(options.cache_dir).root / "tensorrt-rtx-kernels"

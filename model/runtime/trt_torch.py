@@ -115,6 +115,7 @@ class TorchTensorRTEngine(TorchBase):
 
     def __init__(self, options: EngineOptions, precision: Precision) -> None:
         super().__init__(options, torch.device("cuda"))
+        self.most_pictures = FRAMES_PER_SEGMENT
         self._dtype = torch.float16 if precision == "fp16" else torch.float32
         trt = load_torch_tensorrt()
         self._nets = {

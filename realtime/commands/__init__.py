@@ -41,6 +41,7 @@ class Entry(NamedTuple):
 
 COMMANDS: dict[str, Entry] = {
     "live": Entry("live", "live", "Name what is seen and heard, second by second (the same as avel-live)."),
+    "serve": Entry("serve", "serve", "Run several streams in one program: [[streams]] of avel.toml."),
     "devices": Entry("devices", "devices", "List cameras and microphones; --test opens each."),
     "doctor": Entry("doctor", "doctor", "Say what works here, what is missing, and how to mend it."),
     "calibrate": Entry("calibrate", "app", "Fit confidence and thresholds, measure a room, align devices."),
@@ -111,6 +112,8 @@ _INTERRUPTED = 128 + signal.SIGINT
 
 def main(args: Sequence[str] | None = None) -> None:
     """Entry point of `avel`."""
+    if (sys.argv[1:] if args is None else list(args))[:1] in (["live"], ["serve"]):
+        hold_hang_ups()
     _run(lambda given: get_command(app)(given, prog_name="avel", standalone_mode=False), args)
 
 

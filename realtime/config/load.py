@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pydantic import TypeAdapter, ValidationError
 
 FILE_NAME = "avel.toml"
+STREAMS = "streams"
 _SHOWN = 120
 """Characters of a key or value that an error shows."""
 
@@ -49,6 +50,10 @@ class Loaded:
     origins: Mapping[str, str]
     again: Callable[[], Loaded] | None = field(default=None, compare=False, repr=False)
     """Reads file and environment anew, under the same flags; for a reload."""
+    layers: tuple[tuple[str, dict[str, Any]], ...] = field(default=(), compare=False, repr=False)
+    """What was merged, lowest first: origin, and values by dotted path."""
+    tables: tuple[dict[str, Any], ...] = field(default=(), repr=False)
+    """The file's `[[streams]]`, by dotted path (`config.streams`)."""
 
 
 def load_config(
@@ -72,25 +77,39 @@ def load_config(
     known = [key.path for key in keys()]
     file = _find_file(path, environ)
     layers: list[tuple[str, dict[str, Any]]] = []
+    tables: tuple[dict[str, Any], ...] = ()
     if file is not None:
-        layers.append((str(file), _from_file(file, known)))
+        values, tables = _from_file(file, known)
+        layers.append((str(file), values))
     layers.append(("environment", _from_environment(environ, known)))
     layers.append(("flag", _renamed(dict(flags or {}))))
 
-    merged: dict[str, Any] = {}
+    config, origins = merged(layers)
+    again = partial(load_config, flags, path=path if file is None else file, environ=environ)
+    return Loaded(config, origins, again, tuple(layers), tables)
+
+
+def merged(layers: Sequence[tuple[str, dict[str, Any]]]) -> tuple[Config, dict[str, str]]:
+    """Layers by their origin, lowest first → what they say together, and where each value came from.
+
+    Raises:
+        UsageError: wrong value, contradiction; one line.
+
+    """
+    known = [key.path for key in keys()]
+    values: dict[str, Any] = {}
     origins = dict.fromkeys(known, "default")
     ranks = dict.fromkeys(known, 0)
-    for rank, (origin, values) in enumerate(layers):
-        for key, value in values.items():
-            merged[key], ranks[key] = value, rank
+    for rank, (origin, said) in enumerate(layers):
+        for key, value in said.items():
+            values[key], ranks[key] = value, rank
             origins[key] = f"environment {_env_name(key)}" if origin == "environment" else origin
             if origin == "environment" and value == "":
-                del merged[key]
+                del values[key]
     defaults = {key.path: key.default for key in keys()}
-    for key in settle(merged, ranks.__getitem__, defaults):
+    for key in settle(values, ranks.__getitem__, defaults):
         origins[key] = "default"
-    again = partial(load_config, flags, path=path if file is None else file, environ=environ)
-    return Loaded(_checked(merged, origins), origins, again)
+    return _checked(values, origins), origins
 
 
 def config_from(values: Mapping[str, Any]) -> Config:
@@ -100,15 +119,25 @@ def config_from(values: Mapping[str, Any]) -> Config:
         UsageError: unknown key, wrong value, contradiction; one line.
 
     """
+    return _checked(flat(values), {})
+
+
+def flat(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values by dotted path, of values nested as in `avel.toml` or by dotted paths.
+
+    Raises:
+        UsageError: unknown key, nested too deeply.
+
+    """
     known = [key.path for key in keys()]
     try:
-        flat = _renamed(dict(_flatten(values)))
+        found = _renamed(dict(_flatten(values)))
     except RecursionError:
         raise UsageError("configuration: nested too deeply; groups have keys, and no groups") from None
-    for key in flat:
+    for key in found:
         if key not in known:
             raise UsageError(f"unknown key {_short(key)}{_near(key, known)}")
-    return _checked(flat, {})
+    return found
 
 
 def _checked(values: Mapping[str, Any], origins: Mapping[str, str]) -> Config:
@@ -195,21 +224,36 @@ def _find_file(path: Path | None, environ: Mapping[str, str]) -> Path | None:
     return None
 
 
-def _from_file(file: Path, known: list[str]) -> dict[str, Any]:
+def _from_file(file: Path, known: list[str]) -> tuple[dict[str, Any], tuple[dict[str, Any], ...]]:
+    """Values by dotted path, and the same of every table of `[[streams]]`."""
     if sys.version_info >= (3, 11):
         import tomllib
     else:
         import tomli as tomllib
     try:
-        values = _renamed(dict(_flatten(tomllib.loads(file.read_text("utf-8")))))
+        tree = tomllib.loads(file.read_text("utf-8"))
+        streams = tree.pop(STREAMS, [])
+        values = _renamed(dict(_flatten(tree)))
+        if not isinstance(streams, list) or not all(isinstance(one, dict) for one in streams):
+            raise UsageError(f"configuration {file}: expected {STREAMS} as tables, each under [[{STREAMS}]]")
+        tables = tuple(_renamed(dict(_flatten(one))) for one in streams)
+    except UsageError:
+        raise
     except (OSError, ValueError) as error:
         raise UsageError(f"configuration {file}: not readable as TOML ({error})") from error
     except RecursionError:
         raise UsageError(f"configuration {file}: nested too deeply to be read as TOML") from None
-    for key in values:
-        if key not in known:
-            raise UsageError(f"configuration {file}: unknown key {_short(key)}{_near(key, known)}")
-    return values
+    for number, table in enumerate((values, *tables)):
+        where = f"{STREAMS} {table_name(table, number)}: " if number else ""
+        for key in table:
+            if key not in known:
+                raise UsageError(f"configuration {file}: {where}unknown key {_short(key)}{_near(key, known)}")
+    return values, tables
+
+
+def table_name(table: Mapping[str, Any], number: int) -> str:
+    """What a table of `[[streams]]` is called in messages; `number` counts from 1."""
+    return _short(table["name"]) if table.get("name") else f"number {number}"
 
 
 def _short(value: object) -> str:

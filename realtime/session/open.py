@@ -21,6 +21,7 @@ from .calibration import ActiveCalibration, apply_calibration, under_flags
 if TYPE_CHECKING:
     from ...model.runtime.base import Engine
     from ..events import DecoderConfig
+    from ..stream.budget import SharedBudget
     from ..stream.loop import Stream
     from ..stream.queue import StatusQueue
 
@@ -107,6 +108,7 @@ def open_stream(
     reports: StatusQueue | None = None,
     heartbeat: Callable[[], None] = lambda: None,
     on_close: Callable[[], None] = lambda: None,
+    shared: SharedBudget | None = None,
 ) -> Stream:
     """A stream of an open source.
 
@@ -120,6 +122,7 @@ def open_stream(
         reports: what outputs and networks have to say.
         heartbeat: called several times a second.
         on_close: called when the stream is closed.
+        shared: the budget of all streams that share the engine; None = this stream is alone.
 
     Raises:
         ModelFileError: the calibration asked for is missing, damaged, or made for something else.
@@ -163,4 +166,5 @@ def open_stream(
         reports=reports,
         heartbeat=heartbeat,
         on_close=on_close,
+        budget=shared.share(config.most_frames, live=source.info.live) if shared is not None else None,
     )

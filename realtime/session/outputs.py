@@ -27,6 +27,7 @@ def make_outputs(
     *,
     stop: threading.Event | None = None,
     replacing: Mapping[str, Predecessor] | None = None,
+    several: bool = False,
 ) -> dict[str, Sink]:
     """Build them, by the name of their group in the configuration.
 
@@ -37,13 +38,15 @@ def make_outputs(
         only: just these groups.
         stop: set when the stream is asked to end.
         replacing: in a reload, what they take the place of.
+        several: whether the program has other streams, too.
 
     Raises:
         UsageError: an address, command or budget that makes no sense.
         OutputError: a folder that can't be written, a taken port, a missing package or program.
 
     """
-    about = About(config.stream_name, config.is_live, report, clock, wait_s=config.output_wait_s, stop=stop)
+    name, wait_s = config.stream_name, config.output_wait_s
+    about = About(name, config.is_live, report, clock, wait_s=wait_s, stop=stop, several=several)
     outputs: dict[str, Sink] = {}
     try:
         for group, options in config.outputs.items():

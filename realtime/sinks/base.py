@@ -121,6 +121,9 @@ class About:
     replaces: Predecessor | None = None
     """In a reload: the output of the same kind that leaves when all new ones are there."""
 
+    several: bool = False
+    """Whether the program has other streams, too: records then carry the stream's name."""
+
     @property
     def lossless(self) -> bool:
         """Whether to wait for room rather than drop: a recording waits for its reader anyway."""

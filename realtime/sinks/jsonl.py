@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from .records import JsonSink, Record, to_line
+from .records import JsonSink, Record, of_stream, to_line
 from .rotating import RotatingFile
 
 
 class JsonlFile(JsonSink):
-    """Appends the records to a `RotatingFile`; each file of a rotated log opens with the `start` record."""
+    """Appends the records to a `RotatingFile`; each file of a rotated log opens with the `start` record.
 
-    def __init__(self, file: RotatingFile) -> None:
+    Args:
+        file: where to.
+        name: of the stream, where the program has several: every record then carries it.
+
+    """
+
+    def __init__(self, file: RotatingFile, name: str = "") -> None:
         super().__init__()
-        self._file = file
+        self._file, self._name = file, name
         self._start: Record = {}
 
     def write(self, record: Record) -> None:
         """One line; events, the start and the end are made durable (see `fsync`)."""
+        record = of_stream(record, self._name)
         line = to_line(record)
         if record["type"] == "start":
             self._start = record

@@ -38,9 +38,10 @@ class LogOptions(SinkOptions):
         """A live stream never waits for the disk; a recording does, and loses no line."""
         rotation, mode = Rotation(self.rotate_mb, self.rotate_days, self.keep_files), int(self.mode, 8)
         sinks: list[Sink] = []
+        name = about.name if about.several else ""
         if self.jsonl is not None:
             log = RotatingFile(self.jsonl, "log", about, rotation=rotation, fsync=self.fsync, mode=mode)
-            sinks.append(self._threaded("log", JsonlFile(self._shared(log, about)), about))
+            sinks.append(self._threaded("log", JsonlFile(self._shared(log, about), name), about))
         if self.csv is not None:
             table = RotatingFile(
                 self.csv, "csv", about, rotation=rotation, fsync=self.fsync, header=HEADER, mode=mode

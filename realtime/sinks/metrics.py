@@ -14,18 +14,16 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import TYPE_CHECKING, Annotated, Final, get_args
 
-from ..core.clock import NS_PER_S
-from ..core.errors import OutputError, UsageError
+from ..core.clock import NS_PER_S, Clock
+from ..core.errors import OutputError
 from ..core.options import OUTPUTS, Ge, Gt, Le, Option, Secret
 from ..core.states import DeviceState
 from .base import About, Ongoing, Sink, SinkOptions
-from .metrics_http import is_loopback, serve
+from .metrics_http import Page, PageServer
 from .presence import Presence
 from .records import as_bytes
 
 if TYPE_CHECKING:
-    from http.server import ThreadingHTTPServer
-
     from ..core.messages import Event, Hop, Status, StreamEnd, StreamStart
 
 _LATENCY_BUCKETS_S: Final = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
@@ -72,28 +70,32 @@ class MetricsOptions(SinkOptions):
         return MetricsSink(self, about) if self.port is not None else None
 
 
-class MetricsSink(Sink):
-    """Counts, and serves the counts. Every method only touches numbers in memory.
+def serve_pages(options: MetricsOptions, page: Page, beside: PageServer | None = None) -> PageServer:
+    """A server for `/metrics` and `/healthz` where the options say; see `PageServer`."""
+    token = as_bytes(options.token) if options.token else None
+    return PageServer((options.host, options.port or 0), token, page, beside)
+
+
+class StreamMetrics(Sink):
+    """Counts of one stream, in a registry of its own. Every method only touches numbers in memory.
+
+    Args:
+        options: when an answer is overdue.
+        clock: the stream's.
 
     Raises:
-        UsageError: another address than loopback without a token.
-        OutputError: the port is taken, or prometheus-client is missing.
+        OutputError: prometheus-client is missing.
 
     """
 
-    def __init__(self, options: MetricsOptions, about: About) -> None:
+    def __init__(self, options: MetricsOptions, clock: Clock) -> None:
         try:
             import prometheus_client as prom
         except ImportError as error:
             raise OutputError(
                 "metrics: the package prometheus-client is missing; `pip install 'avel-live[metrics]'`"
             ) from error
-        if not is_loopback(options.host) and not options.token:
-            raise UsageError(
-                f"metrics: {options.host} can be reached from other machines; set metrics.token, "
-                "or leave metrics.host at 127.0.0.1"
-            )
-        self._clock = about.clock
+        self._clock = clock
         self._stale_ns = round(options.stale_s * NS_PER_S)
         self._last_hop_ns: int | None = None
         self._born_ns = self._clock.now_ns()
@@ -103,7 +105,7 @@ class MetricsSink(Sink):
         self._seen = (0, 0)
         self._lock = threading.Lock()
 
-        self._registry = registry = prom.CollectorRegistry()
+        self.registry = registry = prom.CollectorRegistry()
         self._info = prom.Info("avel_stream", "What runs here", registry=registry)
         self._hops = prom.Counter("avel_hops", "Answers given", registry=registry)
         self._skipped = prom.Counter("avel_hops_skipped", "Hops the machine was late for", registry=registry)
@@ -135,23 +137,11 @@ class MetricsSink(Sink):
                 self._trouble.labels(device, state)
         self._healthy = prom.Gauge("avel_healthy", "What /healthz says", registry=registry)
         self._healthy.set_function(lambda: float(not self.troubles()))
-        old = about.replaces.sink if about.replaces is not None else None
-        self._server: ThreadingHTTPServer = serve(
-            (options.host, options.port or 0),
-            as_bytes(options.token) if options.token else None,
-            self._page,
-            old._server.socket if isinstance(old, MetricsSink) else None,
-        )
-        self._thread = threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True)
-        self._thread.start()
-
-    @property
-    def port(self) -> int:
-        """The port it listens on (chosen by the system when 0 was asked for)."""
-        return int(self._server.server_address[1])
 
     def start(self, start: "StreamStart") -> None:
-        """Note the labels, and what runs here."""
+        """Note the labels, and what runs here; another start counts on."""
+        self._ended, self._seen = "", (0, 0)
+        self._active.clear()
         self._stale_ns = max(self._stale_ns, round(5 * start.hop_s * NS_PER_S))
         self._info.info(
             {
@@ -165,8 +155,9 @@ class MetricsSink(Sink):
         for label in start.labels:
             self._seconds.labels(label)
         for label in start.labels[:-1]:
-            for family in (self._events, self._retracted, self._active_now):
+            for family in (self._events, self._retracted):
                 family.labels(label)
+            self._active_now.labels(label).set(0.0)
 
     def resume(self, ongoing: Ongoing) -> None:
         """Take over open events; counters begin anew, as after a restart."""
@@ -208,12 +199,6 @@ class MetricsSink(Sink):
             self._event(event)
         self._ended = end.reason or "ended"
 
-    def close(self) -> None:
-        """Stop listening; safe to call twice."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join(2)
-
     def troubles(self) -> dict[str, str]:
         """Why the stream is not healthy; empty when it is."""
         with self._lock:
@@ -243,13 +228,38 @@ class MetricsSink(Sink):
         self._dropped.inc(max(0, record.dropped - self._seen[1]))
         self._seen = (record.skipped, record.dropped)
 
+
+class MetricsSink(StreamMetrics):
+    """The counts of one stream, and a server for them.
+
+    Raises:
+        UsageError: another address than loopback without a token.
+        OutputError: the port is taken, or prometheus-client is missing.
+
+    """
+
+    def __init__(self, options: MetricsOptions, about: About) -> None:
+        super().__init__(options, about.clock)
+        old = about.replaces.sink if about.replaces is not None else None
+        beside = old._server if isinstance(old, MetricsSink) else None
+        self._server: PageServer = serve_pages(options, self._page, beside)
+
+    @property
+    def port(self) -> int:
+        """The port it listens on (chosen by the system when 0 was asked for)."""
+        return self._server.port
+
+    def close(self) -> None:
+        """Stop listening; safe to call twice."""
+        self._server.close()
+
     def _page(self, path: str, accept: str) -> tuple[int, str, bytes]:
         """Status, content type and body of one page, in the form that suits `accept`, a header's value."""
         from prometheus_client.exposition import choose_encoder
 
         if path == "/metrics":
             encode, kind = choose_encoder(accept)
-            return 200, kind, encode(self._registry)
+            return 200, kind, encode(self.registry)
         if path == "/healthz":
             troubles = self.troubles()
             body = json.dumps({"healthy": not troubles, "troubles": troubles}).encode()

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from ..core.errors import OutputError
+from ..core.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
     import socket
@@ -125,3 +125,44 @@ def serve(
         raise OutputError(
             f"metrics: {address[0]}:{address[1]} can't be listened on ({why}); choose another port"
         ) from error
+
+
+class PageServer:
+    """Pages over HTTP, from a thread of its own; on loopback unless there is a token.
+
+    Args:
+        address: host and port; port 0 takes one that is free.
+        token: what readers must show.
+        page: makes a page.
+        beside: one that leaves when this one is there (a reload), and may listen at the same place.
+
+    Raises:
+        UsageError: another address than loopback without a token.
+        OutputError: it can't be listened on.
+
+    """
+
+    def __init__(
+        self, address: tuple[str, int], token: bytes | None, page: Page, beside: PageServer | None = None
+    ) -> None:
+        if not is_loopback(address[0]) and token is None:
+            raise UsageError(
+                f"metrics: {address[0]} can be reached from other machines; set metrics.token, "
+                "or leave metrics.host at 127.0.0.1"
+            )
+        self._server: ThreadingHTTPServer = serve(
+            address, token, page, beside._server.socket if beside is not None else None
+        )
+        self._thread = threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True)
+        self._thread.start()
+
+    @property
+    def port(self) -> int:
+        """The port it listens on (chosen by the system when 0 was asked for)."""
+        return int(self._server.server_address[1])
+
+    def close(self) -> None:
+        """Stop listening; safe to call twice."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(2)

@@ -44,6 +44,11 @@ def as_bytes(secret: str) -> bytes:
     return secret.encode("utf-8", "surrogateescape")
 
 
+def of_stream(record: Record, stream: str) -> Record:
+    """The record with the name of its stream, where several are in one output; unchanged without a name."""
+    return {"type": record["type"], "stream": stream, **record} if stream else record
+
+
 def start_record(start: StreamStart) -> Record:
     """The `start` record."""
     source = start.source

@@ -7,17 +7,24 @@ from typing import TYPE_CHECKING, TextIO
 
 from .base import Sink
 from .lines import LineWriter
-from .records import Record, end_records, hop_records, start_record, status_record, to_line
+from .records import Record, end_records, hop_records, of_stream, start_record, status_record, to_line
 
 if TYPE_CHECKING:
     from ..core.messages import Hop, Status, StreamEnd, StreamStart
 
 
 class JsonLines(Sink):
-    """Schema 1 on a text stream; raises what `LineWriter` does."""
+    """Schema 1 on a text stream; raises what `LineWriter` does.
 
-    def __init__(self, stream: TextIO | LineWriter) -> None:
+    Args:
+        stream: where to.
+        name: of the stream, where there are several: every record then carries it.
+
+    """
+
+    def __init__(self, stream: TextIO | LineWriter, name: str = "") -> None:
         self._lines = stream if isinstance(stream, LineWriter) else LineWriter(stream)
+        self._name = name
         self._labels: tuple[str, ...] = ()
         self._early: list[Record] = []
         self._started = False
@@ -50,4 +57,4 @@ class JsonLines(Sink):
 
     def _write(self, records: Iterable[Record]) -> None:
         for record in records:
-            self._lines.write(to_line(record))
+            self._lines.write(to_line(of_stream(record, self._name)))

@@ -1,6 +1,16 @@
-"""How many pictures a second the networks look at, at most: 4 while the machine keeps up, else 2 or 1."""
+"""How many pictures a second the networks look at, at most: 4 while the machine keeps up, else 2 or 1.
+
+`FrameBudget` is one stream's. Where several share the networks, `SharedBudget` watches what is shared, and
+takes from all alike; each stream has a `Share` of it.
+"""
 
 from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from ..core.clock import NS_PER_S
 
 LEVELS = (4, 2, 1)
 """On labelled clips four pictures a second score as sixteen do (`avel evaluate --frames`)."""
@@ -22,6 +32,18 @@ def delivered_frames(most: int | None, hop_s: float = 1.0) -> int:
 
     """
     return max(most or LEVELS[0], round(1 / hop_s))
+
+
+class Budget(Protocol):
+    """What a stream asks after every hop."""
+
+    frames_per_segment: int
+    """Pictures a second, now."""
+    adaptive: bool
+    """Whether it may change."""
+
+    def after_hop(self, busy_ns: int, now_ns: int) -> int | None:
+        """Totals of the stream's time spent computing and of time gone by; the new number when it changes."""
 
 
 class FrameBudget:
@@ -57,3 +79,50 @@ class FrameBudget:
         self._load = None
         self._calm = 0
         return frames
+
+
+_EVERY_NS: Final = NS_PER_S
+"""How often the load of shared networks is looked at; as often as a stream of its own looks at its own."""
+
+
+class SharedBudget:
+    """The budget of all streams that share an engine, by how busy that is.
+
+    Args:
+        busy_ns: the engine's time spent computing so far.
+
+    """
+
+    def __init__(self, busy_ns: Callable[[], int]) -> None:
+        self._busy_ns = busy_ns
+        self._budget = FrameBudget(LEVELS[0], adaptive=True)
+        self._looked_ns: int | None = None
+        self._lock = threading.Lock()
+
+    def share(self, frames_per_segment: int | None, *, live: bool) -> Share:
+        """One stream's share; a number of pictures that was asked for is left alone, as is a recording."""
+        return Share(self, frames_per_segment, adaptive=live and frames_per_segment is None)
+
+    def look(self, now_ns: int) -> int:
+        """Pictures a second for all, now."""
+        with self._lock:
+            if self._looked_ns is None or now_ns - self._looked_ns >= _EVERY_NS:
+                self._looked_ns = now_ns
+                self._budget.after_hop(self._busy_ns(), now_ns)
+            return self._budget.frames_per_segment
+
+
+class Share:
+    """A `Budget` that follows the one of all."""
+
+    def __init__(self, budget: SharedBudget, frames_per_segment: int | None, *, adaptive: bool) -> None:
+        self._budget, self.adaptive = budget, adaptive
+        self.frames_per_segment = frames_per_segment or LEVELS[0]
+
+    def after_hop(self, busy_ns: int, now_ns: int) -> int | None:
+        """The number of all, where it is another one than before."""
+        level = self._budget.look(now_ns)
+        if not self.adaptive or level == self.frames_per_segment:
+            return None
+        self.frames_per_segment = level
+        return level

@@ -36,7 +36,7 @@ from ..core.messages import (
 from ..events import Decoder, DecoderStep
 from ..sinks.base import Sink, wants_media
 from ..sources.base import Source
-from .budget import LEVELS, FrameBudget
+from .budget import LEVELS, Budget, FrameBudget
 from .daytime import DayTime
 from .judge import Judge, Judgement
 from .latency import Latencies
@@ -85,6 +85,7 @@ class Stream:
         heartbeat: called several times a second, also while nothing happens.
         on_close: called once by `close`, at the end of it.
         wall_s: the time of day, Unix seconds.
+        budget: how many pictures a second; None watches this stream's own load.
 
     """
 
@@ -102,6 +103,7 @@ class Stream:
         heartbeat: Callable[[], None] = lambda: None,
         on_close: Callable[[], None] = lambda: None,
         wall_s: Callable[[], float] = wall_clock_s,
+        budget: Budget | None = None,
     ) -> None:
         self.start = start
         """What runs where, and the names of the labels."""
@@ -116,7 +118,8 @@ class Stream:
         self._reader = Reader(source, self._queue, clock, hop_s=o.hop_s, duration_s=o.duration_s)
         self._judge = Judge(engine, decoder, o.hop_s, calibrate, by_change=o.by_change)
         frames = o.frames_per_segment
-        self._budget = FrameBudget(frames or LEVELS[0], adaptive=live and frames is None)
+        own = FrameBudget(frames or LEVELS[0], adaptive=live and frames is None)
+        self._budget: Budget = budget or own
         self._reader.frames_per_segment = self._budget.frames_per_segment
         self._latencies = Latencies()
         self._day_time = DayTime(start.wall_clock, wall_s)

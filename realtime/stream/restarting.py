@@ -8,6 +8,7 @@ starts the whole program anew, and somebody should look.
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Callable
 from typing import TypeVar
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from ...model.errors import BackendError, first_line
 from ...model.profiles import Profile
-from ...model.runtime.base import Engine, EngineInfo, HeadOutput
+from ...model.runtime.base import Engine, EngineInfo, HeadOutput, Shareable
 from ..core.clock import NS_PER_S, Clock
 from ..sinks.base import Report
 
@@ -28,24 +29,13 @@ WITHIN_S = 3600.0
 Result = TypeVar("Result")
 
 
-class RestartingEngine:
-    """An `Engine` that reopens the runtime behind it when a call fails.
+class _Called:
+    """The three networks, each reached through `_call`, whatever is open behind it; answers are numbers."""
 
-    Args:
-        engine: the runtime, open and warm.
-        reopen: makes another one, warm; may choose another backend than before.
-        report: told what happened.
-        clock: for counting failures per hour.
+    profile: Profile
 
-    """
-
-    def __init__(self, engine: Engine, reopen: Callable[[], Engine], report: Report, clock: Clock) -> None:
-        self._engine: Engine | None = engine
-        self._reopen, self._report, self._clock = reopen, report, clock
-        self._failures: deque[int] = deque(maxlen=LIMIT + 1)
-        self.profile: Profile = engine.profile
-        self.info: EngineInfo = engine.info
-        """Of the runtime that is open, or was last."""
+    def _call(self, compute: Callable[[Engine], Result]) -> Result:
+        raise NotImplementedError
 
     def visual(self, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Features of pictures, as of the runtime behind it."""
@@ -74,27 +64,62 @@ class RestartingEngine:
         """Run once, so that the first answer is not late."""
         self._call(lambda engine: engine.warm_up())
 
+
+class RestartingEngine(_Called):
+    """An `Engine` that reopens the runtime behind it when a call fails; may be called from several threads.
+
+    Args:
+        engine: the runtime, open and warm.
+        reopen: makes another one, warm; may choose another backend than before.
+        report: told what happened.
+        clock: for counting failures per hour.
+
+    """
+
+    def __init__(self, engine: Engine, reopen: Callable[[], Engine], report: Report, clock: Clock) -> None:
+        self._engine: Engine | None = engine
+        self._reopen, self._report, self._clock = reopen, report, clock
+        self._failures: deque[int] = deque(maxlen=LIMIT + 1)
+        self._changing = threading.RLock()
+        self.profile: Profile = engine.profile
+        self.info: EngineInfo = engine.info
+        """Of the runtime that is open, or was last."""
+        shareable = engine if isinstance(engine, Shareable) else None
+        self.lanes = shareable.lanes if shareable else 1
+        self.most_pictures = shareable.most_pictures if shareable else 1
+
+    def view(self) -> Engine:
+        """See `Shareable.view`; it goes over to a runtime that was opened again by itself."""
+        return _View(self)
+
     def close(self) -> None:
         """Close the runtime behind it."""
-        engine, self._engine = self._engine, None
+        with self._changing:
+            engine, self._engine = self._engine, None
         if engine is not None:
             engine.close()
 
     def _call(self, compute: Callable[[Engine], Result]) -> Result:
+        engine: Engine | None = None
         while True:
             try:
-                return compute(self._open())
+                engine = self._open()
+                return compute(engine)
             # Runtimes raise classes of their own, and MemoryError; all mean that no answer came.
             except Exception as error:  # noqa: PERF203 — a call takes milliseconds
-                self._count(error)
+                with self._changing:
+                    # Of several calls that were in one runtime when it failed, the first one opens the next.
+                    if engine is self._engine:
+                        self._count(error)
 
     def _open(self) -> Engine:
-        if self._engine is None:
-            self._engine = self._reopen()
-            self.info = self._engine.info
-            running = f"{self.info.backend} {self.info.precision} on {self.info.device}"
-            self._report("networks", "running", f"opened again: {running}")
-        return self._engine
+        with self._changing:
+            if self._engine is None:
+                self._engine = self._reopen()
+                self.info = self._engine.info
+                running = f"{self.info.backend} {self.info.precision} on {self.info.device}"
+                self._report("networks", "running", f"opened again: {running}")
+            return self._engine
 
     def _count(self, error: Exception) -> None:
         """Note a failure and close what failed.
@@ -121,6 +146,36 @@ class RestartingEngine:
                 self._report("networks", "recovering", f"closing failed, too: {first_line(second)}")
         if (again := len(self._failures) - 2) >= 0:  # the first time at once; a driver may need a moment
             self._clock.wait_until(now_ns + 2**again * NS_PER_S)
+
+
+class _View(_Called):
+    """One stream's view of a `RestartingEngine`: of whichever runtime is open."""
+
+    def __init__(self, whole: RestartingEngine) -> None:
+        self._whole = whole
+        self.profile: Profile = whole.profile
+        self._seen: tuple[Engine, Engine] | None = None
+        """A runtime, and our view of it."""
+
+    @property
+    def info(self) -> EngineInfo:
+        """Of the runtime that is open, or was last."""
+        return self._whole.info
+
+    @info.setter
+    def info(self, info: EngineInfo) -> None:
+        self._whole.info = info
+
+    def close(self) -> None:
+        """The runtime is whoever's who made it."""
+
+    def _call(self, compute: Callable[[Engine], Result]) -> Result:
+        return self._whole._call(lambda engine: compute(self._of(engine)))
+
+    def _of(self, engine: Engine) -> Engine:
+        if self._seen is None or self._seen[0] is not engine:
+            self._seen = engine, engine.view() if isinstance(engine, Shareable) else engine
+        return self._seen[1]
 
 
 def _finite(values: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -11,16 +11,16 @@ from pathlib import Path
 
 import pytest
 from avel_live.model.labels import LABELS, label_index
-from avel_live.realtime.commands.live import reload as reloading
-from avel_live.realtime.commands.live.reload import Reloader
 from avel_live.realtime.config.load import Loaded, load_config
 from avel_live.realtime.config.schema import Config
 from avel_live.realtime.core.clock import SystemClock
 from avel_live.realtime.core.errors import OutputError
 from avel_live.realtime.core.messages import Event, Hop, Scores, Status, StreamEnd, StreamStart
 from avel_live.realtime.events import Decoder, DecoderConfig
+from avel_live.realtime.session import reload as reloading
 from avel_live.realtime.session.open import decoder_config
 from avel_live.realtime.session.outputs import make_outputs
+from avel_live.realtime.session.reload import Reloader
 from avel_live.realtime.sinks.base import Ongoing, Predecessor, Sink
 from avel_live.realtime.sinks.switchboard import Switchboard
 from hypothesis import settings

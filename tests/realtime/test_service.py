@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from avel_live.realtime.commands.live.reload import Reloader, plan_reload
 from avel_live.realtime.commands.live.service import Notifier, Service
 from avel_live.realtime.config.load import Loaded, load_config
 from avel_live.realtime.config.schema import Config
@@ -23,6 +22,7 @@ from avel_live.realtime.core.clock import ManualClock, SystemClock
 from avel_live.realtime.core.messages import TimedAudio
 from avel_live.realtime.events import Decoder, DecoderConfig
 from avel_live.realtime.session.outputs import make_outputs
+from avel_live.realtime.session.reload import Reloader, plan_reload
 from avel_live.realtime.sinks.switchboard import Switchboard
 from support.about import Said
 from support.event_flood import flood

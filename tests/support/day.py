@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from avel_live.realtime.commands.live.reload import Reloader
 from avel_live.realtime.commands.live.service import Service
 from avel_live.realtime.config.load import load_config
 from avel_live.realtime.core.clock import NS_PER_S, ManualClock
@@ -25,6 +24,7 @@ from avel_live.realtime.core.messages import Hop, SourceInfo, Status, StreamEnd,
 from avel_live.realtime.events import Decoder, DecoderConfig
 from avel_live.realtime.session.open import decoder_config
 from avel_live.realtime.session.outputs import make_outputs
+from avel_live.realtime.session.reload import Reloader
 from avel_live.realtime.sinks.base import Sink
 from avel_live.realtime.sinks.metrics import MetricsSink
 from avel_live.realtime.sinks.mqtt.sink import MqttSink

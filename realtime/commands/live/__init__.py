@@ -21,13 +21,18 @@ if TYPE_CHECKING:
 
 def run(loaded: Loaded) -> None:
     """The main job."""
+    managed(lambda signals, opened: _stream(loaded, signals, opened))
+
+
+def managed(job: Callable[[Signals, list[Closeable]], None]) -> None:
+    """Do a job that signals end, and close what it opened, whatever happens."""
     signals = Signals()
     opened: list[Closeable] = []
     try:
-        _stream(loaded, signals, opened)
+        job(signals, opened)
     except BrokenPipeError:
         # The reader of our output went away while the networks were loaded: nowhere to say anything.
-        _nobody_reads()
+        nobody_reads()
     finally:
         # In the order of their opening: the screen says how it went before slow outputs are flushed.
         with ExitStack() as stack:
@@ -38,7 +43,7 @@ def run(loaded: Loaded) -> None:
         os._exit(0)  # a thread still waits for the terminal, and the interpreter would wait for it
 
 
-def _nobody_reads() -> None:
+def nobody_reads() -> None:
     """What is printed from now on goes nowhere; otherwise the interpreter would complain as it ends."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
@@ -52,14 +57,13 @@ class Closeable(Protocol):
 
 def _stream(loaded: Loaded, signals: Signals, opened: list[Closeable]) -> None:
     # Only here: `--help` needs none of it.
-    from ...session.calibration import apply_calibration
-    from ...session.open import decoding, make_engine, open_stream, restarting
+    from ...session.open import make_engine, restarting
     from ...session.outputs import make_outputs, make_screen_for
     from ...session.sources import make_source
+    from ...session.wired import wired
     from ...sinks.switchboard import Switchboard
     from ...stream.loop import what_is_missing
     from ...stream.queue import StatusQueue
-    from .reload import Reloader
     from .service import Service
 
     refuse_idle(loaded)
@@ -72,7 +76,7 @@ def _stream(loaded: Loaded, signals: Signals, opened: list[Closeable]) -> None:
 
     def gone() -> None:
         signals.reader_gone()
-        _nobody_reads()
+        nobody_reads()
 
     # First: it says that the networks are being loaded.
     screen = make_screen_for(config, clock, stop=signals.stop, gone=gone)
@@ -86,28 +90,16 @@ def _stream(loaded: Loaded, signals: Signals, opened: list[Closeable]) -> None:
     if config.is_live:
         # Only now: whatever devices deliver while the networks load would be late already.
         source.open()
-    active = apply_calibration(config, engine.info, source.info)
-    labels = engine.info.labels
-    numbers = decoding(config, labels, active)
-    stream = open_stream(
-        config,
+    stream, reloader = wired(
+        loaded,
         source,
         engine,
-        clock,
-        active=active,
-        decoder=numbers,
-        reports=reports,
-        heartbeat=lambda: service.beat(),
-    )
-    reloader = Reloader(
-        loaded,
         outputs,
         switchboard,
-        stream.decoder,
-        lambda given: decoding(given, labels, active),
-        reports,
         clock,
-        signals.stop,
+        reports,
+        heartbeat=lambda: service.beat(),
+        stop=signals.stop,
     )
     service = Service(clock, reloader, reports)
     signals.on_stop(stream.stop)

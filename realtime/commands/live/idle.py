@@ -9,6 +9,7 @@ from ...config.load import Loaded
 from ...config.schema import NONE, Config
 from ...core.errors import UsageError
 
+_SOURCES: Final = ("file", "url", "demo", "camera", "mic")
 Kind = Literal["recording", "network", "devices"]
 
 
@@ -64,6 +65,11 @@ def refuse_idle(loaded: Loaded) -> None:
     """
     from ...config.keys import keys
 
+    if loaded.tables and not any(_given(loaded, path) for path in _SOURCES):
+        raise UsageError(
+            "the configuration has [[streams]]: `avel serve` runs them; avel-live runs one stream, so give "
+            "it a source (--url, --camera, --mic, --file, --demo)"
+        )
     for key in keys():
         if key.path in _MEANT_FOR and loaded.origins.get(key.path) == "flag":
             does, meant_for = _MEANT_FOR[key.path]
@@ -72,6 +78,11 @@ def refuse_idle(loaded: Loaded) -> None:
                     f"{key.option.flags[0]} is for {meant_for}: beside {_named(loaded.config)} it does "
                     "nothing; leave it out"
                 )
+
+
+def _given(loaded: Loaded, path: str) -> bool:
+    """Whether a flag or the environment says it."""
+    return loaded.origins.get(path, "").startswith(("flag", "environment"))
 
 
 def _named(config: Config) -> str:

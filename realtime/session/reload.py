@@ -6,14 +6,14 @@ import threading
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 
-from ...config.keys import keys, value_of
-from ...config.load import Loaded
-from ...config.schema import Config
-from ...core.clock import Clock
-from ...events import Decoder, DecoderConfig
-from ...session.outputs import make_outputs
-from ...sinks.base import Predecessor, Report, Sink
-from ...sinks.switchboard import Switchboard
+from ..config.keys import keys, value_of
+from ..config.load import Loaded
+from ..config.schema import Config
+from ..core.clock import Clock
+from ..events import Decoder, DecoderConfig
+from ..sinks.base import Predecessor, Report, Sink
+from ..sinks.switchboard import Switchboard
+from .outputs import make_outputs
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,7 @@ class Reloader:
         report: for new outputs.
         clock: for new outputs.
         stop: for new outputs.
+        several: for new outputs.
 
     """
 
@@ -91,10 +92,12 @@ class Reloader:
         report: Report,
         clock: Clock,
         stop: threading.Event | None = None,
+        *,
+        several: bool = False,
     ) -> None:
         self._loaded, self._outputs, self._switchboard = loaded, dict(outputs), switchboard
         self._decoder, self._decoding = decoder, decoding
-        self._report, self._clock, self._stop = report, clock, stop
+        self._report, self._clock, self._stop, self._several = report, clock, stop, several
 
     @property
     def in_force(self) -> Config:
@@ -107,15 +110,18 @@ class Reloader:
         return self._outputs
 
     def __call__(self) -> str:
-        """Apply what changed.
+        """Read it again, and apply what changed; raises what `take` does."""
+        if self._loaded.again is None:
+            return "reloaded: nothing, the configuration did not come from anywhere"
+        return self.take(self._loaded.again())
+
+    def take(self, new: Loaded) -> str:
+        """Apply what changed, and say what that was.
 
         Raises:
             UsageError, OutputError: what the configuration or a new output said; all stays as it was.
 
         """
-        if self._loaded.again is None:
-            return "reloaded: nothing, the configuration did not come from anywhere"
-        new = self._loaded.again()
         plan = plan_reload(self._loaded.config, new.config)
         config = plan.applied(self._loaded.config, new.config)
         decide = self._decoder.prepare(self._decoding(config)) if plan.decoding else None
@@ -129,6 +135,14 @@ class Reloader:
     def _exchange(self, config: Config, groups: Collection[str]) -> None:
         leaving = {group: self._outputs[group] for group in groups if group in self._outputs}
         replacing = {group: Predecessor(old, threading.Event()) for group, old in leaving.items()}
-        coming = make_outputs(config, self._report, self._clock, groups, stop=self._stop, replacing=replacing)
+        coming = make_outputs(
+            config,
+            self._report,
+            self._clock,
+            groups,
+            stop=self._stop,
+            replacing=replacing,
+            several=self._several,
+        )
         self._switchboard.exchange(leaving, coming, {name: one.gone for name, one in replacing.items()})
         self._outputs = {k: v for k, v in self._outputs.items() if k not in groups} | coming

@@ -1,0 +1,60 @@
+"""`avel serve`: all streams of a configuration in one program, until a signal comes."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ...config.flags import with_flags
+from ...config.keys import keys
+from ...config.load import Loaded
+from ...core.clock import NS_PER_S, SystemClock
+from ...core.options import SOURCE
+from ..live import Closeable, managed, nobody_reads
+from ..live.signals import Signals
+
+_TURN_NS: Final = NS_PER_S // 4
+
+
+def run(loaded: Loaded) -> None:
+    """The main job."""
+    managed(lambda signals, opened: _serve(loaded, signals, opened))
+
+
+def _serve(loaded: Loaded, signals: Signals, opened: list[Closeable]) -> None:
+    # Only here: `--help` needs none of it.
+    from ...serve.box import Box
+    from ...serve.console import Console
+    from ..live.service import Service
+
+    clock = SystemClock()
+
+    def gone() -> None:
+        signals.reader_gone()
+        nobody_reads()
+
+    console = Console(json=loaded.config.json, clock=clock, stop=signals.stop, gone=gone)
+    box = Box(loaded, clock, console, signals.stop)
+    opened.append(box)
+    box.open()
+    service = Service(clock, box.reload, box.say)
+    signals.on_stop(box.stop)
+    signals.on_reload(service.ask)
+    while not (box.over or clock.wait_until(clock.now_ns() + _TURN_NS, box.stopped)):
+        box.beat()
+        if box.working:
+            service.beat()
+    service.stopping()
+
+
+_LEFT_OUT: Final = ("name", "strict", "no_ui", *(key.path for key in keys() if key.option.panel == SOURCE))
+"""Flags that would be one stream's."""
+
+serve = with_flags(
+    run,
+    """Run every stream of `[[streams]]` in avel.toml in one program, with one copy of the networks.
+
+    SIGHUP reads the file again: new streams start, missing ones stop, changed ones go on changed, and no
+    other is disturbed. Flags hold for all streams.
+    """,
+    leave_out=_LEFT_OUT,
+)

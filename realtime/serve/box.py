@@ -1,0 +1,296 @@
+"""All streams of one program: started, stopped and changed while they run.
+
+    box = Box(loaded, SystemClock(), Console(…))
+    box.open()                                  networks, port, streams
+    box.streams()   box.snapshot("door")   box.subscribe()
+    box.add({"name": "yard", "url": "rtsp://…"})   box.change("yard", {"enter": 0.8})   box.remove("yard")
+    box.reload()                                reads the file again: what is new starts, what is gone stops
+    box.close()                                 every stream ends, with its end written
+
+What `add`, `change` and `remove` do is not written into the file. A reload looks at what is different in the
+file only, so it leaves them alone.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import Any, Final
+
+from ..config.keys import keys, value_of
+from ..config.load import Loaded, flat
+from ..config.schema import Config
+from ..config.streams import SHARED, StreamConfig, checked, stream_of, streams_of
+from ..core.clock import NS_PER_S, Clock
+from ..core.errors import BackendError, UsageError
+from ..core.messages import Severity, State, Status
+from ..session.open import make_engine, restarting
+from ..sinks.base import Report, Sink
+from ..stream.budget import SharedBudget
+from ..stream.queue import StatusQueue
+from ..stream.shared import SharedEngine
+from .console import Console
+from .metrics import AllMetrics
+from .stream import House, OneStream
+from .watch import Bell, StreamState, Subscription, Watch
+
+_STOP_S: Final = 45.0
+"""How long the end waits for streams and their outputs, all together."""
+_GONE_S: Final = 10.0
+"""How long a reload waits for streams that go: the next ones may want their devices."""
+_STUCK_NS: Final = 60 * NS_PER_S
+
+
+class Box:
+    """The streams of one configuration, and what they share.
+
+    Args:
+        loaded: the configuration, with its `[[streams]]`.
+        clock: the one clock.
+        console: standard output of all.
+        stop: set when the program is asked to end.
+
+    """
+
+    def __init__(
+        self, loaded: Loaded, clock: Clock, console: Console, stop: threading.Event | None = None
+    ) -> None:
+        self._loaded, self._clock, self._console = loaded, clock, console
+        self.stopped = stop or threading.Event()
+        """Set when all is to end."""
+        self._filed = {stream.name: stream for stream in streams_of(loaded)}
+        """The streams as the file has them."""
+        self._streams: dict[str, OneStream] = {}
+        self._lock = threading.RLock()
+        self._bell = Bell()
+        self._reports = StatusQueue()
+        self._house: House | None = None
+        self._metrics: AllMetrics | None = None
+        self._error: BaseException | None = None
+
+    # Running --------------------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Load the networks, listen, and start every stream.
+
+        Raises:
+            ModelFileError, BackendError: the networks can't be loaded.
+            OutputError: the port is taken.
+
+        """
+        import av  # noqa: F401 — several threads that import it at the same time break it
+        import cv2  # noqa: F401
+
+        config = self._loaded.config
+        if config.metrics.port is not None:
+            self._metrics = AllMetrics(config.metrics, self._clock)
+        loaded = make_engine(config, lambda text: self.say("networks", "loading", text))
+        engine = SharedEngine(restarting(loaded, config, self._reports, self._clock), self._clock)
+        budget = SharedBudget(lambda: engine.busy_ns)
+        self._house = House(self._clock, engine, budget, self._sinks, self._told, self._broken)
+        info = engine.info
+        running = f"{info.profile}, {info.backend} {info.precision} on {info.device}, for all streams"
+        self.say("networks", "running", running)
+        with self._lock:
+            for stream in self._filed.values():
+                self._begin(stream)
+
+    def beat(self) -> None:
+        """Several times a second: what the networks have to say goes to all streams."""
+        for status in self._reports.take(0):
+            self._console.say(status)
+            for stream in self._present():
+                if (reports := stream.reports) is not None:
+                    reports(status.device, status.state, status.reason, status.severity)
+
+    @property
+    def working(self) -> bool:
+        """Whether the networks answer; False where a call has been in them for a minute."""
+        return self._house is None or self._house.engine.oldest_ns < _STUCK_NS
+
+    @property
+    def over(self) -> bool:
+        """Whether every stream has ended by itself, and none is left to wait for."""
+        return bool(self._streams) and not any(stream.alive for stream in self._present())
+
+    def stop(self) -> None:
+        """End all streams soon; safe from a signal handler and from any thread."""
+        self.stopped.set()
+        for stream in self._present():
+            stream.stop()
+
+    def close(self) -> None:
+        """Stop, wait for every end to be written, and close what is shared; safe to call twice.
+
+        Raises:
+            BackendError: the networks had failed for good.
+
+        """
+        self.stop()
+        until_ns = self._clock.now_ns() + round(_STOP_S * NS_PER_S)
+        for stream in self._present():
+            left_s = (until_ns - self._clock.now_ns()) / NS_PER_S
+            if not stream.join(max(0.1, left_s)):
+                self.say("stream", "failed", f"{stream.name} did not end in time")
+        if self._metrics is not None:
+            self._metrics.close()
+        if self._house is not None:
+            self._house.engine.close()
+        self._console.close()
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
+
+    def say(self, device: str, state: State, reason: str, severity: Severity | None = None) -> None:
+        """Something about the program as a whole; a `Report`."""
+        self._console.say(Status(device, state, reason, 0, *(() if severity is None else (severity,))))
+
+    # For whoever looks ------------------------------------------------------------------------------
+
+    def streams(self) -> tuple[StreamState, ...]:
+        """Every stream as it is now."""
+        return tuple(stream.watch.now() for stream in self._present())
+
+    def snapshot(self, name: str) -> bytes | None:
+        """The newest picture of a stream as JPEG; None where there is none."""
+        return self._named(name).watch.snapshot()
+
+    def subscribe(self) -> Subscription:
+        """The records of all streams from now on, each with `stream`; close it when nobody looks any more."""
+        return self._bell.subscribe()
+
+    # Changes ----------------------------------------------------------------------------------------
+
+    def add(self, values: Mapping[str, Any]) -> str:
+        """Start one more stream; what was done.
+
+        Args:
+            values: its keys as in a table of `[[streams]]`, nested or dotted; `name` is one of them.
+
+        Raises:
+            UsageError: a wrong key or value, or the name is taken; nothing has changed.
+
+        """
+        with self._lock:
+            stream = stream_of(self._loaded, flat(values))
+            checked([*(one.wanted for one in self._streams.values()), stream])
+            self._begin(stream)
+            return f"{stream.name} started"
+
+    def change(self, name: str, values: Mapping[str, Any]) -> str:
+        """Change some keys of a stream, in place where that is possible; what was done.
+
+        Raises:
+            UsageError: no such stream, a wrong key or value; nothing has changed.
+
+        """
+        with self._lock:
+            present = self._named(name)
+            table = dict(present.wanted.table) | flat(values)
+            if table.get("name") != name:
+                raise UsageError(f"streams {name!r}: a stream keeps its name; remove it and add another one")
+            stream = stream_of(self._loaded, table)
+            checked([*(one.wanted for one in self._streams.values() if one is not present), stream])
+            return f"{name} changed ({self._changed(present, stream)})"
+
+    def remove(self, name: str) -> str:
+        """End a stream: open events end, the end is written; what was done.
+
+        Raises:
+            UsageError: no such stream.
+
+        """
+        with self._lock:
+            self._end([self._named(name)])
+        return f"{name} stopped"
+
+    def reload(self) -> str:
+        """Read the file again and do what is different in it; what was done.
+
+        Raises:
+            UsageError: what is wrong with it; nothing has changed.
+
+        """
+        if self._loaded.again is None:
+            return "reloaded: nothing, the configuration did not come from anywhere"
+        new = self._loaded.again()
+        filed = {stream.name: stream for stream in streams_of(new)}
+        with self._lock:
+            # Of those that were added meanwhile, too, none may be in the way.
+            others = [one.wanted for name, one in self._streams.items() if name not in {*filed, *self._filed}]
+            checked([*filed.values(), *others])
+            gone = [
+                self._streams[name] for name in self._filed if name not in filed and name in self._streams
+            ]
+            said = [f"{stream.name} stopped" for stream in gone]
+            self._end(gone)
+            for name, stream in filed.items():
+                before, present = self._filed.get(name), self._streams.get(name)
+                if before is not None and before.config == stream.config:
+                    continue
+                if present is None:
+                    self._begin(stream)
+                    said.append(f"{name} started")
+                else:
+                    said.append(f"{name} changed ({self._changed(present, stream)})")
+            left = restart_keys(self._loaded.config, new.config)
+            self._loaded, self._filed = new, filed
+        text = f"reloaded: {'; '.join(said) or 'nothing is different'}"
+        return f"{text}; only a restart of the program changes {', '.join(left)}" if left else text
+
+    # Inside -----------------------------------------------------------------------------------------
+
+    def _present(self) -> tuple[OneStream, ...]:
+        return tuple(self._streams.copy().values())
+
+    def _named(self, name: str) -> OneStream:
+        if (stream := self._streams.get(name)) is None:
+            known = ", ".join(self._streams) or "none"
+            raise UsageError(f"no stream is called {name!r}; there are: {known}")
+        return stream
+
+    def _begin(self, wanted: StreamConfig) -> None:
+        assert self._house is not None, "open comes first"
+        if self.stopped.is_set():
+            return
+        stream = OneStream(wanted, self._house, Watch(wanted.name, self._bell))
+        self._streams[wanted.name] = stream
+        stream.start()
+
+    def _changed(self, present: OneStream, wanted: StreamConfig) -> str:
+        if present.alive:
+            return present.change(wanted)
+        self._begin(wanted)  # it was over, or had failed: perhaps for the reason that is mended now
+        return "begun anew"
+
+    def _end(self, streams: list[OneStream]) -> None:
+        for stream in streams:
+            stream.stop()
+        until_ns = self._clock.now_ns() + round(_GONE_S * NS_PER_S)
+        for stream in streams:
+            stream.join(max(0.0, (until_ns - self._clock.now_ns()) / NS_PER_S))
+            self._streams.pop(stream.name, None)
+            if self._metrics is not None:
+                self._metrics.remove(stream.name)
+
+    def _sinks(self, name: str, report: Report) -> dict[str, Sink]:
+        sinks: dict[str, Sink] = {"console": self._console.sink(name, report)}
+        if self._metrics is not None:
+            sinks["metrics"] = self._metrics.add(name)
+        return sinks
+
+    def _told(self, name: str, status: Status) -> None:
+        self._console.say(status, name)
+
+    def _broken(self, error: BaseException) -> None:
+        self._error = error if isinstance(error, BackendError) else self._error
+        self.stop()
+
+
+def restart_keys(old: Config, new: Config) -> list[str]:
+    """Keys of the whole program that differ, and that no reload changes."""
+    return [
+        key.path
+        for key in keys()
+        if key.path.split(".")[0] in SHARED and value_of(old, key.path) != value_of(new, key.path)
+    ]
