@@ -1,0 +1,292 @@
+"""Several streams in one program: each as it would be alone, none in another's way, changed as they run."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from avel_live.realtime.commands import main
+from avel_live.realtime.config.load import load_config
+from avel_live.realtime.core.clock import SystemClock
+from avel_live.realtime.core.errors import UsageError
+from avel_live.realtime.serve.box import Box
+from avel_live.realtime.serve.console import Console
+from support.peers import Mosquitto, Subscriber, eventually
+from support.played_live import Played
+from support.server_process import free_port
+
+Records = list[dict[str, Any]]
+
+
+class Running:
+    """A box over a file, and what it has written so far."""
+
+    def __init__(self, file: Path, text: str) -> None:
+        self.file, self._out = file, io.StringIO()
+        file.write_text(text)
+        loaded = load_config({"json": True}, path=file, environ={})
+        clock = SystemClock()
+        self.box = Box(loaded, clock, Console(json=True, clock=clock, stream=self._out))
+
+    @property
+    def records(self) -> Records:
+        return [json.loads(line) for line in self._out.getvalue().splitlines()]
+
+    def of(self, stream: str, kind: str) -> Records:
+        return [r for r in self.records if r.get("stream") == stream and r["type"] == kind]
+
+    def reload(self, text: str) -> str:
+        self.file.write_text(text)
+        return self.box.reload()
+
+    def life(self, name: str) -> str:
+        return next((one.state for one in self.box.streams() if one.name == name), "")
+
+
+@contextmanager
+def running(folder: Path, text: str) -> Iterator[Running]:
+    one = Running(folder / "avel.toml", text)
+    try:
+        one.box.open()
+        yield one
+    finally:
+        one.box.close()
+
+
+def table(name: str, **keys: object) -> str:
+    lines = [f"{key} = {json.dumps(value)}" for key, value in {"name": name, **keys}.items()]
+    return "\n".join(["[[streams]]", *lines, ""])
+
+
+def plain(records: Records) -> Records:
+    """Records without what differs between two runs of one recording, and without the stream's name."""
+    passing = {"stream", "latency_ms", "real_time_factor", "skipped", "dropped", "wall_clock"}
+    return [{k: v for k, v in r.items() if k not in passing} for r in records if r["type"] != "status"]
+
+
+def test_each_of_three_recordings_says_what_it_says_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], handlers: None
+) -> None:
+    streams = {
+        "all": {"duration_s": 8.0},
+        "later": {"start_s": 4.0, "duration_s": 8.0},
+        "deaf": {"duration_s": 8.0, "ignore": ["Bark"]},
+    }
+    text = "demo = true\nfast = true\n" + "".join(table(name, **keys) for name, keys in streams.items())
+    with running(tmp_path, text) as one:
+        eventually(lambda: one.box.over, "all three end", 120)
+    together = {name: [r for r in one.records if r.get("stream") == name] for name in streams}
+    for name, keys in streams.items():
+        flags = {"start_s": "--start", "duration_s": "--duration", "ignore": "--ignore"}
+        given = [part for key, value in keys.items() for part in (flags[key], str(value).strip("[]'"))]
+        with pytest.raises(SystemExit) as code:
+            main(["live", "--demo", "--fast", "--json", *given])
+        assert code.value.code == 0
+        alone = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        assert sum(r["type"] == "hop" for r in alone) == 8
+        assert plain(together[name]) == plain(alone), name
+    events = {name: [r["label"] for r in together[name] if r["type"] == "event"] for name in streams}
+    assert "Bark" in events["all"]
+    assert "Bark" not in events["deaf"]
+
+
+BASE = 'demo = true\nloop = true\nspeed = 2.0\nframes = "1"\n'
+
+
+def test_a_reload_starts_stops_and_changes_and_disturbs_no_other(tmp_path: Path) -> None:
+    before = [table("stays"), table("goes"), table("turns", enter=0.6), table("moves")]
+    after = [table("stays"), table("turns", enter=0.9), table("moves", start_s=1.0), table("comes")]
+    with running(tmp_path, BASE + "".join(before)) as one:
+        names = ("stays", "goes", "turns", "moves")
+        eventually(lambda: all(one.of(name, "hop") for name in names), "all give answers", 60)
+        with pytest.raises(UsageError, match="streams 'moves': unknown key"):
+            one.reload(BASE + "".join(before) + "sped = 1")
+        said = one.reload(BASE + "".join(after))
+        assert (
+            said
+            == "reloaded: goes stopped; turns changed (thresholds); moves changed (begun anew); comes started"
+        )
+        assert one.of("goes", "end")[0]["reason"] == "stopped"
+        eventually(lambda: bool(one.of("comes", "hop")), "the new one gives answers", 60)
+        eventually(lambda: len(one.of("moves", "start")) == 2, "begun anew", 60)
+        eventually(
+            lambda: bool([r for r in one.of("turns", "status") if r["state"] == "reloaded"]), "told", 60
+        )
+        hops = len(one.of("stays", "hop"))
+        eventually(lambda: len(one.of("stays", "hop")) > hops, "it goes on", 60)
+        assert one.reload(BASE + "".join(after)) == "reloaded: nothing is different"
+        left = one.reload('profile = "paper"\n' + BASE + "".join(after))
+        assert left.endswith("only a restart of the program changes profile")
+        assert {state.name for state in one.box.streams()} == {"stays", "turns", "moves", "comes"}
+    assert [len(one.of(name, "start")) for name in ("stays", "goes", "turns", "moves", "comes")] == [
+        1,
+        1,
+        1,
+        2,
+        1,
+    ]
+    assert [len(one.of(name, "end")) for name in ("stays", "goes", "turns", "moves", "comes")] == [
+        1,
+        1,
+        1,
+        2,
+        1,
+    ]
+    numbers = [r["hop"] for r in one.of("stays", "hop")]
+    assert numbers == list(range(len(numbers))), "no second of it is missing"
+
+
+def test_a_broken_a_stalled_and_a_flooding_stream_delay_nobody(tmp_path: Path) -> None:
+    kinds = ("well", "breaks", "refuses", "stalls", "floods")
+    text = "".join(table(kind, url=f"played://{kind}/") for kind in kinds)
+    Played.open_now.clear()
+    with running(tmp_path, text) as one:
+        eventually(lambda: len(one.of("well", "hop")) >= 3, "the good one gives answers", 60)
+        eventually(lambda: len(one.of("breaks", "start")) >= 2, "the broken one is begun anew", 60)
+        assert one.life("refuses") == "waiting"
+        waiting = next(state for state in one.box.streams() if state.name == "refuses")
+        assert "nobody is there; again in" in waiting.reason
+        Played.open_now.set()
+        eventually(lambda: bool(one.of("refuses", "hop")), "it is opened when it is there", 60)
+        eventually(
+            lambda: len(one.of("stalls", "hop")) >= 3, "seconds without anything are answered, too", 60
+        )
+    assert one.of("stalls", "hop")[2]["segment"]["frames"] == 0
+    assert [r["skipped"] for kind in ("well", "floods", "refuses") for r in one.of(kind, "end")] == [0, 0, 0]
+    assert all(r["segment"]["frames"] > 0 for r in one.of("well", "hop")[1:-1])
+    broken = [r["reason"] for r in one.records if r.get("stream") == "breaks" and r["type"] == "status"]
+    assert any("the driver is gone; again in 0.5 s" in reason for reason in broken)
+
+
+def test_what_can_be_seen_heard_and_changed_from_outside(tmp_path: Path) -> None:
+    with running(tmp_path, table("door", url="played://well/")) as one, one.box.subscribe() as records:
+        box = one.box
+        assert box.add({"name": "yard", "url": "played://well/", "mqtt": {"topic": "x"}}) == "yard started"
+        with pytest.raises(UsageError, match="'yard' and 'Yard' would share"):
+            box.add({"name": "Yard", "url": "played://well/"})
+        with pytest.raises(UsageError, match="unknown key 'urll'"):
+            box.add({"name": "lawn", "urll": "played://well/"})
+        eventually(lambda: bool(one.of("yard", "hop") and one.of("door", "hop")), "both give answers", 60)
+        picture = cv2.imdecode(np.frombuffer(box.snapshot("yard") or b"", np.uint8), cv2.IMREAD_COLOR)
+        assert picture.shape == (360, 480, 3)
+        state = next(s for s in box.streams() if s.name == "yard")
+        assert (state.state, state.source, state.runs) == ("running", "played://well/", 1)
+        assert state.hop is not None
+        assert (state.hop["stream"], state.label) == ("yard", state.hop["label"])
+        assert state.attention is not None
+        assert abs(float(state.attention.sum()) - 1) < 0.01
+        assert box.change("yard", {"enter": 0.9}) == "yard changed (thresholds)"
+        with pytest.raises(UsageError, match="streams 'yard': enter"):
+            box.change("yard", {"enter": 9})
+        assert box.change("yard", {"url": "played://floods/"}) == "yard changed (begun anew)"
+        eventually(lambda: len(one.of("yard", "start")) == 2, "begun anew", 60)
+        # A file that knows nothing of it leaves it alone.
+        assert one.reload(table("door", url="played://well/")) == "reloaded: nothing is different"
+        assert box.remove("yard") == "yard stopped"
+        with pytest.raises(UsageError, match="no stream is called 'yard'; there are: door"):
+            box.snapshot("yard")
+        heard: Records = []
+        while (record := records.get(0.0)) is not None:
+            heard.append(record)
+    assert records.lost == 0
+    assert {r["stream"] for r in heard} == {"door", "yard"}
+    said = [r for r in one.of("yard", "hop") if r["type"] == "hop"]
+    assert [r for r in heard if r["stream"] == "yard" and r["type"] == "hop"] == said
+
+
+def test_what_no_waiting_mends_is_said_and_the_others_go_on(tmp_path: Path) -> None:
+    text = table("lost", file=str(tmp_path / "none.mp4")) + table("odd", demo=True, calibration="nobody")
+    text += table("good", url="played://well/")
+    with running(tmp_path, text) as one:
+        eventually(lambda: bool(one.of("good", "hop")), "the good one gives answers", 60)
+        eventually(lambda: one.life("lost") == one.life("odd") == "failed", "the others are given up", 30)
+        assert not one.box.over
+        # What failed is tried again when its configuration is another one.
+        fixed = text.replace('calibration = "nobody"\n', "fast = true\n")
+        assert "odd changed (begun anew)" in one.reload(fixed)
+        eventually(lambda: bool(one.of("odd", "hop")), "mended", 60)
+    said = {r["stream"]: r["reason"] for r in one.records if r["type"] == "status" and r["state"] == "failed"}
+    assert "none.mp4" in said["lost"]
+    assert "calibration 'nobody'" in said["odd"]
+
+
+SERVE = [sys.executable, "-c", "from avel_live.realtime.commands import main; main()", "serve"]
+
+
+def get(url: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def test_the_command_publishes_for_each_stream_and_ends_cleanly(tmp_path: Path, broker: Mosquitto) -> None:
+    port, file = free_port(), tmp_path / "avel.toml"
+    head = (
+        f'{BASE}log.jsonl = "all.jsonl"\nmetrics.port = {port}\nmqtt.url = "mqtt://127.0.0.1:{broker.port}"\n'
+    )
+    file.write_text(head + table("door") + table("yard") + table("gone", url="rtsp://127.0.0.1:9/x"))
+    listener = Subscriber(broker.port)
+    env = {k: v for k, v in os.environ.items() if not k.startswith("AVEL_")} | {"OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(
+        [*SERVE, "--json"], cwd=tmp_path, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    lines: list[str] = []
+    assert process.stdout is not None
+    reader = threading.Thread(target=lambda: lines.extend(process.stdout or ()), daemon=True)
+    reader.start()
+
+    def of(stream: str, kind: str) -> Records:
+        return [r for r in map(json.loads, list(lines)) if r["type"] == kind and r.get("stream") == stream]
+
+    try:
+        eventually(lambda: len(of("door", "hop")) > 3 and len(of("yard", "hop")) > 3, "answers", 120)
+        code, body = get(f"http://127.0.0.1:{port}/healthz")
+        health = json.loads(body)
+        assert (code, health["healthy"]) == (200, False), "two of three are well"
+        assert {k: v["healthy"] for k, v in health["streams"].items()} == {
+            "door": True, "yard": True, "gone": False
+        }  # fmt: skip
+        assert "Connection refused" in health["streams"]["gone"]["troubles"]["stream"]
+        numbers = get(f"http://127.0.0.1:{port}/metrics")[1]
+        for name in ("door", "yard", "gone"):
+            assert f'avel_hops_total{{stream="{name}"}}' in numbers
+        assert numbers.count("# TYPE avel_hops_total counter") == 1
+        file.write_text(head + table("door", enter=0.9) + table("yard"))
+        process.send_signal(signal.SIGHUP)
+        eventually(lambda: "gone stopped" in "".join(lines), "reloaded", 30)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+        reader.join(10)
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+        if process.stderr is not None:
+            process.stderr.close()
+    for name in ("door", "yard"):
+        assert [r["reason"] for r in of(name, "end")] == ["stopped"]
+        log = [json.loads(line) for line in (tmp_path / f"all-{name}.jsonl").read_text().splitlines()]
+        assert {r["stream"] for r in log} == {name}
+        assert (log[0]["type"], log[-1]["type"]) == ("start", "end")
+        assert [r for r in log if r["type"] == "hop"] == of(name, "hop")
+        eventually(lambda n=name: listener.last(f"avel/{n}/availability") == b"offline", "said goodbye")  # type: ignore[misc]
+        assert listener.last(f"device/avel_{name}/config")
+    listener.close()
