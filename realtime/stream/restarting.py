@@ -100,8 +100,8 @@ class RestartingEngine(_Called):
             engine.close()
 
     def _call(self, compute: Callable[[Engine], Result]) -> Result:
-        engine: Engine | None = None
         while True:
+            engine: Engine | None = None
             try:
                 engine = self._open()
                 return compute(engine)
