@@ -23,7 +23,8 @@ from ..config.schema import Config
 from ..config.streams import SHARED, StreamConfig, checked, stream_of, streams_of
 from ..core.clock import NS_PER_S, Clock
 from ..core.errors import BackendError, UsageError
-from ..core.messages import Severity, State, Status
+from ..core.messages import Status
+from ..core.states import Severity, State
 from ..session.open import make_engine, restarting
 from ..sinks.base import Report, Sink
 from ..stream.budget import SharedBudget

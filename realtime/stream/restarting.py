@@ -106,7 +106,7 @@ class RestartingEngine(_Called):
                 engine = self._open()
                 return compute(engine)
             # Runtimes raise classes of their own, and MemoryError; all mean that no answer came.
-            except Exception as error:  # noqa: PERF203 — a call takes milliseconds
+            except Exception as error:
                 with self._changing:
                     # Of several calls that were in one runtime when it failed, the first one opens the next.
                     if engine is self._engine:
