@@ -152,7 +152,7 @@ def test_a_reload_starts_stops_and_changes_and_disturbs_no_other(tmp_path: Path)
 
 def test_a_broken_a_stalled_and_a_flooding_stream_delay_nobody(tmp_path: Path) -> None:
     kinds = ("well", "breaks", "refuses", "stalls", "floods")
-    text = "".join(table(kind, url=f"played://{kind}/") for kind in kinds)
+    text = 'frames = "1"\n' + "".join(table(kind, url=f"played://{kind}/") for kind in kinds)
     Played.open_now.clear()
     with running(tmp_path, text) as one:
         eventually(lambda: len(one.of("well", "hop")) >= 3, "the good one gives answers", 60)
