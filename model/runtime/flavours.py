@@ -102,9 +102,14 @@ def at_hand() -> Flavour:
         BackendError: neither fits; says what to install.
 
     """
+    here = capability()
+    if not gpu_here():
+        raise BackendError(
+            "TensorRT needs an NVIDIA GPU and none was found; use --backend onnxruntime, or build for a GPU "
+            "elsewhere: `avel compile --to tensorrt-rtx --for sm89 --out DIR`"
+        )
     if installed(TENSORRT.module):
         return TENSORRT
-    here = capability()
     if installed(RTX.module):
         if here in RTX.capabilities:
             return RTX

@@ -60,7 +60,11 @@ def load_engine(options: EngineOptions) -> Engine:
     """
     get_profile(options.profile)
     _check(options)
-    if options.engines is not None and options.backend in ("auto", "tensorrt"):
+    if options.engines is not None:
+        if options.backend not in ("auto", "tensorrt"):
+            raise BackendError(
+                f"--engines {options.engines}: for --backend tensorrt, not {options.backend}; leave one out"
+            )
         return _open(options._replace(backend="tensorrt"))
     if options.backend != "auto":
         return _open(options)

@@ -201,13 +201,22 @@ def read_ahead(
     if here not in manifest["capabilities"]:
         raise BackendError(
             f"engines {folder}: for {', '.join(manifest['capabilities'])}, "
-            f"but the GPU here is {here or 'none'}{again}"
+            f"but the GPU here is {here or 'none'}{_way_out(here, flavour, again)}"
         )
     return (
         flavour,
         manifest["precision"],
         {n: _engine(folder, n, manifest["engines"], options, flavour, again) for n in networks},
     )
+
+
+def _way_out(here: str, flavour: Flavour, again: str) -> str:
+    """What to do with engines for other GPUs."""
+    if not here:
+        return "; leave --engines out: the CPU needs none"
+    if flavour.capabilities and here not in flavour.capabilities:
+        return f"; {flavour.title} has no code for that one: use --backend torch, or full TensorRT"
+    return again
 
 
 def _engine(

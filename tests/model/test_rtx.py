@@ -102,9 +102,13 @@ def test_a_manifest_that_does_not_fit_gives_the_reason(copy, options, change, me
     refused(copy, options, message)
 
 
-@pytest.mark.parametrize("gpu", ["sm90", "sm75", ""])
-def test_another_gpu_gives_the_reason(copy, options, gpu) -> None:
-    refused(copy, options, f"for sm86, sm89, sm120, but the GPU here is {gpu or 'none'}", gpu=gpu)
+@pytest.mark.parametrize(
+    ("gpu", "way_out"),
+    [("sm90", "has no code for that one: use --backend torch"), ("sm75", "build them again"), ("", "leave")],
+)
+def test_another_gpu_gives_the_reason_and_a_way_out(copy, options, gpu, way_out) -> None:
+    said = f"for sm86, sm89, sm120, but the GPU here is {gpu or 'none'}; .*{way_out}"
+    refused(copy, options, said, gpu=gpu)
 
 
 @pytest.mark.parametrize(
@@ -163,11 +167,13 @@ def test_what_it_can_not_build_is_refused_before_anything_is_made(
         ({"tensorrt_rtx"}, "sm90", "has no code for"),
         (set(), "sm89", r"avel-live\[rtx\]"),
         (set(), "sm90", "pip install tensorrt"),
+        ({"tensorrt", "tensorrt_rtx"}, "", "none was found; .*avel compile --to tensorrt-rtx --for"),
     ],
 )
 def test_the_flavour_goes_by_what_is_installed_and_the_gpu(monkeypatch, have, gpu, expected) -> None:
     monkeypatch.setattr(flavours, "installed", lambda name: name in have)
     monkeypatch.setattr(flavours, "capability", lambda: gpu)
+    monkeypatch.setattr(flavours, "gpu_here", lambda: gpu)
     if isinstance(expected, str):
         with pytest.raises(BackendError, match=expected):
             at_hand()
@@ -180,6 +186,8 @@ def test_engines_of_a_folder_are_what_is_run(monkeypatch, built, options) -> Non
     monkeypatch.setattr(trt_ahead, "gpu_here", lambda: "")
     with pytest.raises(BackendError, match="but the GPU here is none"):
         select.load_engine(options._replace(engines=built[1]))
+    with pytest.raises(BackendError, match="for --backend tensorrt, not torch; leave one out"):
+        select.load_engine(options._replace(engines=built[1], backend="torch"))
     with pytest.raises(ModelFileError, match=r"manifest\.json can't be read"):
         select.load_engine(options._replace(engines=built[1] / "nowhere"))
 
