@@ -17,12 +17,15 @@ from avel_live.model.errors import BackendError
 from avel_live.model.profiles import get_profile
 from avel_live.model.runtime.base import EngineOptions
 from avel_live.model.runtime.int8_graphs import find_int8
+from avel_live.model.runtime.onnx_engine import OnnxEngine
 from avel_live.model.runtime.probe import machine
 from avel_live.model.runtime.select import load_engine
+from avel_live.model.runtime.torch_engine import TorchEngine
 from avel_live.realtime.core.clock import SystemClock
 from avel_live.realtime.events import DecoderConfig
 from avel_live.realtime.recordings.labelled import recording, settled
 from avel_live.realtime.stream.window import softmax
+from bench import rtx_errors
 from numpy.typing import NDArray
 from support.shared import needs_data
 from support.shared_clips import clips
@@ -115,6 +118,21 @@ def test_int8_keeps_the_labels() -> None:
     _, same, seconds = difference(clips(), "onnxruntime", "int8")
     assert seconds > 250
     assert same >= LABELS["int8"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("row", "least"), [("fp16", 0.998), ("int8-all", 0.99)])
+def test_graphs_for_tensorrt_keep_the_labels(row: str, least: float, tmp_path: Path) -> None:
+    """Run as written on a CPU; every layer of eye and ear in eight bits is the most that INT8 can be."""
+    options = EngineOptions(precision="fp32")
+    exact = rtx_errors.all_told(clips(), TorchEngine(options), tmp_path / "torch")
+    engine = OnnxEngine(options, graphs=rtx_errors.graphs(row, options, tmp_path), exact=True)
+    found = rtx_errors.compared(exact, rtx_errors.all_told(clips(), engine, tmp_path / row))
+    print(f"\n{row}: {found}")
+    assert found["seconds"] > 250
+    assert found["settled"] >= least
+    assert found["looks"] >= least
+    assert found["eye"] > 0
 
 
 @pytest.mark.gpu
