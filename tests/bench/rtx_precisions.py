@@ -3,9 +3,10 @@
     python tests/bench/rtx_precisions.py OUT.json [--profiles lite,paper] [--ear YAMNET.tflite]
 
 One engine for SM86 + SM89 + SM120, and one in fp16 for SM75. INT8: every layer of eye and ear, from ranges
-measured on the demo's clip; heads have no INT8. The paper's profiles get random weights; the ear and the head
-of `paper-torchvision` are those of `paper`. What is in OUT.json already is not built again. How far the
-graphs' answers are from float32's: `rtx_errors.py`.
+measured on the demo's clip; heads have no INT8. The paper's profiles get random weights. A network that an
+earlier profile has is built there (the eye of `lite-yamnet`, the ear and the head of `paper-torchvision`).
+What is in OUT.json already is not built again. How far the graphs' answers are from float32's:
+`rtx_errors.py`.
 """
 
 from __future__ import annotations
@@ -46,9 +47,15 @@ class Case(NamedTuple):
 
 
 def cases(profile: str) -> Iterator[Case]:
-    """Every engine of a profile that is not another's."""
-    networks = ("visual",) if profile == "paper-torchvision" else NETWORKS
-    for network in networks:
+    """Every engine of a profile that is not an earlier one's."""
+    spec = get_profile(profile)
+    earlier = list(PROFILES.values())[: list(PROFILES).index(profile)]
+    has: dict[Network, bool] = {
+        "visual": any(other.visual == spec.visual for other in earlier),
+        "audio": any(other.audio == spec.audio for other in earlier),
+        "head": spec.head is None and any(other.head is None for other in earlier),
+    }
+    for network in (one for one in NETWORKS if not has[one]):
         for precision in PRECISIONS:
             if (network, precision) != ("head", "int8"):
                 yield Case(profile, network, precision)
