@@ -31,13 +31,23 @@ from support.rtx import DEMO, seconds_of
 
 ASKED = (
     ("onnxruntime", "fp32"),
+    ("onnxruntime", "fp16"),
     ("torch", "fp32"),
     ("torch", "fp16"),
     ("tensorrt", "fp32"),
     ("tensorrt", "fp16"),
     ("tensorrt", "int8"),
 )
-PACKAGES = ("torch", "onnxruntime", "onnxruntime-gpu", "torch-tensorrt", "tensorrt", "tensorrt-rtx-cu13")
+PACKAGES = (
+    "torch",
+    "onnxruntime",
+    "onnxruntime-gpu",
+    "onnxruntime-ep-nv-tensorrt-rtx-cu13",
+    "torch-tensorrt",
+    "torch-tensorrt-rtx",
+    "tensorrt",
+    "tensorrt-rtx-cu13",
+)
 
 
 def driver() -> str:
