@@ -51,7 +51,8 @@ class Config(Options):
 
     # Source
     file: Annotated[
-        Path | None, Option("--file", panel=SOURCE, metavar="PATH", help="replay a recording as a stream")
+        Path | None,
+        Option("--file", panel=SOURCE, metavar="PATH", help="replay a recording as a stream; - for stdin"),
     ] = None
     url: Annotated[
         str | None,

@@ -1,7 +1,7 @@
 """What a configuration, or one string, means as a source. A source is registered here, by its scheme.
 
 demo                          the clip in the package
-clip.mp4, file:clip.mp4       a recording
+clip.mp4, file:clip.mp4       a recording; `-` is standard input
 camera, 0, /dev/video0        a camera of this machine, beside a microphone
 csi:0                         a Jetson's CSI sensor, beside a microphone
 camera:http://…               a network camera's picture, beside a microphone of this machine
@@ -60,6 +60,7 @@ def replay(config: Config, clock: Clock) -> Source:
             frames=delivered_frames(config.most_frames, config.hop_s),
             sync_offset_ms=config.sync_offset_ms or 0.0,
             hwaccel=config.hwaccel,
+            pipe=True,
         ),
     )
 

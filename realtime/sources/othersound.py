@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..core.clock import NS_PER_S
 from ..core.messages import Status
 from .codecs import decodable
+from .piped import is_pipe
 from .recording import opened
 from .track import Track
 
@@ -21,6 +22,8 @@ SILENT_NS = 10 * NS_PER_S
 
 def other_sound(path: Path, track: Track, now: int) -> Iterator[Status]:
     """The track in use is digital silence so far: whether another one has sound."""
+    if is_pipe(path):
+        return  # it can't be read again
     container = opened(path)
     try:
         tracks = [s.index for s in container.streams.audio]

@@ -12,12 +12,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ..core.clock import NS_PER_S
 from .account import Account
 from .opening import next_flv, open_container
+from .parts import Part
 from .pieces import Pieces, Stamped
 from .units import Units
 
@@ -41,14 +43,20 @@ _MOST_KEPT: Final = 32 * 2**20
 class Packets:
     """Packets of `own` of an open file; once.
 
+    Attributes:
+        once: the file can't be opened anew, nor read from another place.
+
     Args:
         path: the file.
         container: it, opened; nobody else reads from it.
         own: index of the track.
         used: indices of all tracks in use.
         account: takes what the other tracks hold; None where another reader of the file counts it.
+        parts: of a joined file those that follow, `container` being the first.
 
     """
+
+    once = False
 
     def __init__(
         self,
@@ -57,6 +65,7 @@ class Packets:
         own: int,
         used: Sequence[int],
         account: Account | None = None,
+        parts: Sequence[Part] = (),
     ) -> None:
         from av.error import FFmpegError
 
@@ -64,15 +73,19 @@ class Packets:
         self.container = container
         self._path, self._offset, self._last_pos = path, 0, 0
         self._parts: list[InputContainer] = []
+        self._further = list(parts)
         self._renumbered: dict[int, int] = {}
+        self._scales: dict[int, Fraction] = {}
+        self.joined = bool(parts)
+        """Whether packets may be of several files, each with decoders of its own."""
         self.pieces = Pieces()
         self._own, self._used = own, frozenset(used)
         self._account = account
         self._raw: Iterator[Any] = container.demux()
         self.errors: list[Exception] = []
         """Why something could not be read."""
-        self.last: Any = None
-        """The demuxer's mark of the end, which makes the decoder give out what it still has."""
+        self.ends: dict[int, Any] = {}
+        """The demuxer's marks of the end of tracks in use."""
         self.gave_up = False
         """The demuxer can't go on: what follows is lost."""
         self._ready: deque[Stamped] = deque()
@@ -84,9 +97,14 @@ class Packets:
         self._others: dict[int, int] = {}
 
     @property
+    def last(self) -> Any:
+        """The mark of the end, which makes the decoder give out what it still has; None before."""
+        return self.ends.get(self._own)
+
+    @property
     def indexed(self) -> bool:
         """Whether a seek leads to a key frame."""
-        return self.container.format.name in _INDEXED
+        return not self.joined and self.container.format.name in _INDEXED
 
     def starts_ns(self) -> dict[int, int]:
         """Earliest presentation time among the first packets of each track in use; nothing is lost by it."""
@@ -94,7 +112,7 @@ class Packets:
         placed: list[Stamped] = []
         counts = dict.fromkeys(self._used, 0)
         for _ in range(_PEEKED):
-            one = self._next()
+            one = self.following()
             if one is None:
                 break
             placed.append(one)
@@ -121,14 +139,14 @@ class Packets:
     def all(self) -> Iterator[Any]:
         """Every packet of the track, its stamps set to the line of time."""
         own = self._own
-        while (one := self._next()) is not None:
+        while (one := self.following()) is not None:
             if one.track == own:
                 yield self._stamped(one) if one.shift_ns else one.packet
 
     def end_ns(self) -> int:
         """Where the last packet of any track in use ends; reads all of them."""
         end = 0
-        while (one := self._next()) is not None:
+        while (one := self.following()) is not None:
             end = max(end, one.pts_ns + one.shift_ns + one.length_ns)
         return end
 
@@ -162,7 +180,7 @@ class Packets:
             yield packet
         yield from packets
 
-    def _next(self) -> Stamped | None:
+    def following(self) -> Stamped | None:
         """The next placed packet of any track in use; None at the end. Every attribute of a packet costs."""
         while not self._ready:
             packet = self._read()
@@ -173,6 +191,8 @@ class Packets:
                 return self._ready.popleft() if self._ready else None
             index = packet.stream_index
             if self._renumbered:
+                if (scale := self._scales.get(index)) is not None:
+                    self._rescale(packet, scale)
                 index = self._renumbered.get(index, index)
             pts = packet.pts
             dts = packet.dts
@@ -180,8 +200,7 @@ class Packets:
                 dts = pts
             if dts is None and not packet.size:
                 # Its `stream_index` is always 0.
-                if self._renumbered.get(packet.stream.index, packet.stream.index) == self._own:
-                    self.last = packet
+                self.ends[self._renumbered.get(packet.stream.index, packet.stream.index)] = packet
                 continue
             if self._flv:
                 self._last_pos = packet.pos if packet.pos is not None else self._last_pos
@@ -202,18 +221,48 @@ class Packets:
         return self._ready.popleft()
 
     def _next_part(self) -> bool:
-        """Go on with a further FLV file that was joined to this one."""
-        if not self._flv or not self._path.is_file():
+        """Go on with a further file that was joined to this one."""
+        if self._further:
+            part = self._further.pop(0)
+        elif self._flv and self._path.is_file():
+            size = self._path.stat().st_size
+            part = Part(next_flv(self._path, self._offset + self._last_pos), size)
+            if part.start <= self._offset:
+                return False
+        else:
             return False
-        start = next_flv(self._path, self._offset + self._last_pos)
-        if start <= self._offset:
-            return False
-        part = open_container(self._path, start)
-        self._parts.append(part)
-        self._raw, self._offset, self._last_pos = part.demux(), start, 0
-        here = {kind: index for index, kind in self._kinds.items() if index in self._used}
-        self._renumbered = {s.index: here.get(s.type, -1) for s in part.streams}
+        try:
+            container = open_container(self._path, part)
+        except self._unreadable as error:
+            self.errors.append(error)
+            return self._next_part()
+        self.joined = True
+        self._parts.append(container)
+        self._raw, self._offset, self._last_pos = container.demux(), part.start, 0
+        self._renumbered = dict.fromkeys(range(len(container.streams)), -1)
+        self._scales.clear()
+        for index in self._used:
+            if (stream := self._counterpart(container, index)) is not None:
+                self._renumbered[stream.index] = index
+                if stream.time_base != self._bases[index]:
+                    self._scales[stream.index] = stream.time_base / self._bases[index]
+                first = self.container.streams[index].codec_context
+                stream.codec_context.thread_count = first.thread_count
         return True
+
+    def _counterpart(self, container: InputContainer, index: int) -> Any:
+        """The track of a further file that goes on with track `index`; None where there is none."""
+        same = [s for s in container.streams if s.type == self._kinds[index] and s.codec_context is not None]
+        return next((s for s in same if s.index == index), same[0] if same else None)
+
+    def _rescale(self, packet: Any, scale: Fraction) -> None:
+        """Stamps of a further file in the units of the first."""
+        if packet.pts is not None:
+            packet.pts = round(packet.pts * scale)
+        if packet.dts is not None:
+            packet.dts = round(packet.dts * scale)
+        if packet.duration:
+            packet.duration = round(packet.duration * scale)
 
     def close(self) -> None:
         """Close what was opened here."""

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from ..core.clock import NS_PER_S
+from ..core.messages import State
 
 _BACK_NS: Final = NS_PER_S // 2
 """A step back further than this is none of reordering."""
@@ -250,3 +251,15 @@ def _first_pts(held: list[Stamped], first: Stamped) -> int:
         if begun and one.track == first.track:
             found.append(one.pts_ns)
     return min(found[:16])
+
+
+def words(step: Step) -> tuple[State, str]:
+    """A step of the time stamps, for people."""
+    if step.kind == "hole":
+        length = f"{step.ns / NS_PER_S:.0f} s" if step.ns < 3600 * NS_PER_S else f"{step.ns / 3.6e12:.1f} h"
+        return "damaged", f"nothing was recorded for {length}; that time is passed over"
+    if step.kind == "piece":
+        return "running", "the time stamps begin anew: what follows is put after what came before"
+    if step.kind == "track":
+        return "running", "the time stamps of one track jump, the other goes on: the jump is left out"
+    return "running", "a few time stamps are wrong: their packets were put where they belong"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,8 +17,10 @@ from .account import Account
 from .choice import choose, which
 from .codecs import undecodable
 from .hardware import hardware
-from .opening import open_container
+from .opening import open_container, open_pipe
 from .packets import Packets
+from .parts import Part, parts_of
+from .piped import STDIN, Pipe, Shared, is_pipe, named, seekable
 from .replayoptions import ReplayOptions
 from .track import Track
 
@@ -44,19 +48,43 @@ class Recording:
         path: the file.
         options: which tracks, from where on.
         account: of the source; takes what is read.
+        stop: set when nobody waits for a pipe any more.
 
     """
 
-    def __init__(self, path: Path, options: ReplayOptions, account: Account) -> None:
-        self.path = path
-        self.info = SourceInfo(path.name, "file")
+    def __init__(self, path: Path, options: ReplayOptions, account: Account, stop: threading.Event) -> None:
+        self.path = seekable(path) if options.pipe else path
+        self.info = SourceInfo(named(path), "file")
         """What is in it; complete once the tracks have been opened."""
         self.remarks: deque[str] = deque()
         """What is to be said about tracks that can't be used."""
         self._options, self._account = options, account
         self._hardware = hardware(options.hwaccel if options.video else "none")
+        self._stop = stop
+        self.pipe: Pipe | None = None
+        """What the recording comes through, if it is no file."""
+        self._shared: Shared | None = None
+        self._parts: list[Part] = []
+        """The files that it was joined from, if it was."""
         self._containers: list[InputContainer] = []
         self._packets: list[Packets] = []
+
+    @property
+    def once(self) -> bool:
+        """Whether it can be read once only."""
+        return self._options.pipe and is_pipe(self.path)
+
+    @property
+    def where(self) -> str:
+        """The recording, for messages."""
+        return self.info.name if self.path == STDIN else str(self.path)
+
+    @property
+    def hint(self) -> str:
+        """Why nothing in it may be readable."""
+        if self.once:
+            return "a pipe can't go back (to the index of an MP4, say): save it to a file first"
+        return "is it damaged?"
 
     def tracks(self, first: bool) -> tuple[Track | None, Track | None]:
         """Video track and audio track, each of a demuxer of its own; `first` describes them too.
@@ -65,25 +93,30 @@ class Recording:
             SourceError: no such file, not a media file, nothing in it that can be played.
 
         """
-        container = self._opened(self._hardware.accel)
+        if first and self.path.is_file() and not self.once:
+            with readable(self.path):
+                self._parts = parts_of(self.path)
+        container = self._piped() if self.once else self._opened(self._hardware.accel)
         o = self._options
         picture = choose(container, "video", o.video_track)
         sound = choose(container, "audio", o.audio_track, related=picture)
         if picture is None and sound is None:
-            raise SourceError(f"{self.path}: has neither picture nor sound that can be decoded")
+            raise SourceError(f"{self.where}: has neither picture nor sound that can be decoded")
         if not (o.video and picture) and not (o.audio and sound):
             only = "sound" if sound else "picture"
             raise SourceError(
-                f"{self.path}: has only {only}, and that is switched off; nothing is left to judge"
+                f"{self.where}: has only {only}, and that is switched off; nothing is left to judge"
             )
         if first:
             self.remarks += undecodable(container, video=o.video, audio=o.audio)
         used = [s.index for s, on in ((picture, o.video), (sound, o.audio)) if s is not None and on]
+        if self.pipe is not None:
+            self._shared = Shared(self.path, container, used, self._account)
         video = audio = None
         if o.video and picture:
             video = self._track(container, picture.index, used, self._account)
         if o.audio and sound:
-            own = container if video is None else self._opened(None)
+            own = container if video is None or self._shared else self._opened(None)
             audio = self._track(own, sound.index, used, self._account if video is None else None)
         if first:
             self._describe(container, video, audio)
@@ -102,7 +135,9 @@ class Recording:
             stream: Any = container.streams[index]
             if stream.type == "video":
                 stream.codec_context.thread_count = min(2, os.cpu_count() or 1) if big else 1
-            self._packets.append(Packets(self.path, container, index, used, others))
+            if self._shared is not None:
+                return self._shared.branch(index), stream
+            self._packets.append(Packets(self.path, container, index, used, others, self._parts[1:]))
             return self._packets[-1], stream
 
         first, stream = packets(container)
@@ -120,9 +155,17 @@ class Recording:
         )
 
     def _opened(self, accel: HWAccel | None) -> InputContainer:
-        container = opened(self.path, accel)
+        container = opened(self.path, self._parts[0] if self._parts else None, accel)
         self._containers.append(container)
         return container
+
+    def _piped(self) -> InputContainer:
+        if self.pipe is not None:
+            raise SourceError(f"{self.where}: is a pipe and has been read; save it to a file first")
+        self.pipe = Pipe(self.path, self._stop)
+        with readable(self.path):
+            self._containers.append(open_pipe(self.pipe, self._hardware.accel))
+        return self._containers[-1]
 
     def _describe(self, container: InputContainer, video: Track | None, audio: Track | None) -> None:
         picture = sound = ""
@@ -137,7 +180,7 @@ class Recording:
             sound = f"{context.sample_rate} Hz {context.layout.name} {context.name}"
             sound = f"{sound} {which(container, audio.stream)}".rstrip()
         duration_s = container.duration / 1_000_000 if container.duration else None
-        self.info = SourceInfo(self.path.name, "file", picture, sound, duration_s)
+        self.info = SourceInfo(self.info.name, "file", picture, sound, duration_s)
 
     def zero_s(self, video: Track | None, audio: Track | None) -> float:
         """Where the stream begins, in seconds of the file's own time."""
@@ -166,27 +209,36 @@ class Recording:
         for container in self._containers:
             container.close()
         self._containers.clear()
+        if self.pipe is not None:
+            self.pipe.close()
 
 
-def opened(path: Path, accel: HWAccel | None = None) -> InputContainer:
-    """The container, or a `SourceError` that says what is wrong with the path."""
-    from av.error import FFmpegError
-
+def opened(path: Path, part: Part | None = None, accel: HWAccel | None = None) -> InputContainer:
+    """The container (of one of joined files), or a `SourceError` that says what is wrong with the path."""
     if path.is_dir():
         raise SourceError(f"{path}: is a folder; give a media file (`avel localize` reads folders)")
     if not path.exists():
         raise SourceError(f"{path}: no such file")
     if not path.is_file():
         raise SourceError(
-            f"{path}: is a pipe or a device, which can be read once only, and a recording is read twice "
-            "(picture, sound); save it to a file first"
+            f"{path}: is a pipe or a device, and a recording is read more than once here; "
+            "save it to a file first"
         )
+    with readable(path):
+        return open_container(path, part, accel)
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """While a container is being opened: what goes wrong becomes a `SourceError`."""
+    from av.error import FFmpegError
+
     try:
-        container = open_container(path, accel=accel)
+        yield
     except PermissionError as error:
         raise SourceError(f"{path}: no permission to read it") from error
     except (FFmpegError, OSError, ValueError) as error:
-        raise SourceError(
-            f"{path}: not a media file, or its header is damaged ({getattr(error, 'strerror', error)})"
-        ) from error
-    return container
+        why = getattr(error, "strerror", error)
+        only = "; not every format can be read from a pipe: save it to a file first" if is_pipe(path) else ""
+        where = named(path) if path == STDIN else path
+        raise SourceError(f"{where}: not a media file, or its header is damaged ({why}){only}") from error

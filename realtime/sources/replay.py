@@ -18,14 +18,15 @@ from typing import NamedTuple, TypeVar, cast
 
 from ..core.clock import NS_PER_S, Clock
 from ..core.errors import SourceError
-from ..core.messages import SAMPLE_RATE, EndOfStream, SourceInfo, State, Status, TimedAudio
+from ..core.messages import SAMPLE_RATE, EndOfStream, SourceInfo, Status, TimedAudio
 from .account import sound_ns
 from .base import Item, Source
 from .cutshort import missing_bytes
 from .othersound import SILENT_NS, other_sound
 from .picture import FrameConverter
 from .pictures import Picture, pictures, shown
-from .pieces import Step
+from .pieces import Step, words
+from .piped import named
 from .recording import Recording
 from .replayoptions import ReplayOptions
 from .sounds import Resampler16k, sounds
@@ -48,7 +49,7 @@ class Replay(Source):
 
     def __init__(self, path: Path, clock: Clock, options: ReplayOptions | None = None) -> None:
         self.path = path
-        self.info = SourceInfo(path.name, "file")
+        self.info = SourceInfo(named(path), "file")
         self._clock = clock
         self._options = options or ReplayOptions()
         self._closed = threading.Event()
@@ -58,7 +59,7 @@ class Replay(Source):
         self._jumped_ns = 0
         """Holes in the recording so far: nobody waits for them."""
         self._end: EndOfStream | None = None
-        self._recording = Recording(path, self._options, self.account)
+        self._recording = Recording(path, self._options, self.account, self._closed)
         self._end_ns = 0
         self._reading = threading.Lock()
 
@@ -69,6 +70,8 @@ class Replay(Source):
             SourceError: no such file, not a media file, nothing in it that can be played.
 
         """
+        if self._options.loop and self._recording.once:
+            raise SourceError(f"{self.info.name}: is a pipe, which can be read once only; leave --loop away")
         items = self._stream()
         # What is said before the first picture or sound may be why there is none.
         said: list[tuple[int, Item]] = []
@@ -80,7 +83,9 @@ class Replay(Source):
             self.close()
             start = f" at or after --start {self._options.start_s:g}" if self._options.start_s else ""
             why = "".join(f" ({item.reason})" for _, item in said if isinstance(item, Status))
-            raise SourceError(f"{self.path}: nothing in it can be decoded{start}{why}; is it damaged?")
+            raise SourceError(
+                f"{self.path}: nothing in it can be decoded{start}{why}; {self._recording.hint}"
+            )
         self._items = chain(said, items)
 
     def read(self, timeout_s: float) -> Item | None:
@@ -201,7 +206,7 @@ class Replay(Source):
                     continue
                 if step.kind == "hole":
                     self._jumped_ns += step.ns
-                yield Status("stream", *_words(step), now, "warning" if step.kind == "hole" else "info")
+                yield Status("stream", *words(step), now, "warning" if step.kind == "hole" else "info")
 
     def _complaints(self, tracks: Sequence[Track], end: int, offset: int) -> Iterator[tuple[int, Item]]:
         damage = [track.damage for track in tracks]
@@ -215,7 +220,10 @@ class Replay(Source):
             told.append(f"{lost_s:.2f} s of sound are missing in the middle")
         if told:
             yield end, Status("stream", "damaged", "; ".join(told), end)
-        if not self._closed.is_set() and (missing := missing_bytes(self.path)):
+        if (pipe := self._recording.pipe) and pipe.heads > 1:
+            reason = f"{pipe.heads} files joined: through a pipe only the first of this kind is read well"
+            yield end, Status("stream", "damaged", reason, end)
+        if not self._closed.is_set() and pipe is None and (missing := missing_bytes(self._recording.path)):
             reason = f"the file breaks off at {(end - offset) / NS_PER_S:.1f} s: {missing} bytes are missing"
             yield end, Status("stream", "truncated", reason, end)
 
@@ -224,7 +232,7 @@ class Replay(Source):
         try:
             yield from items
         except SourceError as error:
-            raise SourceError(f"{self.path}: {error}") from error
+            raise SourceError(f"{self._recording.where}: {error}") from error
 
     # Tracks to items ------------------------------------------------------------------------------
 
@@ -255,12 +263,14 @@ class Replay(Source):
                 heard = heard or bool(item.samples.any())
             if not heard and end - offset > SILENT_NS:
                 heard = True
-                yield from (_Timed(end, end, status) for status in other_sound(self.path, track, end))
+                yield from (
+                    _Timed(end, end, status) for status in other_sound(self._recording.path, track, end)
+                )
             track.damage.lost_s = resampler.lost_s
             for status in resampler.told():
                 yield _Timed(end, end, replace(status, t_ns=end))
         if not heard and end:
-            yield from (_Timed(end, end, status) for status in other_sound(self.path, track, end))
+            yield from (_Timed(end, end, status) for status in other_sound(self._recording.path, track, end))
         track.account.by_stamp_ns += sound_ns(resampler.cut)
         track.account.delivered_ns -= sound_ns(resampler.cut)
         if end:
@@ -286,15 +296,3 @@ def _clip(item: Item, limit_ns: int) -> Item | None:
         room = limit_ns * SAMPLE_RATE // NS_PER_S - item.position
         return TimedAudio(item.position, item.samples[:room]) if room > 0 else None
     return None
-
-
-def _words(step: Step) -> tuple[State, str]:
-    """A step of the time stamps, for people."""
-    if step.kind == "hole":
-        length = f"{step.ns / NS_PER_S:.0f} s" if step.ns < 3600 * NS_PER_S else f"{step.ns / 3.6e12:.1f} h"
-        return "damaged", f"nothing was recorded for {length}; that time is passed over"
-    if step.kind == "piece":
-        return "running", "the time stamps begin anew: what follows is put after what came before"
-    if step.kind == "track":
-        return "running", "the time stamps of one track jump, the other goes on: the jump is left out"
-    return "running", "a few time stamps are wrong: their packets were put where they belong"

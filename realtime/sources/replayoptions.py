@@ -26,6 +26,7 @@ class ReplayOptions:
         frames: pictures a second that will be looked at; others are not converted.
         sync_offset_ms: pictures are shown so much later than the recording says.
         hwaccel: what decodes pictures, see `hardware`.
+        pipe: whether it may come through a pipe, which can be read once.
 
     """
 
@@ -42,3 +43,4 @@ class ReplayOptions:
     frames: int = FRAMES_PER_SEGMENT
     sync_offset_ms: float = 0.0
     hwaccel: Hwaccel = "none"
+    pipe: bool = False

@@ -8,6 +8,7 @@ through `pictures` or `sounds`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import partial
@@ -122,6 +123,8 @@ class Track:
     def _attempts(self, at_ns: int) -> list[Callable[[], Iterator[Any]]]:
         """Ways to get at an instant, each to be tried on a fresh file; the last one always works."""
         ways: list[Callable[[], Iterator[Any]]] = []
+        if self.packets.once:
+            return [lambda: self.packets.all()]
         counted = self.stream.type == "video" and self.packets.container.format.name == "avi"
         if counted and self.stream.codec_context.has_b_frames:
             return [lambda: self.packets.all()]  # only there the delay of the decoder can be seen
@@ -150,10 +153,19 @@ class Track:
 
         pictured = self.stream.type == "video"
         stamps = PictureStamps(self.packets.container.format.name)
-        decode = self.stream.codec_context.decode
+        stream = self.stream
+        decode = stream.codec_context.decode
         container = self.packets.container.format.name
-        spare = Disposable(self.stream, container, self.apart_ns) if pictured and self.apart_ns else None
+        spare = Disposable(stream, container, self.apart_ns) if pictured and self.apart_ns else None
         for packet in chain(packets, (None,)):
+            if self.packets.joined and packet is not None and packet.stream is not stream:
+                # The next one of joined files: with a decoder of its own.
+                with suppress(FFmpegError, OSError):
+                    for frame in decode(None):
+                        yield stamps.decoded(frame) if pictured else frame
+                stream = packet.stream
+                decode = stream.codec_context.decode
+                spare = Disposable(stream, container, self.apart_ns) if spare is not None else None
             if packet is None:  # the end: what the decoder still has
                 self.damage.broke_off |= self.packets.gave_up
                 for error in self.packets.errors:

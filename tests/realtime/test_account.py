@@ -14,7 +14,7 @@ from avel_live.realtime.core.messages import EndOfStream, Status, TimedAudio, Ti
 from avel_live.realtime.sources.account import Account
 from avel_live.realtime.sources.buffers import BufferOptions, LiveBuffer
 from avel_live.realtime.sources.replay import Replay, ReplayOptions
-from support.media import make_clip, needs_ffmpeg
+from support.media import make_clip, needs_ffmpeg, without_pictures
 
 
 def account_of(path: Path, **options: object) -> Totals:
@@ -25,20 +25,6 @@ def account_of(path: Path, **options: object) -> Totals:
         pass
     source.close()
     return source.account.totals()
-
-
-def without_pictures(path: Path, target: Path, first: int, last: int) -> Path:
-    """A copy of an AVI in which the pictures `first` … `last` of the track are noise."""
-    data = bytearray(path.read_bytes())
-    at, number = data.index(b"movi"), 0
-    while (at := data.find(b"00dc", at + 4)) >= 0 and at < data.find(b"idx1"):
-        size = int.from_bytes(data[at + 4 : at + 8], "little")
-        if first <= number <= last:
-            data[at + 8 : at + 8 + size] = b"\xff" * size
-        number += 1
-        at += size
-    target.write_bytes(bytes(data))
-    return target
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".webm", ".avi", ".ts", ".mov", ".wav", ".mp3", ".m4a"])

@@ -18,7 +18,7 @@ from avel_live.model.training.folder import FolderData, read_index
 from avel_live.realtime.commands import main
 from avel_live.realtime.commands.extract import run as extraction
 from avel_live.realtime.core.errors import OutputError, SourceError, UsageError
-from support.media import make_clip, truncated
+from support.media import make_clip, truncated, without_pictures
 
 LITE = extraction.Options(profile="lite")
 
@@ -74,6 +74,20 @@ def test_rows_masks_and_index(extracted):
     assert list(summary.broken) == ["broken.mp4"]
     with (out / "broken.csv").open() as file:
         assert [r["file"] for r in csv.DictReader(file)] == ["broken.mp4"]
+
+
+def test_the_index_says_what_of_a_row_was_lost(videos, extracted, tmp_path):
+    with (extracted[0] / "index.csv").open() as file:
+        assert {(r["video_lost_s"], r["audio_lost_s"]) for r in csv.DictReader(file)} == {("0.0", "0.0")}
+    assert extracted[1].incomplete == 0
+    whole = make_clip(tmp_path / "clip.avi", seconds=3, fps=25)
+    without_pictures(whole, tmp_path / "holes.avi", 24, 59)
+    summary = extraction.extract([tmp_path / "holes.avi"], tmp_path / "out", LITE)
+    assert summary.incomplete == 1
+    with (tmp_path / "out" / "index.csv").open() as file:
+        (row,) = csv.DictReader(file)
+    assert float(row["video_lost_s"]) == pytest.approx(36 / 25, abs=0.09)
+    assert float(row["audio_lost_s"]) == 0.0
 
 
 def test_features_are_those_of_the_live_path(videos, extracted):

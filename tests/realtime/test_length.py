@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from avel_live.realtime.commands.extract.jobs import find_jobs
 from avel_live.realtime.core.clock import ManualClock
+from avel_live.realtime.recordings.progress import length_s
 from avel_live.realtime.sources.cutshort import missing_bytes
 from avel_live.realtime.sources.replay import Replay, ReplayOptions
 from support.media import make_clip, needs_ffmpeg, truncated
@@ -62,6 +63,22 @@ def test_length_is_what_is_decoded_and_nothing_is_called_broken(
     played = Played(path)
     assert played.end_s == pytest.approx(SECONDS, abs=0.2)
     assert played.said == []
+    assert [job.first_s for job in find_jobs([path])] == [0, 10]
+
+
+@needs_ffmpeg
+def test_a_length_that_is_guessed_from_the_first_packets_is_not_believed(tmp_path: Path) -> None:
+    path = tmp_path / "loud_then_silent.aac"
+    noise = "aevalsrc='if(lt(t,1),random(0)-0.5,0)':s=48000:d=12"
+    subprocess.run(
+        ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", noise, "-c:a", "aac", str(path)],
+        check=True,
+        timeout=60,
+    )
+    guessed = length_s(path)
+    assert guessed is not None
+    assert guessed < 6.0  # ADTS has no header of the whole: FFmpeg divides the size by the bit rate
+    assert measured(path) == pytest.approx(12.0, abs=0.1)
     assert [job.first_s for job in find_jobs([path])] == [0, 10]
 
 

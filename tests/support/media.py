@@ -141,6 +141,20 @@ def rotated(source: Path, target: Path, degrees: int) -> Path:
     return target
 
 
+def without_pictures(path: Path, target: Path, first: int, last: int) -> Path:
+    """A copy of an AVI in which the pictures `first` … `last` of the track are noise."""
+    data = bytearray(path.read_bytes())
+    at, number = data.index(b"movi"), 0
+    while (at := data.find(b"00dc", at + 4)) >= 0 and at < data.find(b"idx1"):
+        size = int.from_bytes(data[at + 4 : at + 8], "little")
+        if first <= number <= last:
+            data[at + 8 : at + 8 + size] = b"\xff" * size
+        number += 1
+        at += size
+    target.write_bytes(bytes(data))
+    return target
+
+
 def with_display_matrix(source: Path, target: Path, matrix: tuple[float, ...]) -> Path:
     """A copy of an MP4 whose video track has the matrix a, b, c, d written into its header (`tkhd`)."""
     data = bytearray(source.read_bytes())

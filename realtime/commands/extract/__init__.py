@@ -68,4 +68,6 @@ def extract(
         said += f", {summary.before} of them from before"
     if summary.broken:
         said += f"; {len(summary.broken)} videos are broken, see {out / 'broken.csv'}"
+    if summary.incomplete:
+        said += f"; {summary.incomplete} rows lost more than 1 % of a track, see {out / 'index.csv'}"
     print(f"{said} (videos longer than {MAX_WINDOWS * 10 // 60} minutes are cut there)", file=sys.stderr)

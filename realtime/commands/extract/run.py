@@ -4,7 +4,7 @@ Output folder, in AVE's layout (`model/training/ave.py` reads it):
 
     visual_feature.h5  audio_feature.h5   data set `avadataset`, a row of ten segments each
     masks.h5                              which segments have a picture, which a sound
-    index.csv                             row, file, first_s, seconds
+    index.csv                             row, file, first_s, seconds, and how many of each track were lost
     features.json                         profile and weights: features of two kinds never mix
     broken.csv                            what could not be read, and why
     journal.jsonl                         what is done; a killed run goes on from here
@@ -22,6 +22,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 
+from ....model.profiles import WINDOW
 from ...core.errors import OutputError
 from .jobs import Job, find_jobs
 from .store import FeatureStore
@@ -38,6 +39,8 @@ class Summary:
     before: int
     """Rows that were done already."""
     broken: dict[str, str]
+    incomplete: int = 0
+    """Rows that lost more than a hundredth of a track."""
 
 
 def extract(
@@ -82,7 +85,8 @@ def extract(
     broken = {
         job.name: store.done[job.row]["error"] for job in jobs if "error" in store.done.get(job.row, {})
     }
-    return Summary(len(jobs), len(jobs) - len(todo), broken)
+    incomplete = sum(max(e.get("lost_s", (0.0,))) > WINDOW / 100 for e in store.done.values())
+    return Summary(len(jobs), len(jobs) - len(todo), broken, incomplete)
 
 
 def _results(jobs: Sequence[Job], options: Options) -> Iterator[Result]:

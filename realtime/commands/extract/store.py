@@ -6,7 +6,7 @@ import csv
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from ....model.profiles import GRID, WINDOW, get_profile
 from ...core.errors import OutputError
 from .jobs import Job
 from .worker import Options, Result
+
+_COLUMNS: Final = ("row", "file", "first_s", "seconds", "video_lost_s", "audio_lost_s")
+_NONE: Final = (0.0, 0.0)
 
 
 class FeatureStore:
@@ -103,6 +106,7 @@ class FeatureStore:
         """Write one row; it is done once this returns."""
         job = self.jobs[result.row]
         entry: dict[str, Any] = {"row": result.row, "file": job.name, "seconds": result.seconds}
+        entry["lost_s"] = list(result.lost_s)
         if result.error:
             entry["error"] = result.error
         else:
@@ -123,9 +127,16 @@ class FeatureStore:
         self._journal.close()
         rows = [(job, self.done.get(job.row, {})) for job in self.jobs]
         lines = [
-            (job.row, job.name, job.first_s, 0 if "error" in e else e.get("seconds", 0)) for job, e in rows
+            (
+                job.row,
+                job.name,
+                job.first_s,
+                0 if "error" in e else e.get("seconds", 0),
+                *e.get("lost_s", _NONE),
+            )
+            for job, e in rows
         ]
-        _write_csv(self.folder / "index.csv", ("row", "file", "first_s", "seconds"), lines)
+        _write_csv(self.folder / "index.csv", _COLUMNS, lines)
         broken = [(job.row, job.name, e["error"]) for job, e in rows if "error" in e]
         _write_csv(self.folder / "broken.csv", ("row", "file", "reason"), broken)
 

@@ -47,6 +47,8 @@ class Result(NamedTuple):
     visual_mask: NDArray[np.bool_]
     audio_mask: NDArray[np.bool_]
     seconds: int
+    lost_s: tuple[float, float]
+    """Seconds of picture and of sound that were there and could not be used."""
     error: str
 
 
@@ -116,7 +118,7 @@ def extract_row(job: Job, networks: Any) -> Result:
     visual = np.zeros((WINDOW, GRID, GRID, profile.visual.dim), np.float32)
     audio = np.zeros((WINDOW, profile.audio.dim), np.float32)
     masks = np.zeros((2, WINDOW), np.bool_)
-    seconds, error = 0, ""
+    seconds, error, lost = 0, "", (0.0, 0.0)
     try:
         with _on_disk(job) as path:
             options = ReplayOptions(speed=None, start_s=job.first_s, duration_s=WINDOW)
@@ -129,13 +131,15 @@ def extract_row(job: Job, networks: Any) -> Result:
                     visual[t], audio[t] = made.visual, made.audio
                     masks[:, t] = made.has_video, made.has_audio
                     seconds = max(seconds, t + 1)
+            totals = source.account.totals()
+            lost = (round(totals.video.lost_s, 3), round(totals.audio.lost_s, 3))
         if not masks.any():
             error = "shorter than half a second"
     except AvelError as caught:
         error = str(caught)
     except Exception as caught:  # a broken file must never stop the others
         error = f"{type(caught).__name__}: {caught}"
-    return Result(job.row, visual, audio, masks[0], masks[1], seconds, " ".join(error.split()))
+    return Result(job.row, visual, audio, masks[0], masks[1], seconds, lost, " ".join(error.split()))
 
 
 def work(job: Job) -> Result:
