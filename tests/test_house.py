@@ -19,7 +19,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("realtime/session",),
     ("realtime/stream", "realtime/ui", "realtime/config"),
     ("realtime/sinks", "realtime/sources", "realtime/events", "realtime/deploy"),
-    ("realtime/core", "calibration"),
+    ("realtime/core", "realtime/memory", "calibration"),
     ("model",),
 )
 """Top to bottom. A room may use any below it, none above or beside it."""
@@ -136,8 +136,9 @@ def test_the_house_stays_small(graph: Graph) -> None:
     pairs = arrows(graph)
     assert len(ROOMS) <= 18
     assert max(height(pairs).values()) <= 7
-    # 60, and 8 of the room of several streams: it puts together what all those below it make.
-    assert len(pairs) <= 68
+    # 60; 8 of the room of several streams, that puts together what all those below it make; 3 that lead to
+    # the memory and on to the model's errors.
+    assert len(pairs) <= 71
 
 
 def test_a_planted_import_is_found() -> None:

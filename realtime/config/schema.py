@@ -29,6 +29,7 @@ from ..sinks.clips import ClipOptions
 from ..sinks.desktop import NotifyOptions
 from ..sinks.exec import ExecOptions
 from ..sinks.log import LogOptions
+from ..sinks.memory import MemoryOptions
 from ..sinks.metrics import MetricsOptions
 from ..sinks.mqtt import MqttOptions
 from ..sinks.webhook import WebhookOptions
@@ -381,6 +382,7 @@ class Config(Options):
     webhook: WebhookOptions = WebhookOptions()
     exec: ExecOptions = ExecOptions()
     clips: ClipOptions = ClipOptions()
+    memory: MemoryOptions = MemoryOptions()
     notify: NotifyOptions = NotifyOptions()
 
     # Running

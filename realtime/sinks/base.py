@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final, Protocol
 
 from ..core.clock import Clock, wall_clock_s
@@ -63,6 +64,12 @@ class Sink:
         to keep originals (a folder for clips is configured).
         """
 
+    def tell_clips(self, tell: Callable[[Clip], None]) -> None:
+        """Where a sink that writes clips of events is to say so; called when it is plugged in."""
+
+    def clip_written(self, clip: Clip) -> None:
+        """Another output wrote a clip; said from a thread of its own, also after `end`."""
+
     def close(self) -> None:
         """Flush and release; safe to call twice."""
 
@@ -75,6 +82,18 @@ def wants_media(sink: Sink) -> bool:
 def words(error: BaseException) -> str:
     """What an error says, on one line; what it is where it says nothing."""
     return " ".join(str(error).split()) or type(error).__name__
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A file that shows events; seconds of the stream."""
+
+    path: Path
+    thumbnail: Path | None
+    start_s: float
+    end_s: float
+    events: tuple[int, ...]
+    """Their ids."""
 
 
 class Report(Protocol):

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
-from .base import Ongoing, Report, Sink, wants_media, words
+from .base import Clip, Ongoing, Report, Sink, wants_media, words
 from .presence import Presence
 
 if TYPE_CHECKING:
@@ -45,6 +45,8 @@ class Switchboard(Sink):
         self._open: dict[int, Event] = {}
         self._leaving: list[threading.Thread] = []
         self._presence = Presence()
+        for output in self._outputs.values():
+            output.tell_clips(self.clip_written)
 
     @property
     def outputs(self) -> tuple[Sink, ...]:
@@ -64,6 +66,7 @@ class Switchboard(Sink):
         leaving, coming = _named(old), _named(new)
         try:
             for output in coming.values():
+                output.tell_clips(self.clip_written)
                 if self._start is not None:
                     output.start(self._start)
                     output.resume(Ongoing(tuple(self._open.values())))
@@ -108,6 +111,11 @@ class Switchboard(Sink):
         """Pass it on to those that want it."""
         for name, output in self._media.items():
             self._guarded((name, "media"), output, lambda output: output.media(item))
+
+    def clip_written(self, clip: Clip) -> None:
+        """Tell all, from the thread of whoever wrote it."""
+        for name, output in self._outputs.items():
+            self._guarded((name, "clip"), output, lambda output: output.clip_written(clip))
 
     def close(self) -> None:
         """Close every output, all at once: together they take as long as the slowest.

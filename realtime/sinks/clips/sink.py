@@ -18,6 +18,7 @@ from __future__ import annotations
 import dataclasses
 import threading
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -29,7 +30,7 @@ from numpy.typing import NDArray
 from ...core.clock import NS_PER_S
 from ...core.messages import Event, Hop, State, StreamEnd, StreamStart, TimedAudio, TimedFrame
 from ...core.names import slug
-from ..base import About, Ongoing, Sink, words
+from ..base import About, Clip, Ongoing, Sink, words
 from ..overlay import jpeg, with_attention
 from ..records import event_record
 from ..room import Room
@@ -119,6 +120,7 @@ class ClipSink(Sink):
         self._clip: _Clip | None = None
         self._decided_s = 0.0
         self._settle_s = 0.0
+        self._tell_clip: Callable[[Clip], None] = lambda _clip: None
         self._thread = threading.Thread(target=self._run, name="clips", daemon=True)
         self._thread.start()
 
@@ -129,6 +131,10 @@ class ClipSink(Sink):
         self._start, self._zero_s = start, start.wall_clock
         self._live = start.source.live
         self._settle_s = start.settle + start.hop_s
+
+    def tell_clips(self, tell: Callable[[Clip], None]) -> None:
+        """Say every clip that is written to `tell`."""
+        self._tell_clip = tell
 
     def resume(self, ongoing: Ongoing) -> None:
         """An event that is open gets its clip, from here on."""
@@ -340,6 +346,9 @@ class ClipSink(Sink):
         self._store.write_json(f"{stem}.json", self._record(stem, clip, begin_s, end_s, truncated, picture))
         self.written += 1
         self._store.prune(self._about.wall_s(), newest=stem)
+        thumbnail = None if picture is None else self._folder.absolute() / f"{stem}.jpg"
+        video = self._folder.absolute() / f"{stem}.mp4"
+        self._tell_clip(Clip(video, thumbnail, begin_s, end_s, tuple(clip.events)))
 
     def _stem(self, event: Event) -> str:
         if self._zero_s is None:

@@ -36,8 +36,8 @@ class Budget:
     max_age_s: float | None = None
 
     @classmethod
-    def parse(cls, text: str | None) -> Budget:
-        """Read `5GB`, `30d`, or both: `5GB,30d`.
+    def parse(cls, text: str | None, name: str = "--keep") -> Budget:
+        """Read `5GB`, `30d`, or both: `5GB,30d`; errors call it `name`.
 
         Raises:
             UsageError: neither a size (K, M, G, T bytes) nor an age (h or d).
@@ -53,9 +53,9 @@ class Budget:
             elif age and max_age_s is None:
                 max_age_s = float(age[1]) * {"h": 3600, "d": 86400}[age[2].lower()]
             elif part:
-                raise UsageError(f"--keep {text}: expected a size like 5GB, an age like 30d, or 5GB,30d")
+                raise UsageError(f"{name} {text}: expected a size like 5GB, an age like 30d, or 5GB,30d")
         if text is not None and max_bytes is None and max_age_s is None:
-            raise UsageError(f"--keep {text!r}: expected a size like 5GB, an age like 30d, or 5GB,30d")
+            raise UsageError(f"{name} {text!r}: expected a size like 5GB, an age like 30d, or 5GB,30d")
         return cls(max_bytes, max_age_s)
 
 
