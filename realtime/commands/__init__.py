@@ -46,6 +46,7 @@ COMMANDS: dict[str, Entry] = {
     "doctor": Entry("doctor", "doctor", "Say what works here, what is missing, and how to mend it."),
     "calibrate": Entry("calibrate", "app", "Fit confidence and thresholds, measure a room, align devices."),
     "localize": Entry("localize", "localize", "Look through recordings; write pages, subtitles, tracks."),
+    "events": Entry("events", "app", "What was remembered (--memory): list, count, export, import, delete."),
     "config": Entry("config", "app", "Show the merged configuration and where each value comes from."),
     "deploy": Entry("deploy", "app", "Print systemd units, container files, and the guide to run for weeks."),
     "bench": Entry("bench", "bench", "Measure what every backend costs on this machine, on real clips."),

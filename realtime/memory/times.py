@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-import time
 from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Final
@@ -70,7 +69,8 @@ def iso(at_us: int, offset: int) -> str:
 
 def offset_s(at_us: int) -> int:
     """Local time of this machine minus UTC, at an instant."""
-    return time.localtime(at_us // US).tm_gmtoff
+    away = datetime.fromtimestamp(at_us // US).astimezone().utcoffset()
+    return 0 if away is None else round(away.total_seconds())
 
 
 def zone_name() -> str:
@@ -78,7 +78,7 @@ def zone_name() -> str:
     if named := os.environ.get("TZ", "").lstrip(":"):
         return named
     target = os.path.realpath(_LOCALTIME)
-    return target.partition("zoneinfo/")[2] or time.tzname[0]
+    return target.partition("zoneinfo/")[2] or datetime.now().astimezone().tzname() or "UTC"
 
 
 def _day(day: date, now: datetime, end: bool) -> int:

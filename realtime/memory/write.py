@@ -5,7 +5,7 @@ transaction, so that several streams and readers share a file and nobody holds i
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,24 +92,7 @@ class Writer:
 
         """
         with self._transaction() as db:
-            db.execute("INSERT OR IGNORE INTO streams (name) VALUES (?)", (run.stream,))
-            cursor = db.execute(
-                "INSERT INTO runs "
-                "(stream_id, started_us, seen_us, source, model, calibration, version, zone) "
-                "SELECT id, ?, ?, ?, ?, ?, ?, ? FROM streams WHERE name = ?",
-                (
-                    run.started_us,
-                    run.started_us,
-                    run.source,
-                    run.model,
-                    run.calibration,
-                    run.version,
-                    run.zone,
-                    run.stream,
-                ),
-            )
-            assert cursor.lastrowid is not None
-            return cursor.lastrowid
+            return _begin(db, run)
 
     def add(self, run: int, rows: Iterable[Row], seen_us: int = 0) -> None:
         """Keep rows, all of them or none, and that the run was alive at `seen_us`.
@@ -132,6 +115,29 @@ class Writer:
                     )
                 else:
                     _clip(db, run, row)
+
+    def replace(self, run: Run, rows: Sequence[EventRow]) -> int:
+        """Keep a whole run at once, in the place of the same one (stream, source, start) if it is known.
+
+        Returns:
+            how many events.
+
+        Raises:
+            MemoryFileError: it can't be written now; nothing has changed.
+
+        """
+        with self._transaction() as db:
+            known = db.execute(
+                "SELECT r.id FROM runs r JOIN streams s ON s.id = r.stream_id "
+                "WHERE s.name = ? AND r.source = ? AND r.started_us = ?",
+                (run.stream, run.source, run.started_us),
+            ).fetchone()
+            number = _begin(db, run) if known is None else int(known[0])
+            stream = db.execute("SELECT stream_id FROM runs WHERE id = ?", (number,)).fetchone()[0]
+            db.execute("UPDATE events SET retracted = 1 WHERE run_id = ? AND NOT retracted", (number,))
+            for row in rows:
+                _event(db, number, stream, row)
+        return len(rows)
 
     def close_open(self, stream: str, run: int) -> int:
         """End what earlier runs of a stream left open because they were killed: at their last sign of life.
@@ -167,6 +173,18 @@ class Writer:
                 raise
         except sqlite3.Error as error:
             raise MemoryFileError(explained(self.path, error)) from error
+
+
+def _begin(db: sqlite3.Connection, run: Run) -> int:
+    db.execute("INSERT OR IGNORE INTO streams (name) VALUES (?)", (run.stream,))
+    what = (run.source, run.model, run.calibration, run.version, run.zone, run.stream)
+    cursor = db.execute(
+        "INSERT INTO runs (stream_id, started_us, seen_us, source, model, calibration, version, zone) "
+        "SELECT id, ?, ?, ?, ?, ?, ?, ? FROM streams WHERE name = ?",
+        (run.started_us, run.started_us, *what),
+    )
+    assert cursor.lastrowid is not None
+    return cursor.lastrowid
 
 
 def _event(db: sqlite3.Connection, run: int, stream: int, row: EventRow) -> None:

@@ -1,4 +1,4 @@
-"""`--memory`: events and states of devices in one SQLite file.
+"""`--memory`: events and states of devices in one SQLite file, for `avel events`.
 
 Rows are made where the record comes by, and kept by a thread: at once where nothing was kept in the last
 second, else when it is over. While the file can't be written (a full disk, a lock) rows wait, bounded, and
@@ -37,9 +37,9 @@ _TEND_NS: Final = 3600 * NS_PER_S
 class MemoryOptions(SinkOptions):
     """The memory of events: where, and for how long."""
 
-    enabled: Annotated[bool, Option("--memory", panel=OUTPUTS, help="remember events in the data folder")] = (
-        False
-    )
+    enabled: Annotated[
+        bool, Option("--memory", panel=OUTPUTS, help="remember events in the data folder, for `avel events`")
+    ] = False
     path: Annotated[
         Path | None,
         Option(
