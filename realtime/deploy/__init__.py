@@ -16,7 +16,11 @@ FILES: Final = {
         "systemd/avel-live@.service",
         "systemd template: a stream per /etc/avel/NAME.toml",
     ),
-    "jetson.conf": ("systemd/jetson.conf", "drop-in for both units on a Jetson: CSI camera, GPU devices"),
+    "avel-serve.service": (
+        "systemd/avel-serve.service",
+        "systemd unit: several streams, [[streams]] of /etc/avel/avel.toml",
+    ),
+    "jetson.conf": ("systemd/jetson.conf", "drop-in for the units on a Jetson: CSI camera, GPU devices"),
     "sysusers.conf": (
         "systemd/sysusers.conf",
         "the user that the units run as, for /etc/sysusers.d/avel.conf",
@@ -25,7 +29,8 @@ FILES: Final = {
     "Dockerfile.jetson": ("docker/Dockerfile.jetson", "image for Jetson, JetPack 7.2 or 6.2"),
     "slim.txt": ("slim.txt", "requirements of live, localize and serve alone: no torch"),
     "compose.yaml": ("compose/compose.yaml", "a broker and several cameras on one machine"),
-    "mosquitto.conf": ("compose/mosquitto.conf", "the broker's configuration, for compose.yaml"),
+    "serve.yaml": ("compose/serve.yaml", "a broker and one container for several cameras"),
+    "mosquitto.conf": ("compose/mosquitto.conf", "the broker's configuration, for both of them"),
     "README.md": ("README.md", "the guide: every step, and whether it was ever run on a device"),
 }
 """Name → where it lies in this package, and what it is."""

@@ -231,7 +231,8 @@ def opened(path: Path, part: Part | None = None, accel: HWAccel | None = None) -
 @contextmanager
 def readable(path: Path) -> Iterator[None]:
     """While a container is being opened: what goes wrong becomes a `SourceError`."""
-    from av.error import FFmpegError
+    # From the package, not from a part of it: two threads that begin with different parts break it.
+    from av import FFmpegError
 
     try:
         yield

@@ -15,7 +15,7 @@ from avel_live.realtime.commands import main
 from avel_live.realtime.core.errors import UsageError
 from avel_live.realtime.deploy import FILES, text
 
-UNITS = ("avel-live.service", "avel-live@.service")
+UNITS = ("avel-live.service", "avel-live@.service", "avel-serve.service")
 WORST_EXPOSURE = 4.0
 """systemd's scale from 0 to 10; a unit without any hardening has 9.6, "medium" begins at 4.5."""
 
@@ -35,14 +35,16 @@ def unit(name: str, folder: Path) -> Path:
     path = folder / name.replace("@", "@yard")
     program = shutil.which("true")
     assert program is not None
-    path.write_text(text(name).replace("/opt/avel/bin/avel-live", program))
+    path.write_text(
+        text(name).replace("/opt/avel/bin/avel-live", program).replace("/opt/avel/bin/avel", program)
+    )
     return path
 
 
 @pytest.mark.parametrize("name", UNITS)
 def test_systemd_finds_nothing_to_complain_of(name: str, tmp_path: Path) -> None:
     done = analyze("verify", "--man=no", str(unit(name, tmp_path)))
-    ours = [line for line in done.stderr.splitlines() if "avel-live" in line]
+    ours = [line for line in done.stderr.splitlines() if "avel-" in line]
     assert ours == []
     assert done.returncode == 0, done.stderr
 
@@ -67,11 +69,25 @@ def test_the_units_leave_camera_and_microphone_and_the_watchdog(name: str) -> No
 
 
 def test_the_two_units_differ_by_the_stream_alone() -> None:
-    one, many = (text(name).splitlines()[1:] for name in UNITS)
+    one, many = (text(name).splitlines()[1:] for name in UNITS[:2])
     assert len(one) == len(many)
     for single, template in zip(one, many, strict=True):
         plain = template.replace("%i.toml", "avel.toml").replace("/%i", "").replace(" (%i)", "")
         assert plain == single
+
+
+def test_the_unit_of_several_streams_is_as_hard_as_that_of_one() -> None:
+    def settings(name: str) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for line in text(name).splitlines():
+            if "=" in line and not line.startswith("#"):
+                found.setdefault(line.partition("=")[0], []).append(line.partition("=")[2])
+        return found
+
+    one, several = settings(UNITS[0]), settings(UNITS[2])
+    assert {key for key in one | several if one.get(key) != several.get(key)} == {
+        "Description", "ExecStart", "TasksMax", "TimeoutStopSec"
+    }  # fmt: skip
 
 
 def test_every_file_is_listed_and_every_listed_file_is_there() -> None:

@@ -35,17 +35,30 @@ class RtspServer(ServerProcess):
         port: of loopback; None takes a free one.
         audio_delay_ms: puts picture and sound out of step.
         protocol: the only transport it knows, tcp or udp; None knows all.
+        size: of the pictures.
 
     """
 
     def __init__(
-        self, port: int | None = None, *, audio_delay_ms: int = 0, protocol: str | None = None
+        self,
+        port: int | None = None,
+        *,
+        audio_delay_ms: int = 0,
+        protocol: str | None = None,
+        size: tuple[int, int] = (320, 240),
     ) -> None:
         port = port or free_port()
         self.url = f"rtsp://127.0.0.1:{port}/test"
         script = Path(__file__).with_name("rtsp_server.py")
         super().__init__(
-            [_system_python(), str(script), str(port), str(audio_delay_ms), protocol or "all"],
+            [
+                _system_python(),
+                str(script),
+                str(port),
+                str(audio_delay_ms),
+                protocol or "all",
+                *map(str, size),
+            ],
             port,
             env={k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "PULSE", "ALSA"))},
             missing=PACKAGES,

@@ -1,4 +1,4 @@
-"""Run by the system's Python (PyGObject): `rtsp_server.py PORT AUDIO_DELAY_MS PROTOCOL`.
+"""Run by the system's Python (PyGObject): `rtsp_server.py PORT AUDIO_DELAY_MS PROTOCOL [WIDTH HEIGHT]`.
 
 One thread pushes both tracks with time stamps from one counter, in step with the clock: a flash and a beep
 of 0.12 s at every second, the beep AUDIO_DELAY_MS later.
@@ -17,7 +17,8 @@ gi.require_version("GstRtsp", "1.0")
 gi.require_version("GstRtspServer", "1.0")
 from gi.repository import GLib, Gst, GstRtsp, GstRtspServer  # noqa: E402
 
-WIDTH, HEIGHT, FPS, RATE = 320, 240, 25, 48000
+WIDTH, HEIGHT = (int(size) for size in sys.argv[4:6] or (320, 240))
+FPS, RATE = 25, 48000
 PERIOD, ON = 1.0, 0.12
 STEP = RATE // FPS
 

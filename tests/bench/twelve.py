@@ -1,0 +1,193 @@
+"""Twelve cameras on one machine: one `avel serve`, or twelve `avel-live` side by side.
+
+    python tests/bench/twelve.py [--minutes 4] [--streams 12] [--way serve|processes] [--trouble]
+
+Half of the streams are RTSP (H.264 and sound), half MJPEG over HTTP beside no microphone, all 640 × 480, from
+the servers of the tests; all of one kind read one server, so that pictures are made once. Printed are, for
+the program under test alone (the servers are other processes): processor seconds a second of stream, memory
+that is its own (USS, and PSS where several processes share the libraries' pages), skipped answers, and how
+long after its second an answer came.
+
+`--trouble` then goes on for as long with three streams of servers of their own: one is killed, one stopped in
+its tracks, one sends twenty times as many pictures. The other streams' latency is printed for both halves.
+
+What it does not show: networks between camera and machine; microphones. Other work on the machine shows in
+everything but processor seconds and memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import psutil
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from support.mjpeg import MjpegServer
+from support.rtsp import RtspServer
+
+PROGRAM = [sys.executable, "-c", "from avel_live.realtime.commands import main; main()"]
+WARM_S = 20.0
+TROUBLED = ("killed", "stalled", "floods")
+
+
+def addresses(count: int, rtsp: str, mjpeg: str) -> dict[str, dict[str, str]]:
+    """Name of each stream, and its source."""
+    streams = {}
+    for k in range(count):
+        streams[f"s{k:02d}"] = {"url": rtsp} if k % 2 else {"camera": mjpeg, "mic": "none"}
+    return streams
+
+
+class Watched:
+    """The processes under test: what they cost, and what they said."""
+
+    def __init__(self, folder: Path, streams: dict[str, dict[str, str]], way: str) -> None:
+        self._logs = {name: folder / f"{name}.jsonl" for name in streams}
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("AVEL_")}
+        environ = {**clean, "OMP_NUM_THREADS": "1"}
+        quiet = {"stdout": subprocess.DEVNULL, "cwd": folder, "env": environ}
+        if way == "serve":
+            file = folder / "avel.toml"
+            tables = []
+            for name, keys in {name: {"name": name, **keys} for name, keys in streams.items()}.items():
+                said = {**keys, "log.jsonl": str(self._logs[name])}
+                tables.append("[[streams]]\n" + "".join(f"{k} = {json.dumps(v)}\n" for k, v in said.items()))
+            file.write_text("\n".join(tables))
+            lines = [["serve", "--config", str(file)]]
+        else:
+            lines = [
+                ["live", "--no-ui", "--name", name, "--log", str(self._logs[name])]
+                + [part for key, value in keys.items() for part in (f"--{key}", value)]
+                for name, keys in streams.items()
+            ]
+        self.processes = [subprocess.Popen([*PROGRAM, *line], **quiet) for line in lines]  # type: ignore[call-overload]
+        self._known = [psutil.Process(process.pid) for process in self.processes]
+
+    def records(self, name: str, kind: str) -> list[dict[str, object]]:
+        path = self._logs[name]
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        return [r for r in map(json.loads, lines) if r["type"] == kind]
+
+    def cpu_s(self) -> float:
+        return sum(t.user + t.system for t in (one.cpu_times() for one in self._known))
+
+    def memory_mb(self) -> dict[str, float]:
+        full = [one.memory_full_info() for one in self._known]
+        return {kind: sum(getattr(one, kind) for one in full) / 1e6 for kind in ("uss", "pss", "rss")}
+
+    def threads(self) -> int:
+        return sum(one.num_threads() for one in self._known)
+
+    def stop(self) -> list[int]:
+        for process in self.processes:
+            process.send_signal(signal.SIGTERM)
+        return [process.wait(60) for process in self.processes]
+
+    def kill(self) -> None:
+        for process in self.processes:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+
+
+def latencies(watched: Watched, names: list[str], since: dict[str, int]) -> np.ndarray:
+    """Milliseconds of the hops after the first so many of each stream."""
+    found = [r["latency_ms"] for name in names for r in watched.records(name, "hop")[since[name] :]]
+    return np.asarray(found, float)
+
+
+def said(watched: Watched, names: list[str], since: dict[str, int], what: str) -> dict[str, int]:
+    ms = latencies(watched, names, since)
+    skipped = {}
+    for name in names:
+        hops = watched.records(name, "hop")
+        before = hops[since[name] - 1]["skipped"] if since[name] else 0
+        skipped[name] = int(hops[-1]["skipped"]) - int(before) if hops else -1  # type: ignore[call-overload]
+    p = np.percentile(ms, [50, 95, 99]) if len(ms) else [0, 0, 0]
+    found = [r["segment"] for name in names for r in watched.records(name, "hop")[since[name] :]]
+    pictures = [one["frames"] for one in found]  # type: ignore[index]
+    print(
+        f"{what}: {len(ms)} answers of {len(names)} streams, {sum(skipped.values())} skipped; latency p50 "
+        f"{p[0]:.0f}, p95 {p[1]:.0f}, p99 {p[2]:.0f} ms; {np.mean(pictures):.1f} pictures a second"
+    )
+    return skipped
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=4.0)
+    parser.add_argument("--streams", type=int, default=12)
+    parser.add_argument("--way", choices=("serve", "processes"), default="serve")
+    parser.add_argument("--trouble", action="store_true")
+    a = parser.parse_args()
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        size = {"width": 640, "height": 480, "fps": 15.0}
+        rtsp = stack.enter_context(RtspServer(size=(640, 480)))
+        mjpeg = stack.enter_context(MjpegServer(**size))  # type: ignore[arg-type]
+        streams = addresses(a.streams, rtsp.url, mjpeg.url)
+        own: dict[str, MjpegServer] = {}
+        if a.trouble:
+            for name, replaced in zip(TROUBLED, list(streams)[::2], strict=False):
+                own[name] = stack.enter_context(MjpegServer(**size))  # type: ignore[arg-type]
+                del streams[replaced]
+                streams[name] = {"camera": own[name].url, "mic": "none"}
+        watched = Watched(folder, streams, a.way)
+        stack.callback(watched.kill)
+        until = time.monotonic() + 120
+        while not all(len(watched.records(name, "hop")) > 3 for name in streams):
+            assert time.monotonic() < until, "not all of them give answers"
+            time.sleep(1)
+        time.sleep(WARM_S)
+        others = [name for name in streams if name not in TROUBLED]
+
+        def now() -> dict[str, int]:
+            return {name: len(watched.records(name, "hop")) for name in streams}
+
+        since, cpu_s, began = now(), watched.cpu_s(), time.monotonic()
+        load = os.getloadavg()[0]
+        peak: dict[str, float] = {}
+        while time.monotonic() - began < 60 * a.minutes:
+            time.sleep(5)
+            peak = {kind: max(mb, peak.get(kind, 0.0)) for kind, mb in watched.memory_mb().items()}
+        spent, seconds = watched.cpu_s() - cpu_s, time.monotonic() - began
+        print(
+            f"{a.way}: {len(streams)} streams, {seconds:.0f} s, load {load:.1f} to {os.getloadavg()[0]:.1f}"
+        )
+        each = 1000 * spent / seconds / len(streams)
+        print(f"{spent:.0f} processor seconds, {each:.0f} ms a stream and second")
+        memory = ", ".join(f"{kind} {mb:.0f}" for kind, mb in peak.items())
+        print(f"memory, MB: {memory}; {watched.threads()} threads, {len(watched.processes)} processes")
+        said(watched, list(streams), since, "all")
+        if a.trouble:
+            said(watched, others, since, "others, before")
+            since = now()
+            own["killed"].kill()
+            own["stalled"].stall()
+            own["floods"].kill()
+            stack.enter_context(MjpegServer(own["floods"].port, **{**size, "fps": 300.0}))  # type: ignore[arg-type]
+            cpu_s, began = watched.cpu_s(), time.monotonic()
+            time.sleep(60 * a.minutes)
+            spent, seconds = watched.cpu_s() - cpu_s, time.monotonic() - began
+            print(f"trouble: {1000 * spent / seconds / len(streams):.0f} ms a stream and second")
+            said(watched, others, since, "others, after")
+            said(watched, ["floods"], since, "the flooding one")
+            for name in TROUBLED:
+                states = [(r["device"], r["state"]) for r in watched.records(name, "status")]
+                print(f"  {name}: {', '.join(f'{d} {s}' for d, s in states[-4:])}")
+        print("exit codes", sorted(set(watched.stop())))
+
+
+if __name__ == "__main__":
+    main()
