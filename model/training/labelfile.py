@@ -66,8 +66,9 @@ def table(path: Path, columns: Sequence[str], what: str) -> list[tuple[int, dict
     try:
         for fields in reader:
             line = skipped + 1 + reader.line_num
-            remark = len(fields) < len(columns) and fields[0].lstrip().startswith("#")
-            if remark or not any(field.strip() for field in fields):
+            if not any(field.strip() for field in fields):
+                continue
+            if len(fields) < len(columns) and fields[0].lstrip().startswith("#"):
                 continue
             if len(fields) > len(header):
                 hint = "; quote a decimal comma, or write a point" if delimiter == "," else ""

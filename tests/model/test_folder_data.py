@@ -215,6 +215,7 @@ SEMI = ROWS.replace(",", ";")
         (HEAD + ROWS).replace(",", "\t").encode("utf-16-le"),
         (HEAD + ROWS).replace(",", "\t").encode(),
         (HEAD.replace(",", ";") + SEMI).encode(),
+        (HEAD + ROWS.replace("\n", "\n\n")).encode(),
         ("sep=;\n" + HEAD.replace(",", ";") + SEMI.replace("2.5", "2,5").replace("65.25", "65,25")).encode(),
         (HEAD.replace(",", ";") + SEMI.replace("2.5", "2,5").replace("65.25", "1:05,25")).encode(),
         (HEAD + ROWS.replace("2.5", '"2,5"').replace("65.25", "1:05.25")).encode(),
