@@ -47,6 +47,26 @@ def test_both_tracks_follow_a_step_by_one_decision(
     assert times[-1] == pytest.approx(200 * 0.04, abs=0.7)
 
 
+@settings(max_examples=25)
+@given(step_s=st.floats(-0.24, 0.99), at=st.integers(30, 100), again=st.integers(110, 180))
+def test_a_step_below_a_second_costs_its_own_length_and_no_more(step_s: float, at: int, again: int) -> None:
+    """No telling it from a link that got faster: both tracks keep their stamps, nothing is late for it."""
+    clock = SenderClock()
+    clock.begin(START)
+    placed: dict[str, list[float]] = {"video": [], "audio": []}
+    for k in range(200):
+        stamp_s = 1000 + k * 0.04 + step_s * ((k >= at) + (k >= again))
+        for track, times in placed.items():
+            times.append(clock.place_packet(packet(track, stamp_s, k * 0.04)) / NS_PER_S)
+    assert placed["video"] == placed["audio"]
+    steps = np.diff(placed["video"])
+    assert max(steps) < max(0.0, step_s) + 0.05
+    assert min(steps) > min(0.0, step_s)
+    present = clock.present_ns(START + round(200 * 0.04 * NS_PER_S))
+    assert present is not None
+    assert -0.05 < present / NS_PER_S - placed["video"][-1] < 2 * max(0.0, -step_s) + 0.05
+
+
 def test_a_loss_is_no_step() -> None:
     """A link that is down for 5 s: what comes then was sent then, or all at once."""
     for caught_up in (False, True):
