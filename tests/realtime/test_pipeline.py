@@ -17,6 +17,7 @@ from avel_live.realtime.core.errors import SourceError
 from avel_live.realtime.core.messages import (
     ClosedSegment,
     EndOfStream,
+    Hop,
     Segment,
     Status,
     TimedAudio,
@@ -203,7 +204,7 @@ def test_other_hops(hop_s: float, starts: list[float]) -> None:
 def test_a_late_machine_skips_and_says_so() -> None:
     gate = threading.Event()
     engine = ToyEngine(gate)
-    source = ScriptedSource(steady(8.0), live=True, end=EndOfStream(8 * NS_PER_S), hold=(0.5, engine.begun))
+    source = ScriptedSource(steady(8.0), live=True, end=EndOfStream(8 * NS_PER_S), hold=[(0.5, engine.begun)])
     threading.Thread(target=lambda: (source.exhausted.wait(60), gate.set()), daemon=True).start()
     sink = play(source, engine, frames_per_segment=16)
     # The other seconds came while the networks were busy with the first: it and the newest are answered.
@@ -326,8 +327,19 @@ def test_a_recording_in_real_time_knows_how_far_behind_it_is(clip: Path) -> None
 @pytest.mark.parametrize("live", [True, False])
 def test_long_hops_look_at_the_last_seconds_when_somebody_stops(live: bool) -> None:
     """As at the end of a file: what was seen and heard since the last answer has one, too."""
-    source = ScriptedSource(steady(16.2), live=live)
+    # The present of a live script is as far as it was read: it must not run away.
+    answered = {0: threading.Event(), 10: threading.Event()}
+    held = list(zip((1.3, 11.3), answered.values(), strict=True)) if live else []
+    source = ScriptedSource(steady(16.2), live=live, hold=held)
     sink = Stopper(source.exhausted)
+    tell = sink.hop
+
+    def hop(record: Hop) -> None:
+        tell(record)
+        if record.segment.index in answered:
+            answered[record.segment.index].set()
+
+    sink.hop = hop  # type: ignore[method-assign]
     stream = Stream(
         source, ToyEngine(), Decoder(), a_start(source, 10.0), ManualClock(), StreamOptions(hop_s=10.0)
     )

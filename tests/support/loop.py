@@ -42,7 +42,7 @@ def steady(seconds: float, fps: int = 16, block: int = 1600) -> list[TimedFrame 
 class ScriptedSource(Source):
     """Delivers a script as fast as it is read. Live ones say that the present is their newest item.
 
-    `hold`: from this second on, only after this event.
+    `hold`: from each of these seconds on, only after its event.
     """
 
     def __init__(
@@ -52,9 +52,9 @@ class ScriptedSource(Source):
         live: bool,
         end: EndOfStream | None = None,
         fail: Exception | None = None,
-        hold: tuple[float, threading.Event] | None = None,
+        hold: Sequence[tuple[float, threading.Event]] = (),
     ) -> None:
-        self._hold = hold
+        self._hold = list(hold)
         self.info = SourceInfo("script", "live" if live else "file", "scripted", "scripted", live=live)
         self.exhausted = threading.Event()
         self.closed = threading.Event()
@@ -67,8 +67,8 @@ class ScriptedSource(Source):
 
     def read(self, timeout_s: float) -> object:
         if self._items:
-            if self._hold is not None and (self._now_ns or 0) >= self._hold[0] * NS:
-                assert self._hold[1].wait(60)
+            while self._hold and (self._now_ns or 0) >= self._hold[0][0] * NS:
+                assert self._hold.pop(0)[1].wait(60)
             item = self._items.pop(0)
             if self._now_ns is not None and isinstance(item, TimedFrame):
                 self._now_ns = item.t_ns
