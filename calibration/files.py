@@ -27,6 +27,8 @@ from ..model.errors import ModelFileError
 from ..model.files import all_stored, atomic_write, data_dir, stored
 from .confidence import Calibrator
 from .looks import FUTURES
+from .places import calibration_path as calibration_path
+from .places import new_calibration_path as new_calibration_path
 from .sync import SyncEstimate
 from .thresholds import Rules
 
@@ -214,16 +216,6 @@ class DeviceFile(_Part):
 
     def __str__(self) -> str:
         return f"{self.offset_ms:+.0f} ms ± {(self.high_ms - self.low_ms) / 2:.0f}"
-
-
-def calibration_path(checkpoint: str, precision: str) -> Path:
-    """The file of a checkpoint at a precision, to be read; it is written to `new_calibration_path`."""
-    return stored("calibration", new_calibration_path(checkpoint, precision).name)
-
-
-def new_calibration_path(checkpoint: str, precision: str) -> Path:
-    """Where the calibration of a checkpoint at a precision is written."""
-    return data_dir() / "calibration" / f"{checkpoint[:16]}-{precision}.json"
 
 
 def device_path(devices: Devices) -> Path:

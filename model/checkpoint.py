@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from .errors import ModelFileError, first_line
 from .formats.weights import Stored, read_weights, save_weights
@@ -41,12 +42,22 @@ class CheckpointInfo:
 
 
 def file_sha256(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file."""
-    digest = hashlib.sha256()
+    """Hexadecimal SHA-256 of a file; of one that is still the same, read once in a process."""
     with path.open("rb") as file:
+        now = os.fstat(file.fileno())
+        return _sha256(file, (now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns, now.st_ctime_ns))
+
+
+_digests: dict[tuple[int, ...], str] = {}
+
+
+def _sha256(file: BinaryIO, identity: tuple[int, ...]) -> str:
+    if identity not in _digests:
+        digest = hashlib.sha256()
         while chunk := file.read(1 << 20):
             digest.update(chunk)
-    return digest.hexdigest()
+        _digests[identity] = digest.hexdigest()
+    return _digests[identity]
 
 
 def save_checkpoint(

@@ -129,6 +129,8 @@ def _run(command: Callable[[list[str]], Any], args: Sequence[str] | None) -> Non
     # NumPy's products here are small, but OpenBLAS spreads them over all cores and lets its threads spin for
     # some 25 ms after each: on the cores that the networks need. Read when NumPy is imported, so said here.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # Plugins of pydantic are looked for in every installed package, for a configuration that has none.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     given = list(sys.argv[1:] if args is None else args)
     debug = "--debug" in given or os.environ.get("AVEL_DEBUG", "") not in ("", "0", "false")
     try:

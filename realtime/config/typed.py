@@ -15,6 +15,11 @@ from typer.core import TyperCommand
 class Finite(TyperCommand):
     """A command that takes no infinity and no NaN: the parser's own numbers are both, and pass its bounds."""
 
+    def __init__(self, *args: Any, **given: Any) -> None:
+        super().__init__(*args, **given)
+        for parameter in self.params:
+            _quick(parameter)
+
     def invoke(self, ctx: Any) -> Any:
         """Run it, unless a number is none."""
         for parameter in self.get_params(ctx):
@@ -22,6 +27,19 @@ class Finite(TyperCommand):
             if isinstance(value, float) and not isfinite(value):
                 raise typer.BadParameter(f"{parameter.opts[0]}: expected a finite number, got {value}")
         return super().invoke(ctx)
+
+
+def _quick(parameter: Any) -> None:
+    """Pass an option that was not given: typer would build a pydantic validator for each, 0.1 s for ours."""
+    process = parameter.process_value
+    several = parameter.multiple or parameter.nargs == -1
+
+    def passing(ctx: Any, value: Any) -> Any:
+        if value is None and not parameter.required and parameter.callback is None:
+            return () if several else None
+        return process(ctx, value)
+
+    parameter.process_value = passing
 
 
 class Grouped(Finite):

@@ -12,20 +12,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...calibration.files import (
-    Calibration,
-    DeviceFile,
-    Devices,
-    calibration_path,
-    check_fits,
-    load_calibration,
-    load_device,
-)
-from ...calibration.thresholds import Rules
+from ...calibration.places import calibration_path
 from ...model.files import SHIPPED, all_stored, stored
 from ...model.ood import veto
 from ...model.runtime.base import EngineInfo
@@ -34,6 +26,10 @@ from ..core.errors import AvelError, ModelFileError
 from ..core.messages import SourceInfo
 from ..events.config import DecoderConfig
 from ..stream.window import Calibrate, softmax
+
+if TYPE_CHECKING:  # what reads them takes a while to import, and most streams run without
+    from ...calibration.files import Calibration, DeviceFile, Devices
+    from ...calibration.rules import Rules
 
 
 @dataclass(frozen=True)
@@ -49,7 +45,11 @@ class ActiveCalibration:
 def devices_of(info: SourceInfo) -> Devices | None:
     """The pair behind a live source; None for recordings, streams, and single devices."""
     camera, microphone = info.details.get("camera"), info.details.get("microphone")
-    return Devices(camera=camera, microphone=microphone) if camera and microphone else None
+    if not (camera and microphone):
+        return None
+    from ...calibration.files import Devices
+
+    return Devices(camera=camera, microphone=microphone)
 
 
 def apply_calibration(config: Config, engine: EngineInfo, source: SourceInfo) -> ActiveCalibration:
@@ -82,12 +82,12 @@ def _belonging(config: Config, engine: EngineInfo, source: SourceInfo) -> Active
     devices = devices_of(source)
     if config.calibration is not None:
         path = _named(config.calibration)
-        found = load_calibration(path)
+        found = _loaded(path)
         _check(found, str(path), engine, devices)
         return _applied(found, engine, "")
     own = calibration_path(engine.checkpoint, engine.precision)
     if own.is_file():
-        found = load_calibration(own)
+        found = _loaded(own)
         _check(found, str(own), engine, None)
         room = found.thresholds.devices if found.thresholds else None
         if room is not None and room != devices:
@@ -100,6 +100,8 @@ def _belonging(config: Config, engine: EngineInfo, source: SourceInfo) -> Active
 
 
 def _check(found: Calibration, where: str, engine: EngineInfo, devices: Devices | None) -> None:
+    from ...calibration.files import check_fits
+
     check_fits(
         found,
         where,
@@ -108,6 +110,12 @@ def _check(found: Calibration, where: str, engine: EngineInfo, devices: Devices 
         labels=engine.labels,
         devices=devices,
     )
+
+
+def _loaded(path: Path) -> Calibration:
+    from ...calibration.files import load_calibration
+
+    return load_calibration(path)
 
 
 def _named(name: str) -> Path:
@@ -134,7 +142,7 @@ def _packaged(engine: EngineInfo) -> Calibration | None:
     path = SHIPPED / f"{engine.profile.replace('-', '_')}_calibration_{kind}.json"
     if not path.is_file():
         return None
-    found = load_calibration(path)
+    found = _loaded(path)
     return found if found.checkpoint == engine.checkpoint else None
 
 
@@ -171,6 +179,7 @@ def measured_offset(camera: str, microphone: str) -> DeviceFile | None:
     """
     if NONE in (camera, microphone):
         return None
+    from ...calibration.files import Devices, load_device
     from ..core.redact import redact
     from ..sources.portaudio import find_device, input_devices
 
@@ -197,6 +206,8 @@ def under_flags(config: Config, decoder: DecoderConfig, rules: Rules | None) -> 
     """Calibrated rules in a decoder, except where a flag says otherwise."""
     if rules is None:
         return decoder
+    from ...calibration.rules import Rules
+
     enter = rules.enter if config.enter is None else np.full_like(rules.enter, config.enter)
     leave = rules.leave if config.leave is None else np.full_like(rules.leave, config.leave)
     if config.enter is None:

@@ -9,7 +9,6 @@ its source: it starts the one, closes both, and raises what went wrong in it.
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
@@ -186,6 +185,8 @@ class Stream:
 
     async def aevents(self, *, final: bool = False) -> AsyncIterator[Event]:
         """As `events`, for asyncio: the networks run in a thread, the event loop stays free."""
+        import asyncio  # a tenth of the time of a start, for those who need it
+
         events = self.events(final=final)
         waiting: asyncio.Task[Event | None] | None = None
         try:
