@@ -389,6 +389,15 @@ class Config(Options):
     no_ui: Annotated[
         bool, Option("--no-ui", panel=RUNNING, help="plain lines instead of the live screen")
     ] = False
+    follow: Annotated[
+        str | None,
+        Option(
+            "--follow",
+            panel=RUNNING,
+            metavar="URL",
+            help="avel serve: also show and remember the events that other boxes publish to this broker",
+        ),
+    ] = None
     name: Annotated[
         str | None,
         Option("--name", panel=RUNNING, help="what this stream is called in messages, topics and file names"),

@@ -32,7 +32,7 @@ from .schema import Config
 SHARED: Final = frozenset(
     {
         *("profile", "backend", "precision", "engines", "checkpoint", "audio_weights", "visual_weights"),
-        *("threads", "metrics", "output_wait_s", "json", "no_ui", "debug", "strict"),
+        *("threads", "follow", "metrics", "output_wait_s", "json", "no_ui", "debug", "strict"),
     }
 )
 """Keys and groups that are said once for all streams: they share networks, a port, and standard output."""

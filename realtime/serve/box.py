@@ -15,22 +15,26 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final
 
 from ..config.keys import keys, value_of
 from ..config.load import Loaded, flat
 from ..config.schema import Config
 from ..config.streams import SHARED, StreamConfig, checked, stream_of, streams_of
-from ..core.clock import NS_PER_S, Clock
+from ..core.clock import NS_PER_S, Clock, wall_clock_s
 from ..core.errors import BackendError, UsageError
 from ..core.messages import Status
+from ..core.names import slug
 from ..core.states import Severity, State
+from ..memory import default_path
 from ..session.open import make_engine, restarting
 from ..sinks.base import Report, Sink
 from ..stream.budget import SharedBudget
 from ..stream.queue import StatusQueue
 from ..stream.shared import SharedEngine
 from .console import Console
+from .follow import Follow
 from .metrics import AllMetrics
 from .stream import House, OneStream
 from .watch import Bell, StreamState, Subscription, Watch
@@ -67,6 +71,7 @@ class Box:
         self._reports = StatusQueue()
         self._house: House | None = None
         self._metrics: AllMetrics | None = None
+        self._follow: Follow | None = None
         self._error: BaseException | None = None
 
     # Running --------------------------------------------------------------------------------------
@@ -95,6 +100,16 @@ class Box:
         with self._lock:
             for stream in self._filed.values():
                 self._begin(stream)
+        if config.follow is not None:
+            self._follow = Follow(
+                config.follow,
+                config.mqtt,
+                lambda: frozenset(slug(stream.name) for stream in self._present()),
+                self._bell,
+                _memory(self._loaded),
+                self.say,
+                wall_clock_s,
+            )
 
     def beat(self) -> None:
         """Several times a second: what the networks have to say goes to all streams."""
@@ -112,7 +127,8 @@ class Box:
     @property
     def over(self) -> bool:
         """Whether every stream has ended by itself, and none is left to wait for."""
-        return bool(self._streams) and not any(stream.alive for stream in self._present())
+        own = bool(self._streams) and not any(stream.alive for stream in self._present())
+        return own and self._follow is None
 
     def stop(self) -> None:
         """End all streams soon; safe from a signal handler and from any thread."""
@@ -133,6 +149,8 @@ class Box:
             left_s = (until_ns - self._clock.now_ns()) / NS_PER_S
             if not stream.join(max(0.1, left_s)):
                 self.say("stream", "failed", f"{stream.name} did not end in time")
+        if self._follow is not None:
+            self._follow.close()
         if self._metrics is not None:
             self._metrics.close()
         if self._house is not None:
@@ -149,11 +167,14 @@ class Box:
     # For whoever looks ------------------------------------------------------------------------------
 
     def streams(self) -> tuple[StreamState, ...]:
-        """Every stream as it is now."""
-        return tuple(stream.watch.now() for stream in self._present())
+        """Every stream as it is now; those of other boxes after our own."""
+        own = tuple(stream.watch.now() for stream in self._present())
+        return own if self._follow is None else (*own, *self._follow.states())
 
     def snapshot(self, name: str) -> bytes | None:
-        """The newest picture of a stream as JPEG; None where there is none."""
+        """The newest picture of a stream as JPEG; None where there is none: of another box, say."""
+        if self._follow is not None and name in {state.name for state in self._follow.states()}:
+            return None
         return self._named(name).watch.snapshot()
 
     def subscribe(self) -> Subscription:
@@ -286,6 +307,13 @@ class Box:
     def _broken(self, error: BaseException) -> None:
         self._error = error if isinstance(error, BackendError) else self._error
         self.stop()
+
+
+def _memory(loaded: Loaded) -> Path | None:
+    """Where events of other boxes are remembered: as those of ours, unless somebody wants none."""
+    memory = loaded.config.memory
+    refused = not memory.enabled and loaded.origins.get("memory.enabled", "default") != "default"
+    return None if refused else (memory.path or default_path()).absolute()
 
 
 def restart_keys(old: Config, new: Config) -> list[str]:

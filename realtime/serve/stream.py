@@ -133,6 +133,8 @@ class OneStream:
         while not self._over.is_set():
             with self._lock:
                 self._run_over = threading.Event()
+                if self._over.is_set():  # it was said to the run before
+                    break
                 self._change, wanted = None, self.wanted
             began_ns = self._house.clock.now_ns()
             try:

@@ -128,4 +128,5 @@ live = with_flags(
 
     With no source given the first camera and the default microphone are used. Try `avel-live --demo`.
     """,
+    leave_out=("follow",),
 )

@@ -8,6 +8,7 @@ from ...config.flags import with_flags
 from ...config.keys import keys
 from ...config.load import Loaded
 from ...core.clock import NS_PER_S, SystemClock
+from ...core.errors import UsageError
 from ...core.options import SOURCE
 from ..live import Closeable, managed, nobody_reads
 from ..live.signals import Signals
@@ -26,13 +27,19 @@ def _serve(loaded: Loaded, signals: Signals, opened: list[Closeable]) -> None:
     from ...serve.console import Console
     from ..live.service import Service
 
+    config = loaded.config
+    if not (loaded.tables or config.follow):
+        raise UsageError(
+            "there is nothing to serve: write a table [[streams]] with a name and a source for each stream "
+            "into avel.toml, or --follow other boxes; avel-live runs one stream"
+        )
     clock = SystemClock()
 
     def gone() -> None:
         signals.reader_gone()
         nobody_reads()
 
-    console = Console(json=loaded.config.json, clock=clock, stop=signals.stop, gone=gone)
+    console = Console(json=config.json, clock=clock, stop=signals.stop, gone=gone)
     box = Box(loaded, clock, console, signals.stop)
     opened.append(box)
     box.open()

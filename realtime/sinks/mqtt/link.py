@@ -126,7 +126,7 @@ class MqttLink:
         broker: Broker,
         *,
         client_id: str,
-        will: Message,
+        will: Message | None,
         buffer: int,
         room: Room | None = None,
         on_up: Callable[[], list[Message]],
@@ -189,7 +189,8 @@ class MqttLink:
                 client.tls_set(ca_certs=str(broker.ca_file) if broker.ca_file else None)
             except (OSError, ValueError) as error:
                 raise OutputError(f"mqtt: certificate file {broker.ca_file}: {error}") from error
-        client.will_set(will.topic, will.payload, qos=1, retain=will.retain)
+        if will is not None:
+            client.will_set(will.topic, will.payload, qos=1, retain=will.retain)
         client.on_connect = self._connected
         # paho calls this inside its `except`, and tells the reason to nobody else.
         client.on_connect_fail = lambda *_: self._inbox.put(("down", _why(sys.exc_info()[1])))
