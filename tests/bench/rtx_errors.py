@@ -1,13 +1,14 @@
 """How far graphs for TensorRT are from torch in float32, on clips, before any GPU sees them.
 
-    python tests/bench/rtx_errors.py OUT.json WORK CLIPS [--profile lite] [--ear YAMNET.tflite] [--rows fp32]
+    python tests/bench/rtx_errors.py OUT.json WORK CLIPS [--profile lite] [--ear YAMNET.tflite] [--rows fp16]
 
 Every clip of a folder goes through the very stream that runs live (`--frames auto`), the networks being the
 graphs run node by node as written on a CPU; what a GPU's own kernels add to that is not in it.
 
     fp32, fp16    all three networks
     int8          what `avel calibrate int8` installed (the eye), the rest in float32
-    int8-ear      every layer of the ear, the rest in float32
+    int8-package  the eye by the package's own calibration: ranges from training data (--data DIR), the layers
+                  in float that its INT8 graph for CPUs has in float; the rest in float32
     int8-all      every layer of eye and ear, from ranges of the demo's clip
 
     settled       seconds whose settled label is float32's, of all
@@ -33,12 +34,19 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from avel_live.calibration.int8 import Int8Settings
+from avel_live.calibration.int8.quantise import Quantiser
 from avel_live.calibration.int8.report import relative_error
-from avel_live.model.profiles import WINDOW
+from avel_live.calibration.int8.search import split
+from avel_live.model.checkpoint import read_info
+from avel_live.model.profiles import WINDOW, get_profile
 from avel_live.model.runtime.base import EngineOptions, Network
+from avel_live.model.runtime.int8_graphs import CARD, shipped_folder
+from avel_live.model.runtime.networks import head_path
 from avel_live.model.runtime.onnx_engine import OnnxEngine
 from avel_live.model.runtime.precisions import graphs_in
 from avel_live.model.runtime.torch_engine import TorchEngine
+from avel_live.realtime.commands.calibrate.int8_scenes import from_training_data
 from avel_live.realtime.core.clock import SystemClock
 from avel_live.realtime.events import DecoderConfig
 from avel_live.realtime.recordings.labelled import recording, settled
@@ -47,17 +55,35 @@ from bench.peers import Listening
 from support.rtx import eight_bits, options_for
 from support.shared_clips import listed
 
-ROWS: Final = ("fp32", "fp16", "int8", "int8-ear", "int8-all")
+ROWS: Final = ("fp16", "int8-all")
 Told = Mapping[str, NDArray[Any]]
 
 
-def graphs(row: str, options: EngineOptions, work: Path) -> dict[Network, Path]:
+def graphs(row: str, options: EngineOptions, work: Path, data: Path | None = None) -> dict[Network, Path]:
     """What a row runs in place of float32's graphs; those stand in for what it leaves out."""
-    whole = graphs_in(options, "fp32")
     if row in ("fp32", "fp16", "int8"):
         return graphs_in(options, row)  # type: ignore[arg-type]
-    quantised: Sequence[Network] = ("audio",) if row == "int8-ear" else ("visual", "audio")
+    whole = graphs_in(options, "fp32")
+    if row == "int8-package":
+        if data is None:
+            raise SystemExit("int8-package needs --data DIR")
+        return whole | {"visual": package_eye(whole["visual"], options, data, work)}
+    quantised: Sequence[Network] = ("visual", "audio")
     return whole | {network: eight_bits(options, network, work) for network in quantised}
+
+
+def package_eye(graph: Path, options: EngineOptions, data: Path, work: Path) -> Path:
+    """For TensorRT what the package holds for CPUs."""
+    profile = get_profile(options.profile)
+    card = json.loads((shipped_folder(profile) / CARD).read_text())
+    settings = Int8Settings(check_seconds=1)
+    labels = read_info(head_path(profile, options.checkpoint)).labels
+    reservoir, _ = split(from_training_data(data, labels, settings.seed), settings)
+    pictures = [frame[None] for second in reservoir for frame in second.frames]
+    folder = work / "package"
+    folder.mkdir(parents=True, exist_ok=True)
+    quantiser = Quantiser(graph, pictures, folder)
+    return quantiser.build(folder / "eye.onnx", card["method"], "tensorrt", keep=card["kept_in_float"])
 
 
 def told(clip: Path, engine: Any, path: Path) -> Told:
@@ -122,6 +148,7 @@ def main() -> None:
     parser.add_argument("clips", type=Path)
     parser.add_argument("--profile", default="lite")
     parser.add_argument("--ear", type=Path)
+    parser.add_argument("--data", type=Path)
     parser.add_argument("--rows", default=",".join(ROWS))
     given = parser.parse_args()
     options = options_for(given.profile, given.work / "weights", given.ear)
@@ -132,7 +159,7 @@ def main() -> None:
     truth = logits(reference, exact)
     found = json.loads(given.out.read_text()) if given.out.is_file() else []
     for name in given.rows.split(","):
-        engine = OnnxEngine(options, graphs=graphs(name, options, given.work), exact=True)
+        engine = OnnxEngine(options, graphs=graphs(name, options, given.work, given.data), exact=True)
         row = {"profile": given.profile, "row": name}
         row |= compared(exact, all_told(clips, engine, place / name))
         row["head"] = round(relative_error(truth, logits(engine, exact)), 6)
