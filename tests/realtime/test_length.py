@@ -112,6 +112,16 @@ def test_a_zip_gives_all_of_its_recordings(clip: Path, tmp_path: Path) -> None:
         ("short.mp4", 0),
     ]
     assert said == [f"{archive}: passed over 1 file with endings of no recording: notes.txt"]
+    among = find_jobs([short, archive, clip])
+    assert [(job.row, job.name, job.first_s) for job in among] == [
+        (0, "short.mp4", 0),
+        (1, "a/long.mp4", 0),
+        (2, "a/long.mp4", 10),
+        (3, "short.mp4", 0),
+        (4, "clip.mp4", 0),
+        (5, "clip.mp4", 10),
+    ]
+    assert [job.member for job in among] == [None, "a/long.mp4", "a/long.mp4", "short.mp4", None, None]
 
 
 @pytest.mark.parametrize("suffix", [".mkv", ".avi", ".wav", ".mov"])

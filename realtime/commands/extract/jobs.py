@@ -71,7 +71,7 @@ def find_jobs(
     """The rows that these inputs make.
 
     With AVE's `Annotations.txt` (given, or found beside the videos): one row for each of its lines, found
-    by video id, in a folder or in AVE's zip file. Otherwise every recording of every folder or zip file, cut
+    by video id, in a folder or in AVE's zip file. Otherwise every recording of every folder and zip file, cut
     into rows of ten seconds; `say` is told what was passed over.
 
     Raises:
@@ -95,6 +95,10 @@ def find_jobs(
             if line := passed_over(passed):
                 say(f"{source}: {line}")
             named = [(p.relative_to(source).as_posix(), p) for p in sorted(files)]
+        elif source.is_file() and source.suffix.lower() == ".zip":
+            inside = _zip_jobs(source, None, say)
+            jobs += [job._replace(row=len(jobs) + k) for k, job in enumerate(inside)]
+            continue
         elif source.exists():
             named = [(source.name, source)]
         else:
