@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import wave
 from pathlib import Path
 
 import h5py
@@ -15,6 +16,7 @@ from avel_live.model.errors import ModelFileError
 from avel_live.model.files import SHIPPED
 from avel_live.model.labels import EVENT_NAMES
 from avel_live.model.logmel import PATCH_SAMPLES, log_mel
+from avel_live.model.training.lite import run, voices
 from avel_live.model.training.lite.audio_data import Sound, SoundBank, decode
 from avel_live.model.training.lite.manifests import read_manifest
 from avel_live.model.training.lite.voices import KERAS, build_voices, fill, fit_bands, power_bands
@@ -43,6 +45,12 @@ def noises(count: int, seed: int) -> np.ndarray:
     waves = np.fft.irfft(spectrum * np.exp(shape - shape.max(1, keepdims=True)), n=PATCH_SAMPLES, axis=1)
     waves *= 10 ** (rng.uniform(-30, -15, (count, 1)) / 20) / waves.std(1, keepdims=True)
     return np.clip(waves, -1, 1).astype(np.float32)
+
+
+@pytest.fixture
+def few(monkeypatch):
+    """Bands fitted to fewer seconds than those of the weights that ship."""
+    monkeypatch.setattr(voices, "SECONDS", 20)
 
 
 def small_bank() -> SoundBank:
@@ -91,7 +99,7 @@ def as_keras_computes(kept: dict[str, np.ndarray], patch: torch.Tensor) -> torch
     return F.linear(x, weights["dense_5/kernel"].T, weights["dense_5/bias"])
 
 
-def test_the_published_network_is_taken_as_it_is(tmp_path, monkeypatch):
+def test_the_published_network_is_taken_as_it_is(tmp_path, monkeypatch, few):
     kept = keras_file(tmp_path / "voices.hdf5")
     network = build_voices(tmp_path / "voices.hdf5", small_bank(), seed=0)
     monkeypatch.setattr(network, "spectrum", lambda patches: patches)
@@ -127,11 +135,11 @@ def test_a_louder_voice_is_the_same_voice():
 
 
 def test_who_speaks_the_voices_say_in_every_reading():
-    ear, voices = AudioCNN().eval(), load_voices()
+    ear, who = AudioCNN().eval(), load_voices()
     patches = torch.from_numpy(log_mel(noises(6, 7)))
     with torch.inference_mode():
-        plain, told = AudioEvidence(ear).eval()(patches), AudioEvidence(ear, voices=voices).eval()(patches)
-        odds = voices(patches)
+        plain, told = AudioEvidence(ear).eval()(patches), AudioEvidence(ear, voices=who).eval()(patches)
+        odds = who(patches)
     blocks = (0, told.shape[1] - len(EVENT_NAMES))
     for start in blocks:
         ahead = told[:, start + WOMAN] - told[:, start + MAN]
@@ -153,6 +161,31 @@ def test_a_keras_file_that_is_not_it_is_named(content, tmp_path):
         build_voices(path, small_bank(), seed=0)
 
 
+def test_training_makes_the_weights_where_the_network_is_and_once(tmp_path, few):
+    """The stage of `avel train lite`, from a folder of sounds; without the network's file it makes nothing."""
+    audio = tmp_path / "data" / "audio"
+    audio.mkdir(parents=True)
+    rows = ["file\tclass\tsource\tlicence\ttrainable\tnote\tseconds"]
+    for number, noise in enumerate(noises(3, 9)):
+        with wave.open(str(audio / f"{number}.wav"), "wb") as file:
+            file.setparams((1, 2, 16_000, 0, "NONE", ""))
+            file.writeframes((noise * 32767).astype("<i2").tobytes())
+        rows.append(f"{number}.wav\t_bg\tours\tCC0\tyes\t\t1")
+    (audio / "MANIFEST.tsv").write_text("\n".join(rows))
+    settings = run.LiteSettings(tmp_path / "data", tmp_path / "work", tmp_path / "out")
+    settings.out.mkdir()
+    run._voices(settings, lambda *_: None)
+    assert not (settings.out / VOICES).exists()
+    (settings.data / KERAS).parent.mkdir()
+    keras_file(settings.data / KERAS)
+    run._voices(settings, lambda *_: None)
+    made = load_voices(settings.out / VOICES)
+    assert bool((made.bands.weight >= 0).all())
+    assert made.bands.weight.sum(1).min().item() == pytest.approx(1, abs=0.02)
+    (settings.data / KERAS).write_bytes(b"gone")
+    run._voices(settings, lambda *_: None)
+
+
 @needs_data
 def test_what_ships_is_the_published_network_and_knows_voices_it_never_heard():
     """Four recordings of each of our ten speakers, none of them known to it; `tests/bench/voices.py`."""
@@ -171,9 +204,9 @@ def test_what_ships_is_the_published_network_and_knows_voices_it_never_heard():
     right = []
     for (kind, _), files in speakers.items():
         for file in files[:: len(files) // 4][:4]:
-            wave = decode(DATA / "audio" / file).astype(np.float32) / 32768
-            wave = np.pad(wave, (0, -len(wave) % PATCH_SAMPLES))
-            seconds = wave.reshape(-1, PATCH_SAMPLES)[:4]
+            sound = decode(DATA / "audio" / file).astype(np.float32) / 32768
+            sound = np.pad(sound, (0, -len(sound) % PATCH_SAMPLES))
+            seconds = sound.reshape(-1, PATCH_SAMPLES)[:4]
             with torch.inference_mode():
                 odds = shipped(torch.from_numpy(log_mel(seconds))).mean()
             right.append(bool(odds > 0) == kind.startswith("Female"))

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from avel_live.model.training.lite.audio_data import decode
 from avel_live.realtime.core.messages import SAMPLE_RATE, EndOfStream, SourceInfo, TimedAudio, TimedFrame
+from avel_live.realtime.sources.account import Account
 
 NS = 1_000_000_000
 SCENE_S = 20
@@ -128,6 +129,7 @@ class NothingSource:
         self.nothing = nothing
         self.seconds = SCENE_S * SCENES * len(nothing.kinds)
         self.info = SourceInfo("nothing", "file", "made up", "made up", duration_s=float(self.seconds))
+        self.account = Account()
         self.dropped = 0
         self.skew_ms = None
         self.drift_ppm = None

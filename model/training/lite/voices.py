@@ -29,7 +29,8 @@ _LOW_HZ: Final = 100.0
 _HIGH_HZ: Final = 8_000.0
 _PRE_EMPHASIS: Final = 0.97
 _NORM_EPSILON: Final = 1e-3
-_SECONDS: Final = 500
+SECONDS: Final = 500
+"""To fit the bands to."""
 _EVERY: Final = 6
 """Of the frames of a second, one in so many is fitted to: neighbours overlap."""
 
@@ -49,7 +50,7 @@ def build_voices(keras: Path, bank: SoundBank, seed: int) -> Voices:
     network = Voices()
     fill(network, keras)
     rng = np.random.default_rng((seed, 24))
-    waves = np.stack([_second(bank, rng) for _ in range(_SECONDS)])
+    waves = np.stack([_second(bank, rng) for _ in range(SECONDS)])
     with torch.no_grad():
         network.bands.weight.copy_(torch.from_numpy(fit_bands(waves)))
     return network.eval()
