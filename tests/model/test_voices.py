@@ -162,7 +162,7 @@ def test_a_keras_file_that_is_not_it_is_named(content, tmp_path):
 
 
 def test_training_makes_the_weights_where_the_network_is_and_once(tmp_path, few):
-    """The stage of `avel train lite`, from a folder of sounds; without the network's file it makes nothing."""
+    """The stage of `avel train lite`, from sounds; without the network's file it does nothing."""
     audio = tmp_path / "data" / "audio"
     audio.mkdir(parents=True)
     rows = ["file\tclass\tsource\tlicence\ttrainable\tnote\tseconds"]
