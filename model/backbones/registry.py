@@ -82,6 +82,9 @@ class Backbone:
         weights: the file that `load` takes unless the user gives one; None = there is none, and it is
             called with None.
         beside: further files that it reads.
+        classifier: name, in the exported graph, of the weight of its own classifier (ImageNet's, AudioSet's);
+            what that reads is what taught classes rest on. Empty = there is none, and they rest on what it
+            makes.
 
     """
 
@@ -90,6 +93,7 @@ class Backbone:
     load: str
     weights: WeightFile | None = None
     beside: tuple[WeightFile, ...] = ()
+    classifier: str = ""
 
     def __post_init__(self) -> None:
         """Refuse what a helper process could not import."""
@@ -184,6 +188,7 @@ EFFICIENTNET_LITE0: Final = Visual(
     f"{__package__}.visual_evidence:load_visual_evidence",
     LitePackage(),
     (Shipped("lite_visual.safetensors"),),
+    "network._fc.weight",
 )
 VGG19: Final = Visual(
     "vgg19",
@@ -214,6 +219,7 @@ AUDIO_CNN: Final = Audio(
     f"{__package__}.audio_evidence:load_audio_evidence",
     Shipped("lite_audio.safetensors"),
     (Shipped("lite_voices.safetensors"),),
+    classifier="ear.audioset.weight",
 )
 YAMNET_FILE: Final = PublicFile(
     "yamnet_spectra_in.tflite",
@@ -228,6 +234,7 @@ YAMNET: Final = Audio(
     f"{__package__}.audio_evidence:load_yamnet_evidence",
     YAMNET_FILE,
     tuple(Shipped(f"lite_{name}.safetensors") for name in ("audio", "yamnet_reader", "voices")),
+    "listener.yamnet.classify.weight",
 )
 VGGISH: Final = Audio(
     "vggish",

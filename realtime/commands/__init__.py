@@ -45,6 +45,8 @@ COMMANDS: dict[str, Entry] = {
     "devices": Entry("devices", "devices", "List cameras and microphones; --test opens each."),
     "doctor": Entry("doctor", "doctor", "Say what works here, what is missing, and how to mend it."),
     "calibrate": Entry("calibrate", "app", "Fit confidence and thresholds, measure a room, align devices."),
+    "teach": Entry("teach", "app", "Teach it a class of your own from a few examples."),
+    "concepts": Entry("concepts", "concepts", "Search what the ear and the eye know by name already."),
     "localize": Entry("localize", "localize", "Look through recordings; write pages, subtitles, tracks."),
     "events": Entry("events", "app", "What was remembered (--memory): list, count, export, import, delete."),
     "config": Entry("config", "app", "Show the merged configuration and where each value comes from."),

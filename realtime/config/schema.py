@@ -365,6 +365,18 @@ class Config(Options):
         ),
     ] = ()
 
+    taught: Annotated[
+        Names,
+        Option(
+            "--taught",
+            panel=EVENTS,
+            metavar="NAME,…|none",
+            affects="findings",
+            help="of the classes that you taught (`avel teach`) only these; none = the shipped ones alone "
+            "(default: all that fit the networks)",
+        ),
+    ] = ()
+
     # Outputs
     json: Annotated[bool, Option("--json", panel=OUTPUTS, help="JSONL on stdout, schema 1")] = False
     output_wait_s: Annotated[

@@ -170,6 +170,9 @@ class SegmentFeatures:
     audio: NDArray[np.float32]
     has_video: bool
     has_audio: bool
+    taught: NDArray[np.float32] | None = None
+    """Probabilities of the classes that the user taught, [K]; None where there are none, or nothing was made
+    of the segment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +182,8 @@ class Scores:
     `probabilities` is [T, C] float32 (calibrated softmax; background last), `attention` [T, 7, 7] float32
     summing to 1 per segment: where in the picture the sound was found. `first_index` is the segment index
     of row 0; the last row is the newest segment. `valid` [T] bool: segments that had picture or sound.
-    `logits` [T, C] are the raw network outputs before temperature.
+    `logits` [T, C] are the raw network outputs before temperature. Taught classes have probabilities, before
+    *background*, but no logits: with K of them `logits` is [T, C − K].
     """
 
     hop: int

@@ -84,6 +84,9 @@ class DecoderConfig:
     """Length of a segment: second k of the stream is [k, k + 1) × `segment_s`."""
     labels: tuple[str, ...] = LABELS
     """Names of all classes, *background* last."""
+    taught: int = 0
+    """How many of them the user taught, those just before *background*: each is judged by itself, and where
+    no look sees one its probability is 0, not merely small."""
 
     def __post_init__(self) -> None:
         """Refuse what makes no sense, saying which option and what it may be."""

@@ -44,6 +44,8 @@ class LookAccumulator:
     def __init__(self, config: DecoderConfig) -> None:
         self._config = config
         self._sums: dict[int, tuple[NDArray[np.float64], float, int]] = {}
+        self._seen: dict[int, NDArray[np.bool_]] = {}
+        """Taught classes that some look at a second saw."""
         self._nothing = Fused(np.full(config.num_classes, 1.0 / config.num_classes), 0)
 
     def __len__(self) -> int:
@@ -55,6 +57,9 @@ class LookAccumulator:
         value = np.log(np.maximum(p, _FLOOR)) if self._config.pool == "log" else p
         total, weights, looks = self._sums.get(index, (0.0, 0.0, 0))
         self._sums[index] = (total + weight * value, weights + weight, looks + 1)
+        if taught := self._config.taught:
+            seen = p[-taught - 1 : -1] > 0
+            self._seen[index] = self._seen[index] | seen if index in self._seen else seen
 
     def first(self) -> int | None:
         """The oldest second with a look."""
@@ -68,10 +73,16 @@ class LookAccumulator:
         mean = total / weights
         if self._config.pool == "log":
             mean = np.exp(mean - mean.max())
+        if taught := self._config.taught:
+            mean[-taught - 1 : -1] *= self._seen[index]
+            # Added up apart, so that a class that nobody saw changes no digit of the others.
+            others = np.concatenate([mean[: -taught - 1], mean[-1:]])
+            return Fused(mean / (others.sum() + mean[-taught - 1 : -1].sum()), looks)
         return Fused(mean / mean.sum(), looks)
 
     def take(self, index: int) -> Fused:
         """As `fused`, and forget the second."""
         answer = self.fused(index)
         self._sums.pop(index, None)
+        self._seen.pop(index, None)
         return answer

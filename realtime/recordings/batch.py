@@ -19,8 +19,9 @@ from urllib.parse import quote
 
 from ...model.checkpoint import file_sha256
 from ...model.files import SHIPPED, atomic_write
+from ...model.teach.pack import installed
 from ..config.keys import keys, value_of
-from ..config.schema import Config
+from ..config.schema import NONE, Config
 from ..core.errors import SourceError, writing
 from ..core.text import file_name
 from ..sinks.records import lost_record, tracks_record
@@ -105,6 +106,9 @@ def fingerprint(config: Config, version: str) -> str:
             values[f"{name} content"] = file_sha256(Path(path))
     for path in sorted(p for p in SHIPPED.rglob("*") if p.suffix in _DECIDING_FILES):
         values[path.relative_to(SHIPPED).as_posix()] = file_sha256(path)
+    if NONE not in config.taught:  # what is taught meanwhile may be in a recording that is done
+        for path in installed():
+            values[f"taught {path.name}"] = file_sha256(path)
     packed = json.dumps([version, values], sort_keys=True)
     return hashlib.sha256(packed.encode()).hexdigest()[:16]
 

@@ -62,7 +62,7 @@ def hops(
     frames: Frames = "auto",
 ) -> Iterator[Hop]:
     """Every hop of an open source, through the very stream that runs live; confidences are raw."""
-    config = Config(calibration=NONE, duration_s=duration_s, frames=frames)
+    config = Config(calibration=NONE, taught=(NONE,), duration_s=duration_s, frames=frames)
     with open_stream(config, source, engine, clock, active=ActiveCalibration()) as stream:
         yield from stream
 

@@ -202,6 +202,16 @@ def with_rules(config: DecoderConfig, rules: Rules | None) -> DecoderConfig:
     )
 
 
+def with_taught(rules: Rules | None, count: int) -> Rules | None:
+    """The same rules, and the decoder's own for so many taught classes: packs hold their thresholds."""
+    if rules is None or not count:
+        return rules
+    usual = DecoderConfig()
+    values = [usual.per_class(name)[:1] for name in ("enter", "leave", "min_duration_s")]
+    each = zip((rules.enter, rules.leave, rules.min_duration_s), values, strict=True)
+    return Rules(*(np.concatenate([known, np.repeat(value, count)]) for known, value in each))
+
+
 def under_flags(config: Config, decoder: DecoderConfig, rules: Rules | None) -> DecoderConfig:
     """Calibrated rules in a decoder, except where a flag says otherwise."""
     if rules is None:

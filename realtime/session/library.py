@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -37,6 +37,7 @@ def open(
     speed: float | None = None,
     hop_s: float = 1.0,
     decoder: DecoderConfig | None = None,
+    taught: Sequence[str] = (),
     engine: Engine | None = None,
     clock: Clock | None = None,
 ) -> Stream:
@@ -59,6 +60,8 @@ def open(
         speed: of a recording, in stream seconds per second; None = as fast as the machine can.
         hop_s: seconds between answers: 0.25, 0.5, or a whole number from 1 to 10.
         decoder: thresholds and durations; None takes the defaults under calibration.
+        taught: of the classes that you taught (`avel teach`) only these; empty takes all that fit the
+            networks, `("none",)` none.
         engine: networks that are shared with other streams (`load_engine`); not closed with the stream.
         clock: the one clock; a `ManualClock` makes replays of days.
 
@@ -77,6 +80,7 @@ def open(
             "checkpoint": checkpoint,
             "calibration": None if calibration is None else str(calibration),
             "hop_s": hop_s,
+            "taught": tuple(taught),
             "speed": speed or 1.0,
             "fast": speed is None,
         }

@@ -16,7 +16,7 @@ from ..core.clock import Clock, wall_clock_s
 from ..core.errors import UsageError
 from ..core.messages import StreamStart
 from ..sources.base import Source
-from .calibration import ActiveCalibration, apply_calibration, under_flags
+from .calibration import ActiveCalibration, apply_calibration, under_flags, with_taught
 
 if TYPE_CHECKING:
     from ...model.runtime.base import Engine
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ..stream.budget import SharedBudget
     from ..stream.loop import Stream
     from ..stream.queue import StatusQueue
+    from .taught import Classes
 
 
 def make_engine(config: Config, progress: Callable[[str], None] | None = None) -> Engine:
@@ -55,8 +56,15 @@ def restarting(engine: Engine, config: Config, reports: StatusQueue, clock: Cloc
     return RestartingEngine(engine, lambda: make_engine(config), reports, clock)
 
 
-def decoder_config(config: Config, labels: tuple[str, ...]) -> DecoderConfig:
-    """The decoder's numbers: its defaults, overridden by what was set."""
+def decoder_config(config: Config, labels: tuple[str, ...], taught: int = 0) -> DecoderConfig:
+    """The decoder's numbers: its defaults, overridden by what was set.
+
+    Args:
+        config: what was set.
+        labels: of all classes, taught ones before *background*.
+        taught: how many were taught.
+
+    """
     from ..events import DecoderConfig, class_set
 
     given = {
@@ -70,16 +78,18 @@ def decoder_config(config: Config, labels: tuple[str, ...]) -> DecoderConfig:
         "ignore": class_set(config.ignore, labels) if config.ignore else None,
     }
     chosen = {name: value for name, value in given.items() if value is not None}
-    return DecoderConfig(settle=config.settle, labels=labels, **chosen)  # type: ignore[arg-type]
+    return DecoderConfig(settle=config.settle, labels=labels, taught=taught, **chosen)  # type: ignore[arg-type]
 
 
-def decoding(config: Config, labels: tuple[str, ...], active: ActiveCalibration) -> DecoderConfig:
-    """The decoder's numbers under calibration, flags before it."""
-    return under_flags(config, decoder_config(config, labels), active.rules)
+def decoding(
+    config: Config, labels: tuple[str, ...], active: ActiveCalibration, taught: int = 0
+) -> DecoderConfig:
+    """The decoder's numbers under calibration, flags before it; see `decoder_config`."""
+    return under_flags(config, decoder_config(config, labels, taught), with_taught(active.rules, taught))
 
 
-def _of_classes(decoder: DecoderConfig, labels: tuple[str, ...]) -> DecoderConfig:
-    """Numbers that were given without class names, for the classes that the networks have.
+def of_classes(decoder: DecoderConfig, labels: tuple[str, ...], taught: int = 0) -> DecoderConfig:
+    """Numbers that were given without class names, for the classes that the stream has.
 
     Raises:
         UsageError: they are of other classes, or of another number of them.
@@ -88,13 +98,13 @@ def _of_classes(decoder: DecoderConfig, labels: tuple[str, ...]) -> DecoderConfi
     from ...model.labels import LABELS
 
     if decoder.labels == labels:
-        return decoder
+        return replace(decoder, taught=taught)
     if decoder.labels != LABELS:
         raise UsageError(
             f"decoder: its labels are not those of the networks ({len(decoder.labels)} and {len(labels)}); "
             "leave labels away"
         )
-    return replace(decoder, labels=labels)
+    return replace(decoder, labels=labels, taught=taught)
 
 
 def open_stream(
@@ -104,6 +114,7 @@ def open_stream(
     clock: Clock,
     *,
     active: ActiveCalibration | None = None,
+    classes: Classes | None = None,
     decoder: DecoderConfig | None = None,
     reports: StatusQueue | None = None,
     heartbeat: Callable[[], None] = lambda: None,
@@ -118,6 +129,7 @@ def open_stream(
         engine: warmed up, made with `config`.
         clock: the one clock.
         active: the calibration in use; None looks for the one that belongs to engine and source.
+        classes: what can be said; None takes the networks' and those that the user taught.
         decoder: the decoder's numbers; None takes them from `config` and the calibration.
         reports: what outputs and networks have to say.
         heartbeat: called several times a second.
@@ -125,27 +137,33 @@ def open_stream(
         shared: the budget of all streams that share the engine; None = this stream is alone.
 
     Raises:
-        ModelFileError: the calibration asked for is missing, damaged, or made for something else.
+        ModelFileError: the calibration asked for, or a taught class, is missing, damaged, or made for
+            something else.
         UsageError: a class that these networks do not know.
 
     """
     from ..events import Decoder
     from ..stream.loop import Stream, StreamOptions
+    from .taught import classes_of
 
     info = engine.info
     active = active or apply_calibration(config, info, source.info)
-    numbers = decoding(config, info.labels, active) if decoder is None else _of_classes(decoder, info.labels)
+    known = classes or classes_of(config, engine)
+    if decoder is None:
+        numbers = decoding(config, known.labels, active, known.count)
+    else:
+        numbers = of_classes(decoder, known.labels, known.count)
     start = StreamStart(
         version=version("avel-live"),
         profile=info.profile,
         backend=info.backend,
         precision=info.precision,
         source=source.info,
-        labels=info.labels,
+        labels=known.labels,
         hop_s=config.hop_s,
         settle=numbers.settle,
         device=info.device,
-        note="; ".join(note for note in (info.note, active.note) if note),
+        note="; ".join(note for note in (info.note, active.note, known.note) if note),
         calibration=active.name,
         wall_clock=wall_clock_s() if source.info.live else None,
     )
@@ -163,6 +181,7 @@ def open_stream(
             paced=config.is_live or not config.fast,
         ),
         calibrate=active.calibrate,
+        taught=known.taught,
         reports=reports,
         heartbeat=heartbeat,
         on_close=on_close,

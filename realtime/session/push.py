@@ -5,6 +5,7 @@ No thread, no clock, no device. The same second through `avel_live.open` gives t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -34,7 +35,8 @@ from ..stream.budget import LEVELS
 from ..stream.cutter import Cut, Cutter
 from ..stream.judge import Judge
 from .calibration import apply_calibration
-from .open import decoding
+from .open import decoding, of_classes
+from .taught import classes_of
 
 if TYPE_CHECKING:
     from ...model.runtime.base import Engine
@@ -52,9 +54,12 @@ class Localizer:
         calibration: name or file; `"none"` for raw confidences; None takes what belongs to the engine.
         frames: pictures a second that are computed at most, where something changes; `"all"` for sixteen by
             time, changed or not; as `--frames`.
+        taught: names of classes that you taught (`avel teach`); empty takes all that fit the engine, and
+            `("none",)` none.
 
     Raises:
-        ModelFileError: the calibration asked for is missing, damaged, or made for something else.
+        ModelFileError: the calibration asked for, or a taught class, is missing, damaged, or made for
+            something else.
         UsageError: `frames` is none of these.
 
     """
@@ -66,18 +71,26 @@ class Localizer:
         decoder: DecoderConfig | None = None,
         calibration: str | Path | None = None,
         frames: str = "auto",
+        taught: Sequence[str] = (),
     ) -> None:
         named = None if calibration is None else str(calibration)
-        config = config_from({"calibration": named, "frames": frames})
+        config = config_from({"calibration": named, "frames": frames, "taught": tuple(taught)})
         info = engine.info
+        classes = classes_of(config, engine)
         active = apply_calibration(config, info, SourceInfo("pushed", "file"))
-        self.labels: tuple[str, ...] = info.labels
+        self.labels: tuple[str, ...] = classes.labels
         """Class names, background last."""
+        numbers = (
+            decoding(config, classes.labels, active, classes.count)
+            if decoder is None
+            else of_classes(decoder, classes.labels, classes.count)
+        )
         self._judge = Judge(
             engine,
-            Decoder(decoder or decoding(config, info.labels, active)),
+            Decoder(numbers),
             calibrate=active.calibrate,
             by_change=config.frames != "all",
+            taught=classes.taught,
         )
         self._frames = config.most_frames or LEVELS[0]
         self.last_settled: tuple[Settled, ...] = ()

@@ -14,6 +14,7 @@ from ..sources.base import Source
 from .calibration import apply_calibration
 from .open import decoding, open_stream
 from .reload import Reloader
+from .taught import classes_of
 
 if TYPE_CHECKING:
     from ...model.runtime.base import Engine
@@ -57,11 +58,13 @@ def wired(
         shared: the budget of all streams that share the engine; None = this one is alone.
 
     Raises:
-        ModelFileError: the calibration asked for is missing, damaged, or made for something else.
+        ModelFileError: the calibration asked for, or a taught class, is missing, damaged, or made for
+            something else.
         UsageError: a class that these networks do not know.
 
     """
-    config, labels = loaded.config, engine.info.labels
+    config = loaded.config
+    classes = classes_of(config, engine)
     active = apply_calibration(config, engine.info, source.info)
     stream = open_stream(
         config,
@@ -69,7 +72,8 @@ def wired(
         engine,
         clock,
         active=active,
-        decoder=decoding(config, labels, active),
+        classes=classes,
+        decoder=decoding(config, classes.labels, active, classes.count),
         reports=reports,
         heartbeat=heartbeat,
         shared=shared,
@@ -79,7 +83,7 @@ def wired(
         outputs,
         switchboard,
         stream.decoder,
-        lambda given: decoding(given, labels, active),
+        lambda given: decoding(given, classes.labels, active, classes.count),
         reports,
         clock,
         stop,

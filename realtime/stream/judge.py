@@ -7,9 +7,10 @@ With a hop of n seconds features are made every second and the head looks every 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ...model.runtime.base import Engine
+from ...model.teach.judge import Taught
 from ..core.clock import NS_PER_S
 from ..core.messages import ClosedSegment, Scores, Segment, SelectedFrame
 from ..events import Decoder, DecoderStep
@@ -39,6 +40,7 @@ class Judge:
         hop_s: seconds between answers: 0.25, 0.5 or a whole number.
         calibrate: logits → probabilities.
         by_change: compute the pictures that show something new; False = every one.
+        taught: classes that the user taught; they stand before *background* in the decoder's labels.
 
     """
 
@@ -50,11 +52,14 @@ class Judge:
         calibrate: Calibrate = softmax,
         *,
         by_change: bool = False,
+        taught: Taught | None = None,
     ) -> None:
         self.decoder = decoder
         self._engine = engine
         self._phases, self._stride = max(1, round(1 / hop_s)), max(1, round(hop_s))
-        self._windows = [Window(engine, calibrate) for _ in range(self._phases)]
+        self._taught = taught
+        known = len(taught.names) if taught is not None else 0
+        self._windows = [Window(engine, calibrate, known) for _ in range(self._phases)]
         self._builders: dict[int, FeatureBuilder] = {}
         self._keys = KeyFrames(engine) if by_change else None
         self._unlooked: Segment | None = None
@@ -79,6 +84,10 @@ class Judge:
         if thin:
             segment = builder.thin(segment)
         features = builder.finish(segment)
+        if self._taught is not None:
+            frames = segment.frames if segment.video else None
+            sound = segment.audio if segment.sound else None
+            features = replace(features, taught=self._taught.judge(frames, sound))
         # Builders of skipped segments go, too.
         self._builders = {k: builder for k, builder in self._builders.items() if k > key}
         phase = key % self._phases

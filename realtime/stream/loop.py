@@ -16,6 +16,7 @@ from types import TracebackType
 
 from ...model.level import level_dbfs
 from ...model.runtime.base import Engine
+from ...model.teach.judge import Taught
 from ..core.clock import NS_PER_S, Clock, wall_clock_s
 from ..core.errors import SourceError, UsageError
 from ..core.messages import (
@@ -80,6 +81,7 @@ class Stream:
         clock: the one clock.
         options: see there.
         calibrate: logits → probabilities.
+        taught: classes that the user taught.
         reports: what outputs and networks have to say.
         heartbeat: called several times a second, also while nothing happens.
         on_close: called once by `close`, at the end of it.
@@ -98,6 +100,7 @@ class Stream:
         options: StreamOptions | None = None,
         *,
         calibrate: Calibrate = softmax,
+        taught: Taught | None = None,
         reports: StatusQueue | None = None,
         heartbeat: Callable[[], None] = lambda: None,
         on_close: Callable[[], None] = lambda: None,
@@ -115,7 +118,7 @@ class Stream:
         live = source.info.live
         self._queue = SegmentQueue(live=live)
         self._reader = Reader(source, self._queue, clock, hop_s=o.hop_s, duration_s=o.duration_s)
-        self._judge = Judge(engine, decoder, o.hop_s, calibrate, by_change=o.by_change)
+        self._judge = Judge(engine, decoder, o.hop_s, calibrate, by_change=o.by_change, taught=taught)
         frames = o.frames_per_segment
         own = FrameBudget(frames or LEVELS[0], adaptive=live and frames is None)
         self._budget: Budget = budget or own

@@ -12,6 +12,7 @@ from ...model import probabilities
 from ...model.ood import OOD
 from ...model.profiles import WINDOW, Profile
 from ...model.runtime.base import Engine
+from ...model.teach.judge import join
 from ..core.messages import Scores, SegmentFeatures
 from .features import missing
 
@@ -25,11 +26,19 @@ def softmax(logits: NDArray[np.float32], _length: int = 0) -> NDArray[np.float32
 
 
 class Window:
-    """The window of up to ten segments and the head that looks at it."""
+    """The window of up to ten segments and the head that looks at it.
 
-    def __init__(self, engine: Engine, calibrate: Calibrate = softmax) -> None:
+    Args:
+        engine: the networks.
+        calibrate: logits → probabilities.
+        taught: how many classes the user taught; their probabilities come with the segments.
+
+    """
+
+    def __init__(self, engine: Engine, calibrate: Calibrate = softmax, taught: int = 0) -> None:
         self._engine = engine
         self._calibrate = calibrate
+        self._taught = taught
         self._ring = FeatureRing(engine.profile)
 
     def push(self, features: SegmentFeatures) -> None:
@@ -40,11 +49,14 @@ class Window:
         """Judge the window that ends with the newest segment."""
         visual, audio, has_video, has_audio = self._ring.window()
         logits, attention = self._engine.head(visual, audio, has_video, has_audio)
+        probabilities = self._calibrate(logits, len(logits))
+        if self._taught:
+            probabilities = join(probabilities, self._ring.taught(self._taught))
         return Scores(
             hop,
             self._ring.first_index,
             logits,
-            self._calibrate(logits, len(logits)),
+            probabilities,
             attention,
             has_video | has_audio,
             ood=float(OOD(logits[-1])),
@@ -83,6 +95,11 @@ class FeatureRing:
     def first_index(self) -> int:
         """Index of the oldest segment."""
         return self._ring[0].index
+
+    def taught(self, count: int) -> NDArray[np.float32]:
+        """[T, count] probabilities of taught classes, oldest first; 0 for segments that are missing."""
+        nothing = np.zeros(count, np.float32)
+        return np.stack([nothing if f.taught is None else f.taught for f in self._ring])
 
     def window(
         self,

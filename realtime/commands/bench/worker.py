@@ -65,7 +65,7 @@ def play(
     if watch is not None:
         engine = TimedEngine(engine, watch)
         screen.hop = watch.timed("UI", screen.hop)
-    config = Config(calibration=NONE, frames=frames, fast=not paced)
+    config = Config(calibration=NONE, taught=(NONE,), frames=frames, fast=not paced)
     stream = open_stream(config, source, engine, clock, active=ActiveCalibration())
     if watch is not None:
         decoder: Any = stream.decoder
