@@ -91,6 +91,8 @@ def parameters(words: tuple[str, ...]) -> tuple[set[str], int]:
         return {"--help", "--version"}, 1
     assert words[1] in COMMANDS, f"no such command: {' '.join(words[:2])}"
     command, depth = load(words[1]), 2
+    if words[1] == "teach" and len(words) > 2 and words[2].startswith('"'):  # a class of the reader's own
+        command, depth = command.commands["NAME"], 3
     while hasattr(command, "commands") and len(words) > depth and re.fullmatch(r"[a-z0-9-]+", words[depth]):
         assert words[depth] in command.commands, f"no such command: {' '.join(words[: depth + 1])}"
         command, depth = command.commands[words[depth]], depth + 1
