@@ -93,7 +93,7 @@ def picture(file: Path) -> np.ndarray | None:
     return np.asarray(cv2.resize(image, (224, 224), interpolation=cv2.INTER_AREA)[..., ::-1], np.uint8)
 
 
-def wilson_free(values: Iterable[float]) -> str:
+def spread(values: Iterable[float]) -> str:
     got = np.array(list(values))
     return f"{got.mean():5.1%} ± {got.std():.1%}"
 
@@ -224,7 +224,6 @@ def centroid(examples: Seconds, bank: dict[Sense, Floats], per_hour: float) -> J
 
 def linear(examples: Seconds, bank: dict[Sense, Floats], per_hour: float) -> Judge:
     """One linear probe on both embeddings side by side, background paired at random; the same tail."""
-    means = {one: centre(bank[one]) for one in bank}
 
     def side(a: Floats, v: Floats) -> Floats:
         # `fit_probe` takes roots and lengths itself; squares of what is centred keep it a linear probe.
@@ -275,7 +274,7 @@ def rule(field: Field, kind: str, bank: dict[Sense, Floats], per_hour: float) ->
 
 
 def full(field: Field, kind: str, sounds: Sequence[int], photos: Sequence[int]) -> float:
-    """Event-second recall of the shipped head: ten seconds, the photograph always, the sound in the middle."""
+    """Event-second recall of the shipped head: ten seconds, the photograph always, the sound amid them."""
     label, hits, total = EVENT_NAMES.index(kind), 0, 0
     for s, p in zip(sounds, photos, strict=True):
         parts = seconds_of(field.sounds[kind][s])
@@ -360,11 +359,12 @@ def main() -> None:
                 {n: f"{recall['taught', n][-1]:.0%}" for n in given.shots if recall["taught", n]},
                 flush=True,
             )
-    print(f"\nthe shipped head, trained on them: {wilson_free(whole)}")
+    print(f"\nthe shipped head, trained on them: {spread(whole)}")
     for way, shots in sorted(recall):
         false_s = np.array(false[way, shots])
         print(
-            f"{way:20} {shots:3} examples: recall {wilson_free(recall[way, shots])}, false seconds an hour of other things {false_s.mean():.1f} (median {np.median(false_s):.1f})"
+            f"{way:20} {shots:3} examples: recall {spread(recall[way, shots])}, false seconds an hour "
+            f"of other things {false_s.mean():.1f} (median {np.median(false_s):.1f})"
         )
     for shots, values in ratio.items():
         print(f"taught with {shots}: {np.mean(np.minimum(values, 1)):.0%} of the whole head's recall")
