@@ -33,6 +33,7 @@ MOST_ALIKE: Final = 0.03
 """Of what ships as background, how much may be left out because it is the class itself."""
 _WITHIN: Final = 2.0
 """Log-odds below an example's best second that its other seconds may be to count as the event."""
+_POORER: Final = 0.1
 _PAIRS: Final = 12
 """Pictures that each sound of nothing is judged with."""
 
@@ -177,7 +178,7 @@ def teach(examples: Seconds, groups: Sequence[int], other: Everything, mode: Mod
     apart, own_apart = _apart(marks)
     return Lesson(
         probes=_fit(events, other, used, everything),
-        threshold=threshold_of(np.concatenate(quiet), np.concatenate(own_quiet), per_hour),
+        threshold=_between(threshold_of(np.concatenate(quiet), np.concatenate(own_quiet), per_hour), best),
         best=best,
         apart=apart,
         own_apart=own_apart,
@@ -256,6 +257,15 @@ def threshold_of(quiet: Doubles, own: Doubles, per_hour: float) -> float:
     elif len(own):
         levels.append(float(own.max()))
     return max(levels)
+
+
+def _between(budget: float, best: Doubles) -> float:
+    """What keeps the budget, or, where the examples leave room above that, half-way up to the poorer of them.
+
+    A room may hold what no background did; room that costs no event is not to be given away.
+    """
+    poorer = float(np.quantile(np.maximum(best, -1e3), _POORER))  # an example without a second counts as lost
+    return max(budget, (budget + poorer) / 2)
 
 
 def _apart(

@@ -169,7 +169,7 @@ def test_what_can_not_work_is_refused_in_one_line(clips: Path, capsys: pytest.Ca
     )
     recording(Path("blind.wav"), (ringing(2), None))
     assert "blind.wav: no picture; leave it out" in refused(3, "x", "blind.wav", *rings)
-    quiet = [recording(Path(f"q{k}.mkv"), (noise(2, -50 + k, k), wall(k))) for k in range(4)]
+    quiet = [recording(Path(f"q{k}.mkv"), (noise(2, -50, k), wall(k))) for k in range(4)]
     beside = ("--background", clips / "quiet.avi")
     assert "like background" in refused(2, "nothing", *quiet, *beside)
     Path("bad.csv").write_text("ring0.mkv,5,3\n")

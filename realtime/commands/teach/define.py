@@ -17,8 +17,8 @@ from ...config.schema import Config
 from ...core.errors import UsageError
 from ...ui.console import Console
 from ..calibrate.store import now, per_hour_of
-from .gather import background
-from .lessons import Wanted, bank_of, new_id, senses_of
+from .gather import background, senses_of
+from .lessons import Wanted, bank_of, new_id
 from .manage import check_free, install, say
 
 LOWEST: dict[Sense, float] = {"audio": 0.0, "visual": -1.0}

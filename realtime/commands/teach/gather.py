@@ -12,10 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....model.level import level_dbfs
+from ....model.runtime.base import EngineOptions
 from ....model.teach.lesson import Seconds
 from ....model.teach.seconds import Sensation, sense
 from ....model.teach.senses import SENSES, Sense, Senses
 from ....model.teach.variations import variations
+from ...config.schema import Config
 from ...core.clock import NS_PER_S, ManualClock
 from ...core.errors import SourceError
 from ...core.messages import Segment
@@ -66,6 +68,17 @@ class Gathered:
             rows = [missing if made is None else made.embedding[0] for made in each]
             arrays[one] = np.stack(rows) if rows else np.zeros((0, 0), np.float32)
         return Seconds(arrays, has, np.array(self.of, np.int64), np.array(self.copy, bool))
+
+
+def senses_of(config: Config, profile: str | None = None) -> Senses:
+    """The eye and the ear that the configuration names."""
+    return Senses(
+        EngineOptions(
+            profile=profile or config.profile,
+            audio_weights=config.audio_weights,
+            visual_weights=config.visual_weights,
+        )
+    )
 
 
 def segments_of(path: Path, start_s: float = 0.0, duration_s: float | None = None) -> Iterator[Segment]:

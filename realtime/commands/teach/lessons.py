@@ -12,7 +12,6 @@ from typing import Any, Final
 import numpy as np
 import typer
 
-from ....model.runtime.base import EngineOptions
 from ....model.teach.bank import shipped
 from ....model.teach.lesson import ENOUGH, LEAST, OWN_LEAST, Everything, Lesson, Seconds, teach
 from ....model.teach.pack import USED, Card, Mode, Pack, checked_name, find, installed, load
@@ -22,7 +21,7 @@ from ...core.errors import ModelFileError, UsageError
 from ...ui.console import Console
 from ..calibrate.store import now, per_hour_of
 from .examples import Example, read_examples
-from .gather import background, gather, joined
+from .gather import background, gather, joined, senses_of
 from .manage import check_free, install, say
 
 HOPELESS: Final = 0.35
@@ -56,17 +55,6 @@ class Wanted:
         if self.heard and self.seen:
             raise UsageError("--heard and --seen exclude each other; with neither, both must agree")
         return "heard" if self.heard else "seen" if self.seen else "both"
-
-
-def senses_of(config: Config, profile: str | None = None) -> Senses:
-    """The eye and the ear that the configuration names."""
-    return Senses(
-        EngineOptions(
-            profile=profile or config.profile,
-            audio_weights=config.audio_weights,
-            visual_weights=config.visual_weights,
-        )
-    )
 
 
 def teach_class(config: Config, wanted: Wanted) -> None:
@@ -153,7 +141,8 @@ def _enough_background(other: Everything, mode: Mode, senses: Senses) -> None:
 def refuse(lesson: Lesson, mode: Mode) -> str:
     """Why a class can't work; empty where it can."""
     share, low, high = lesson.recall
-    if share >= HOPELESS:
+    here = [lesson.own_apart[one] for one in USED[mode] if one in lesson.own_apart]
+    if share >= HOPELESS and not (here and max(here) < _ALIKE):
         return ""
     poor = [one for one in USED[mode] if _apart(lesson, one) < _ALIKE]
     what = {"audio": "sound", "visual": "look"}

@@ -132,8 +132,7 @@ def test_pack(config: Config, name: str, recordings: list[Path], *, json_out: bo
     """`avel teach test`."""
     from ....model.teach.judge import check_fits
     from ....model.teach.pack import USED
-    from .gather import segments_of
-    from .lessons import senses_of
+    from .gather import segments_of, senses_of
 
     _, pack = named(name)
     senses = senses_of(config, pack.card.profile)
