@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -44,6 +44,7 @@ class _Own:
     ray: str | None
     embed: bool
     force: bool
+    also: tuple[str, ...]
 
 
 def run(loaded: Loaded, own: _Own) -> None:
@@ -63,7 +64,7 @@ def run(loaded: Loaded, own: _Own) -> None:
     settings = fingerprint(loaded.config, release)
     results: dict[Job, dict[str, Any]] = {}
     for job in jobs:
-        if not own.force and (record := finished(job, own.out, settings)) is not None:
+        if not own.force and (record := finished(job, own.out, settings, own.also)) is not None:
             results[job] = record
     todo = [job for job in jobs if job not in results]
     if results:
@@ -71,7 +72,7 @@ def run(loaded: Loaded, own: _Own) -> None:
     failures: dict[Job, str] = {}
     if todo:
         wanted = own.jobs or max(1, min(len(todo), (os.cpu_count() or 2) // 2, 4))
-        plan = Plan(loaded.config, own.out, settings, own.embed, release)
+        plan = Plan(loaded.config, own.out, settings, own.embed, release, own.also)
         try:
             for job, outcome in _outcomes(plan, todo, min(wanted, len(todo)), own.ray):
                 if isinstance(outcome, str):
@@ -131,6 +132,7 @@ def localize(**given: Any) -> None:
         ray=given.pop("ray"),
         embed=given.pop("embed"),
         force=given.pop("force"),
+        also=tuple(given.pop("also") or ()),
     )
     with_flags(lambda loaded: run(loaded, own), "", leave_out=_LEFT_OUT)(**given)
 
@@ -173,6 +175,18 @@ def _own_parameters() -> list[inspect.Parameter]:
             "embed",
             Annotated[bool, typer.Option("--embed", help="put the recording itself into the page")],
             False,
+        ),
+        parameter(
+            "also",
+            Annotated[
+                list[Literal["rttm", "desed", "label-studio"]] | None,
+                typer.Option(
+                    "--also",
+                    help="further files: rttm (diarisation tools), desed (sed_eval, sed_scores_eval), "
+                    "label-studio (pre-annotations); repeat the flag",
+                ),
+            ],
+            None,
         ),
         parameter(
             "force", Annotated[bool, typer.Option("--force", help="do again what is done already")], False

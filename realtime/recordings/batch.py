@@ -26,6 +26,7 @@ from ..core.errors import SourceError, writing
 from ..core.text import file_name
 from ..sinks.records import lost_record, tracks_record
 from ..sources.suffixes import passed_over, recordings_in
+from .annotations import FORMATS, desed, label_studio, rttm
 from .findings import Findings
 from .page import Media, page_pieces, render_index
 from .subtitles import subrip, webvtt
@@ -113,8 +114,16 @@ def fingerprint(config: Config, version: str) -> str:
     return hashlib.sha256(packed.encode()).hexdigest()[:16]
 
 
-def finished(job: Job, out: Path, print_: str) -> dict[str, Any] | None:
-    """The results of an earlier run if they are of this very file and these settings, else None."""
+def finished(job: Job, out: Path, print_: str, also: Sequence[str] = ()) -> dict[str, Any] | None:
+    """The results of an earlier run if they are of this very file and these settings, else None.
+
+    Args:
+        job: the recording.
+        out: where results go.
+        print_: `fingerprint` of the settings.
+        also: further formats (`annotations.FORMATS`) that must be there.
+
+    """
     path = job.output(out, ".json")
     try:
         record = _head(path)
@@ -124,13 +133,30 @@ def finished(job: Job, out: Path, print_: str) -> dict[str, Any] | None:
             same = given["sha256"] == file_sha256(job.source)
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return record if same and job.output(out, ".html").is_file() else None
+    files = [job.output(out, suffix) for suffix in (".html", *(FORMATS[name] for name in also))]
+    return record if same and all(path.is_file() for path in files) else None
 
 
 def write_results(
-    findings: Findings, job: Job, out: Path, print_: str, *, embed: bool, version: str
+    findings: Findings,
+    job: Job,
+    out: Path,
+    print_: str,
+    *,
+    embed: bool,
+    version: str,
+    also: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Write everything about one recording; the JSON comes last.
+
+    Args:
+        findings: what was found.
+        job: the recording.
+        out: where results go.
+        print_: `fingerprint` of the settings.
+        embed: put the recording itself into the page.
+        version: of avel-live.
+        also: further formats, of `annotations.FORMATS`.
 
     Returns:
         its record, without the seconds.
@@ -158,6 +184,13 @@ def write_results(
             job.output(out, ".srt").unlink(missing_ok=True)
         atomic_write(job.output(out, ".labels.txt"), audacity(findings.events))
         atomic_write(job.output(out, ".eaf"), elan_pieces(findings, beside.url))
+        for name in also:
+            text = {
+                "rttm": lambda: rttm(findings.events, job.name),
+                "desed": lambda: desed(findings.events, job.name),
+                "label-studio": lambda: label_studio(findings.events, beside.url, version, video=video),
+            }[name]()
+            atomic_write(job.output(out, FORMATS[name]), text)
         atomic_write(page, page_pieces(findings, media))
         record = _record(findings, job, print_, version, stat)
         atomic_write(job.output(out, ".json"), _with_segments(record, findings.seconds))

@@ -31,6 +31,7 @@ class Plan:
         settings: `batch.fingerprint` of the configuration.
         embed: put the recording itself into the page.
         version: of avel-live.
+        also: further formats to write, of `annotations.FORMATS`.
 
     """
 
@@ -39,6 +40,7 @@ class Plan:
     settings: str
     embed: bool
     version: str
+    also: tuple[str, ...] = ()
 
 
 def localize_one(
@@ -67,7 +69,15 @@ def localize_one(
     """
     try:
         findings = analyse(job.source, plan.config, engine, tell, asked)
-        return write_results(findings, job, plan.out, plan.settings, embed=plan.embed, version=plan.version)
+        return write_results(
+            findings,
+            job,
+            plan.out,
+            plan.settings,
+            embed=plan.embed,
+            version=plan.version,
+            also=plan.also,
+        )
     except SourceError as error:
         return str(error)
     except OutputError as error:
