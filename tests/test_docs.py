@@ -93,7 +93,11 @@ def parameters(words: tuple[str, ...]) -> tuple[set[str], int]:
     command, depth = load(words[1]), 2
     if words[1] == "teach" and len(words) > 2 and words[2].startswith('"'):  # a class of the reader's own
         command, depth = command.commands["NAME"], 3
-    while hasattr(command, "commands") and len(words) > depth and re.fullmatch(r"[a-z0-9-]+", words[depth]):
+    while (
+        hasattr(command, "commands")
+        and len(words) > depth
+        and re.fullmatch(r"[a-z0-9][a-z0-9-]*", words[depth])
+    ):
         assert words[depth] in command.commands, f"no such command: {' '.join(words[: depth + 1])}"
         command, depth = command.commands[words[depth]], depth + 1
     return flags(command), depth

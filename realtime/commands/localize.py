@@ -9,14 +9,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ..config.flags import with_flags
 from ..config.keys import keys
 from ..config.load import Loaded
-from ..core.errors import OutputError, SourceError
+from ..core.errors import OutputError, SourceError, UsageError
 from ..core.options import EVENTS, NETWORK
 from ..core.text import visible
 
@@ -49,10 +49,13 @@ class _Own:
 
 def run(loaded: Loaded, own: _Own) -> None:
     """Find what is to be done, do it in parallel, write the index."""
+    from ..recordings.annotations import FORMATS
     from ..recordings.batch import find_jobs, fingerprint, finished, index_row, write_index
     from ..recordings.one import Plan
     from ..recordings.table import write_table
 
+    if unknown := [name for name in own.also if name not in FORMATS]:
+        raise UsageError(f"--also {unknown[0]}: expected {', '.join(FORMATS)}")
     try:
         own.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -179,9 +182,10 @@ def _own_parameters() -> list[inspect.Parameter]:
         parameter(
             "also",
             Annotated[
-                list[Literal["rttm", "desed", "label-studio"]] | None,
+                list[str] | None,
                 typer.Option(
                     "--also",
+                    metavar="FORMAT",
                     help="further files: rttm (diarisation tools), desed (sed_eval, sed_scores_eval), "
                     "label-studio (pre-annotations); repeat the flag",
                 ),
