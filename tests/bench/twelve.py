@@ -130,9 +130,11 @@ def main() -> None:
     parser.add_argument("--streams", type=int, default=12)
     parser.add_argument("--way", choices=("serve", "processes"), default="serve")
     parser.add_argument("--trouble", action="store_true")
+    parser.add_argument("--keep", type=Path, help="leave the logs of the streams in this folder")
     a = parser.parse_args()
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        folder = a.keep or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        folder.mkdir(parents=True, exist_ok=True)
         size = {"width": 640, "height": 480, "fps": 15.0}
         rtsp = stack.enter_context(RtspServer(size=(640, 480)))
         mjpeg = stack.enter_context(MjpegServer(**size))  # type: ignore[arg-type]
@@ -187,6 +189,8 @@ def main() -> None:
                 states = [(r["device"], r["state"]) for r in watched.records(name, "status")]
                 print(f"  {name}: {', '.join(f'{d} {s}' for d, s in states[-4:])}")
         print("exit codes", sorted(set(watched.stop())))
+        anew = {name: count for name in streams if (count := len(watched.records(name, "start"))) > 1}
+        print(f"streams that were begun more than once: {anew or 'none'}")
 
 
 if __name__ == "__main__":
