@@ -147,7 +147,7 @@ def main() -> None:
                 streams[name] = {"camera": own[name].url, "mic": "none"}
         watched = Watched(folder, streams, a.way)
         stack.callback(watched.kill)
-        until = time.monotonic() + 120
+        until = time.monotonic() + 300
         while not all(len(watched.records(name, "hop")) > 3 for name in streams):
             assert time.monotonic() < until, "not all of them give answers"
             time.sleep(1)
