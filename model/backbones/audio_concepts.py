@@ -67,15 +67,45 @@ _OTHERS: Final[dict[str, str]] = {
     "wind or noise": "277-281 507-516",
     "silence": "494",
 }
+# What is almost the event. Where AudioSet hears such a neighbour as clearly as the event itself, half the
+# score is left; the scale of evidence is logarithmic, so that little is lost where the event is clear.
+_NEIGHBOURS: Final[dict[str, str]] = {
+    "Church bell": "197 198 201 384",
+    "Fixed-wing aircraft, airplane": "333 371",
+    "Helicopter": "334 371",
+    "Violin, fiddle": "188 189",
+    "Flute": "192 193 203",
+    "Frying (food)": "283-285 292 364 365",
+    "Motorcycle": "340 341 363 371",
+    "Train horn": "302-304 390 395",
+    "Clock": "359 378 380",
+    "Goat": "20 70 85 86 88 89 92:.8",
+    "Baby cry, infant cry": "13-18 76 92",
+    "Chainsaw": "320 339 340 363 367 371 376 405 414 418 419",
+    "Cat": "20",
+    "Horse": "85 86 88 89 92",
+    "Toilet flush": "283 285 288 289 364-366",
+    "Rodents, rats, mice": "106 355",
+    "Accordion": "150 192 203",
+}
 CONCEPTS: Final[tuple[str, ...]] = (*EVENT_NAMES, *_OTHERS)
 
 
 def concept_weights() -> NDArray[np.float32]:
     """[concepts, 521] non-negative weights, rows in the order of `CONCEPTS`."""
-    weights = np.zeros((len(CONCEPTS), AUDIOSET_CLASSES), np.float32)
-    for name, row in {**_EVENTS, **_OTHERS}.items():
+    return _weights({**_EVENTS, **_OTHERS}, CONCEPTS)
+
+
+def neighbour_weights() -> NDArray[np.float32]:
+    """[28, 521] non-negative weights of what is almost each event."""
+    return _weights(_NEIGHBOURS, EVENT_NAMES)
+
+
+def _weights(rows: dict[str, str], names: tuple[str, ...]) -> NDArray[np.float32]:
+    weights = np.zeros((len(names), AUDIOSET_CLASSES), np.float32)
+    for name, row in rows.items():
         for item in row.split():
             span, _, weight = item.partition(":")
             first, _, last = span.partition("-")
-            weights[CONCEPTS.index(name), int(first) : int(last or first) + 1] = float(weight or 1.0)
+            weights[names.index(name), int(first) : int(last or first) + 1] = float(weight or 1.0)
     return weights

@@ -21,7 +21,7 @@ from ..files import SHIPPED
 from ..formats.weights import load_weights
 from ..labels import EVENT_NAMES
 from .audio_cnn import AudioCNN, load_audio_cnn
-from .audio_concepts import CONCEPTS, concept_weights
+from .audio_concepts import CONCEPTS, concept_weights, neighbour_weights
 from .evidence import evidence
 from .voices import Voices, load_voices
 from .yamnet import EMBEDDING_DIM, Yamnet, load_yamnet
@@ -35,6 +35,10 @@ YAMNET_DIM: Final = DIM + len(EVENT_NAMES)
 """Of `lite-yamnet`: what is read besides."""
 _MALE: Final = EVENT_NAMES.index("Male speech, man speaking")
 _FEMALE: Final = EVENT_NAMES.index("Female speech, woman speaking")
+
+
+# A score of 0.03, squared: below it there is nothing to divide.
+_UNHEARD: Final = 1e-3
 
 
 def _with_speech(values: Tensor, male: Tensor, female: Tensor) -> Tensor:
@@ -103,17 +107,32 @@ class AudioEvidence(nn.Module):
         ear: our network.
         listener: to be believed about everything but who speaks.
         voices: to be believed about that; without it the ear is.
+        doubting: near neighbours of an event take from what AudioSet's scores say of it: where heads are at
+            work. They learn without, from recordings that hold few such neighbours.
 
     """
 
     weights: Tensor
+    own: Tensor
+    neighbours: Tensor
 
-    def __init__(self, ear: AudioCNN, listener: Listener | None = None, voices: Voices | None = None) -> None:
+    def __init__(
+        self,
+        ear: AudioCNN,
+        listener: Listener | None = None,
+        voices: Voices | None = None,
+        *,
+        doubting: bool = False,
+    ) -> None:
         super().__init__()
+        self.doubting = doubting
         self.ear = ear
         self.listener = listener
         self.voices = voices
         self.register_buffer("weights", torch.from_numpy(concept_weights()), persistent=False)
+        itself = (concept_weights()[: len(EVENT_NAMES)] == 1).astype("float32")
+        self.register_buffer("own", torch.from_numpy(itself), persistent=False)
+        self.register_buffer("neighbours", torch.from_numpy(neighbour_weights()), persistent=False)
 
     def forward(self, patches: Tensor) -> Tensor:
         """[N, 96, 64] log-mel → [N, DIM or YAMNET_DIM]."""
@@ -130,12 +149,21 @@ class AudioEvidence(nn.Module):
             scores, logits = self.listener(patches)
             read = [read_events(logits, female)]
         concepts = (scores[:, None, :] * self.weights).amax(dim=-1)
+        if self.doubting:
+            concepts = self._doubted(concepts, scores)
         return torch.cat([evidence(p) for p in (divide_speech(concepts, female), classes, *read)], dim=1)
+
+    def _doubted(self, concepts: Tensor, scores: Tensor) -> Tensor:
+        """[N, C] concepts, those of events less sure where a near neighbour scores like the event itself."""
+        own = (scores[:, None, :] * self.own).amax(dim=-1).square() + _UNHEARD
+        others = (scores[:, None, :] * self.neighbours).amax(dim=-1).square()
+        events = concepts[:, : len(EVENT_NAMES)] * (own / (own + others))
+        return torch.cat([events, concepts[:, len(EVENT_NAMES) :]], dim=1)
 
 
 def load_audio_evidence(weights: Path | None = None) -> AudioEvidence:
     """The `lite` ear with its shipped weights, in eval mode."""
-    return AudioEvidence(load_audio_cnn(weights), voices=load_voices()).eval()
+    return AudioEvidence(load_audio_cnn(weights), voices=load_voices(), doubting=True).eval()
 
 
 def load_reader(path: Path | None = None) -> Reader:
@@ -153,4 +181,4 @@ def load_reader(path: Path | None = None) -> Reader:
 def load_yamnet_evidence(weights: Path | None = None) -> AudioEvidence:
     """The `lite-yamnet` ear: YAMNet's weights from `weights` or fetched, ours from the package."""
     listener = Listener(load_yamnet(weights), load_reader())
-    return AudioEvidence(load_audio_cnn(), listener, load_voices()).eval()
+    return AudioEvidence(load_audio_cnn(), listener, load_voices(), doubting=True).eval()

@@ -72,6 +72,35 @@ def test_who_speaks_the_ear_says_and_everything_else_the_reader() -> None:
     assert torch.equal(read[:, male] > read[:, female], voices[:, male] > voices[:, female])
 
 
+def test_a_near_neighbour_takes_from_an_event_and_the_event_itself_keeps_its_own() -> None:
+    """A cello scored beside a violin: where the cello leads, less is left; nothing else changes."""
+    torch.manual_seed(0)
+    ear = AudioCNN().eval()
+    violin, cello = EVENT_NAMES.index("Violin, fiddle"), 188
+    plain, doubting = AudioEvidence(ear).eval(), AudioEvidence(ear, doubting=True).eval()
+    scores = torch.zeros(3, 521)
+    scores[:, 186] = torch.tensor([0.9, 0.9, 0.3])
+    scores[1:, cello] = torch.tensor([0.3, 0.9])
+    concepts = (scores[:, None] * plain.weights).amax(-1)
+    left = doubting._doubted(concepts, scores)
+    kept = left[:, violin] / concepts[:, violin]
+    assert kept[0] == 1
+    assert float(kept[1]) == pytest.approx(0.9, abs=0.01)
+    assert float(kept[2]) == pytest.approx(0.1, abs=0.01)
+    others = [k for k in range(concepts.shape[1]) if k != violin]
+    assert torch.equal(left[:, others], concepts[:, others])
+    patches = torch.randn(4, 96, 64)
+    with torch.inference_mode():
+        assert bool((doubting(patches) <= plain(patches) + 1e-6).all())
+
+
+def test_no_event_is_its_own_neighbour() -> None:
+    own = audio_concepts.concept_weights()[: len(EVENT_NAMES)] == 1
+    neighbours = audio_concepts.neighbour_weights()
+    assert neighbours.max(1).tolist().count(1) >= 17
+    assert not (own & (neighbours > 0)).any()
+
+
 def test_a_damaged_reader_is_named(tmp_path: Path) -> None:
     damaged = tmp_path / "reader.safetensors"
     damaged.write_bytes(b"no weights")

@@ -131,6 +131,7 @@ class NothingSource:
         self.info = SourceInfo("nothing", "file", "made up", "made up", duration_s=float(self.seconds))
         self.account = Account()
         self.dropped = 0
+        self.behind_ns = 0
         self.skew_ms = None
         self.drift_ppm = None
         self._items = self._make()
