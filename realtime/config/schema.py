@@ -32,6 +32,7 @@ from ..sinks.log import LogOptions
 from ..sinks.memory import MemoryOptions
 from ..sinks.metrics import MetricsOptions
 from ..sinks.mqtt import MqttOptions
+from ..sinks.web import WebOptions
 from ..sinks.webhook import WebhookOptions
 
 NONE = "none"
@@ -395,6 +396,7 @@ class Config(Options):
     exec: ExecOptions = ExecOptions()
     clips: ClipOptions = ClipOptions()
     memory: MemoryOptions = MemoryOptions()
+    web: WebOptions = WebOptions()
     notify: NotifyOptions = NotifyOptions()
 
     # Running

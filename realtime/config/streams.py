@@ -32,7 +32,7 @@ from .schema import Config
 SHARED: Final = frozenset(
     {
         *("profile", "backend", "precision", "engines", "checkpoint", "audio_weights", "visual_weights"),
-        *("threads", "follow", "metrics", "output_wait_s", "json", "no_ui", "debug", "strict"),
+        *("threads", "follow", "metrics", "web", "output_wait_s", "json", "no_ui", "debug", "strict"),
     }
 )
 """Keys and groups that are said once for all streams: they share networks, a port, and standard output."""
@@ -126,4 +126,7 @@ def _apart(config: Config, origins: Mapping[str, str], own: str) -> Config:
     log = replace(log, jsonl=path("jsonl", log.jsonl), csv=path("csv", log.csv))
     if mqtt.client_id is not None and origins["mqtt.client_id"] != own:
         mqtt = replace(mqtt, client_id=f"{mqtt.client_id}-{name}")
-    return replace(config, log=log, mqtt=mqtt, metrics=MetricsOptions())
+    # Whoever runs several wants to know afterwards what was going on.
+    asked = origins["memory.enabled"] != "default"
+    memory = config.memory if asked else replace(config.memory, enabled=True)
+    return replace(config, log=log, mqtt=mqtt, metrics=MetricsOptions(), memory=memory)

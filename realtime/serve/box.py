@@ -30,6 +30,7 @@ from ..core.states import Severity, State
 from ..memory import default_path
 from ..session.open import make_engine, restarting
 from ..sinks.base import Report, Sink
+from ..sinks.watch import Bell, StreamState, Subscription, Watch
 from ..stream.budget import SharedBudget
 from ..stream.queue import StatusQueue
 from ..stream.shared import SharedEngine
@@ -37,7 +38,6 @@ from .console import Console
 from .follow import Follow
 from .metrics import AllMetrics
 from .stream import House, OneStream
-from .watch import Bell, StreamState, Subscription, Watch
 
 _STOP_S: Final = 45.0
 """How long the end waits for streams and their outputs, all together."""

@@ -28,7 +28,7 @@ from ..sinks.base import Report, words
 from ..sinks.mqtt import MqttOptions
 from ..sinks.mqtt.link import Broker, Message, MqttLink
 from ..sinks.records import Record, of_stream
-from .watch import Bell, StreamState
+from ..sinks.watch import Bell, StreamState
 
 _MOST_STREAMS: Final = 256
 _LONGEST: Final = 100

@@ -36,8 +36,8 @@ from ..stream.budget import SharedBudget
 from ..stream.queue import StatusQueue
 
 if TYPE_CHECKING:
+    from ..sinks.watch import Watch
     from ..stream.shared import SharedEngine
-    from .watch import Watch
 
 _STEADY_NS: Final = 60 * NS_PER_S
 """A run this long is no failed attempt: the next pause is the shortest again."""

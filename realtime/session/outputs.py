@@ -14,6 +14,7 @@ from ..sinks.base import About, Predecessor, Report, Sink
 from ..sinks.lines import LineWriter
 from ..sinks.stdout import JsonLines
 from ..ui import make_screen
+from .pages import page_of
 
 LIVE_WAIT_S: Final = 2.0
 """How long a live stream waits for the reader of standard output: about as long as it may be late anyway."""
@@ -47,6 +48,7 @@ def make_outputs(
     """
     name, wait_s = config.stream_name, config.output_wait_s
     about = About(name, config.is_live, report, clock, wait_s=wait_s, stop=stop, several=several)
+    about = replace(about, page=page_of(config))
     outputs: dict[str, Sink] = {}
     try:
         for group, options in config.outputs.items():

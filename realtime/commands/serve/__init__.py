@@ -23,8 +23,10 @@ def run(loaded: Loaded) -> None:
 
 def _serve(loaded: Loaded, signals: Signals, opened: list[Closeable]) -> None:
     # Only here: `--help` needs none of it.
+    from ...config.streams import streams_of
     from ...serve.box import Box
     from ...serve.console import Console
+    from ...session.pages import page_of_box
     from ..live.service import Service
 
     config = loaded.config
@@ -43,6 +45,11 @@ def _serve(loaded: Loaded, signals: Signals, opened: list[Closeable]) -> None:
     box = Box(loaded, clock, console, signals.stop)
     opened.append(box)
     box.open()
+    if config.web.listen is not None:
+        streams = [stream.config for stream in streams_of(loaded)]
+        page = page_of_box(config.web, box, streams, clock)
+        opened.append(page)
+        box.say("web", "running", f"the page is at {page.url}")
     service = Service(clock, box.reload, box.say)
     signals.on_stop(box.stop)
     signals.on_reload(service.ask)

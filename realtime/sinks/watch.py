@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.messages import Event, Hop, Status, StreamEnd, StreamStart, TimedAudio, TimedFrame
-from ..sinks.base import Sink
-from ..sinks.presence import Presence
-from ..sinks.records import (
+from .base import Sink
+from .presence import Presence
+from .records import (
     Record,
     end_records,
     event_record,
@@ -202,7 +202,7 @@ class Watch(Sink):
 
     def hop(self, record: Hop) -> None:
         """Remember the newest, without the pictures and sound of its second."""
-        from ..sinks.thread import without_media
+        from .thread import without_media
 
         with self._lock:
             self._hop = without_media(record)

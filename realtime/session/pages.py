@@ -1,0 +1,72 @@
+"""The page in the browser (`--web`), for one stream or for a box of several."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..config.schema import Config
+from ..core.clock import Clock
+from ..core.errors import OutputError
+from ..memory import Memory, default_path
+from ..sinks.base import About, Sink
+from ..sinks.memory import MemoryOptions
+from ..sinks.web import WebOptions
+
+if TYPE_CHECKING:
+    from ..web.box import Box
+    from ..web.server import Page
+
+
+def page_of(config: Config) -> Callable[[WebOptions, About], Sink]:
+    """What makes the page of one stream."""
+
+    def make(options: WebOptions, about: About) -> Sink:
+        with_extra()
+        from ..web.server import PageSink
+
+        folders = () if config.clips.dir is None else (config.clips.dir,)
+        return PageSink(options, about, remembered(config.memory), folders)
+
+    return make
+
+
+def page_of_box(options: WebOptions, box: Box, streams: list[Config], clock: Clock) -> Page:
+    """The page of several streams, from now on.
+
+    Raises:
+        UsageError, OutputError: as `web.server.Page`; or the extra is missing.
+
+    """
+    with_extra()
+    from ..web.server import Page
+
+    folders = {config.clips.dir for config in streams if config.clips.dir is not None}
+    memories = [memory for config in streams if (memory := remembered(config.memory)) is not None]
+    return Page(options, box, memories[0] if memories else None, tuple(sorted(folders, key=str)), clock)
+
+
+def remembered(options: MemoryOptions) -> Memory | None:
+    """The memory that a stream writes; None where it writes none."""
+    if not options.enabled and options.path is None:
+        return None
+    path: Path = (options.path or default_path()).absolute()
+    return Memory(path)
+
+
+def with_extra() -> None:
+    """See that the extra is there.
+
+    Raises:
+        OutputError: a package of it is missing.
+
+    """
+    try:
+        import argon2  # noqa: F401
+        import fastapi  # noqa: F401
+        import uvicorn  # noqa: F401
+    except ImportError as error:
+        raise OutputError(
+            f"web: the package {error.name} is missing; `pip install 'avel-live[web]'`"
+        ) from error
