@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, timezone
@@ -36,6 +37,12 @@ from .live import Live
 from .sessions import SESSION_S
 
 _MOST = 500
+_FROM_OUTSIDE = (
+    *("name", "url", "camera", "mic", "rtsp_transport", "size", "fps", "channel", "sync_offset_ms", "settle"),
+    *("enter", "leave", "min_event_s", "brief", "hold_s", "cooldown_s", "classes", "ignore"),
+)
+"""Keys of a stream that may be set from a browser."""
+_ADDRESS = re.compile(r"(?i)(https?|rtsps?|rtmps?|srt|rtp|udp)://[^\s]+$")
 _DAY_ZERO = date(1970, 1, 1)
 
 
@@ -170,9 +177,11 @@ class _Handlers:
         return [StreamView.of(now) for now in self._parts.box.streams()]
 
     def add(self, values: dict[str, Any]) -> Done:
+        _harmless(values)
         return self._changed(lambda box: box.add(values))
 
     def change(self, name: str, values: dict[str, Any]) -> Done:
+        _harmless(values)
         self._known(name)
         return self._changed(lambda box: box.change(name, values))
 
@@ -323,6 +332,21 @@ class _Handlers:
             if inside and path.suffix == suffix and path.is_file():
                 return FileResponse(path, media_type=kind, headers={"cache-control": "private, max-age=3600"})
         raise HTTPException(404, "no such file (any more)")
+
+
+def _harmless(values: dict[str, Any]) -> None:
+    """See that only streams and thresholds are changed: who may look must not run programs or write files.
+
+    Raises:
+        HTTPException: a key that only the file may set, or an address that is none of a network's.
+
+    """
+    for key, value in values.items():
+        if key not in _FROM_OUTSIDE:
+            raise HTTPException(403, f"{key[:100]}: only avel.toml sets it; here: {', '.join(_FROM_OUTSIDE)}")
+        plain = (key == "camera" and str(value).isdecimal()) or value == "none"
+        if key in ("url", "camera") and not plain and not _ADDRESS.match(str(value)):
+            raise HTTPException(403, f"{key}: expected an address such as rtsp://… or http://…")
 
 
 def _filter(

@@ -21,13 +21,20 @@ import numpy as np
 import pytest
 from avel_live.realtime.commands import main
 from avel_live.realtime.config.load import load_config
+from avel_live.realtime.config.streams import streams_of
 from avel_live.realtime.core.clock import SystemClock
 from avel_live.realtime.core.errors import UsageError
+from avel_live.realtime.memory import Memory
 from avel_live.realtime.serve.box import Box
 from avel_live.realtime.serve.console import Console
+from avel_live.realtime.session.pages import page_of_box
+from avel_live.realtime.sinks.web import WebOptions
+from support.browser import chromium
+from support.mjpeg import MjpegServer
 from support.peers import Mosquitto, Subscriber, eventually
 from support.played_live import Played
 from support.server_process import free_port
+from support.web import Client
 
 Records = list[dict[str, Any]]
 
@@ -38,9 +45,10 @@ class Running:
     def __init__(self, file: Path, text: str) -> None:
         self.file, self._out = file, io.StringIO()
         file.write_text(text)
-        loaded = load_config({"json": True}, path=file, environ={})
+        flags = {"json": True, "memory.path": file.with_name("memory.sqlite")}
+        self.loaded = load_config(flags, path=file, environ={})
         clock = SystemClock()
-        self.box = Box(loaded, clock, Console(json=True, clock=clock, stream=self._out))
+        self.box = Box(self.loaded, clock, Console(json=True, clock=clock, stream=self._out))
 
     @property
     def records(self) -> Records:
@@ -244,7 +252,12 @@ def test_the_command_publishes_for_each_stream_and_ends_cleanly(tmp_path: Path, 
     listener = Subscriber(broker.port)
     env = {k: v for k, v in os.environ.items() if not k.startswith("AVEL_")} | {"OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(
-        [*SERVE, "--json"], cwd=tmp_path, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*SERVE, "--json", "--memory-file", "memory.sqlite"],
+        cwd=tmp_path,
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     lines: list[str] = []
     assert process.stdout is not None
@@ -290,3 +303,56 @@ def test_the_command_publishes_for_each_stream_and_ends_cleanly(tmp_path: Path, 
         eventually(lambda n=name: listener.last(f"avel/{n}/availability") == b"offline", "said goodbye")  # type: ignore[misc]
         assert listener.last(f"device/avel_{name}/config")
     listener.close()
+
+
+TILES = "return [...document.querySelectorAll('[data-stream]')].map(e => e.dataset.stream)"
+LAST_BUTTON = "return [...document.querySelectorAll('main button')].at(-1)"
+
+
+def test_streams_come_and_go_and_nothing_else_can_be_set(tmp_path: Path) -> None:
+    """In the browser: one stream is added and ended; what would run programs or touch files is refused."""
+    with running(tmp_path, table("door", url="played://well/")) as one, MjpegServer(fps=10) as camera:
+        streams = [stream.config for stream in streams_of(one.loaded)]
+        page = page_of_box(WebOptions(listen="0"), one.box, streams, SystemClock())
+        try:
+            client = Client(page.port).browser()
+            for values in (
+                {"name": "x", "url": "rtsp://x/", "exec.command": "touch owned"},
+                {"name": "x", "url": "rtsp://x/", "exec": {"command": "touch owned"}},
+                {"name": "x", "url": "rtsp://x/", "clips": {"dir": "/tmp/x"}},
+                {"name": "x", "file": "/etc/passwd"},
+                {"name": "x", "url": "file:///etc/passwd"},
+                {"name": "x", "url": "concat:/etc/passwd"},
+                {"name": "x", "camera": "/dev/video0"},
+            ):
+                assert client("POST", "/api/streams", values).status == 403, values
+            assert client("PATCH", "/api/streams/door", {"log": {"jsonl": "x"}}).status == 403
+            assert client("PATCH", "/api/streams/door", {"enter": 9}).status == 422
+            assert client("PATCH", "/api/streams/door", {"enter": 0.9}).json() == {
+                "said": "door changed (thresholds)"
+            }
+            eventually(lambda: bool(one.of("door", "hop")), "answers", 60)
+            with chromium(tmp_path / "profile") as browser:
+
+                def shown() -> set[str]:
+                    names = (
+                        "return [...document.querySelectorAll('[data-stream]')].map(e => e.dataset.stream)"
+                    )
+                    return set(browser.execute_script(names))
+
+                browser.get(f"{page.url}#/live")
+                eventually(lambda: shown() == {"door"}, "the one")
+                browser.find_element("css selector", "details summary").click()
+                browser.find_element("css selector", "input[name=name]").send_keys("yard")
+                browser.find_element("css selector", "input[name=url]").send_keys(f"{camera.url}\n")
+                eventually(lambda: shown() == {"door", "yard"}, "both", 30)
+                eventually(lambda: bool(one.of("yard", "hop")), "answers of the new one", 60)
+                browser.get(f"{page.url}#/stream/yard")
+                eventually(lambda: browser.execute_script(LAST_BUTTON) is not None, "the button")
+                for _ in range(2):  # it asks
+                    browser.execute_script(LAST_BUTTON).click()
+                eventually(lambda: shown() == {"door"}, "it is gone", 30)
+            assert not (tmp_path / "owned").exists()
+        finally:
+            page.close()
+        assert Memory(tmp_path / "memory.sqlite").streams() == ["door", "yard"]
