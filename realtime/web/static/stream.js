@@ -5,6 +5,7 @@ import { h, percent, stateClass } from "./dom.js";
 import { Picture } from "./picture.js";
 
 export async function stream(place, name) {
+  place.className = "one";
   const picture = new Picture(name, 500);
   const state = h("span");
   const now = h("p", { className: "now" });
