@@ -106,7 +106,7 @@ class Box:
                 config.mqtt,
                 lambda: frozenset(slug(stream.name) for stream in self._present()),
                 self._bell,
-                _memory(self._loaded),
+                memory_of(self._loaded),
                 self.say,
                 wall_clock_s,
             )
@@ -309,7 +309,7 @@ class Box:
         self.stop()
 
 
-def _memory(loaded: Loaded) -> Path | None:
+def memory_of(loaded: Loaded) -> Path | None:
     """Where events of other boxes are remembered: as those of ours, unless somebody wants none."""
     memory = loaded.config.memory
     refused = not memory.enabled and loaded.origins.get("memory.enabled", "default") != "default"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ..config.schema import Config
 from ..core.clock import Clock
 from ..core.errors import OutputError
-from ..memory import Memory, default_path
+from ..memory import Memory, MemoryFileError, Writer, default_path
 from ..sinks.base import About, Sink
 from ..sinks.memory import MemoryOptions
 from ..sinks.web import WebOptions
@@ -32,19 +32,33 @@ def page_of(config: Config) -> Callable[[WebOptions, About], Sink]:
     return make
 
 
-def page_of_box(options: WebOptions, box: Box, streams: list[Config], clock: Clock) -> Page:
+def page_of_box(
+    options: WebOptions, box: Box, memory: Path | None, streams: list[Config], clock: Clock
+) -> Page:
     """The page of several streams, from now on.
 
+    Args:
+        options: where, and who may.
+        box: what it shows.
+        memory: the file that all of them write, made where there is none; None = nothing is remembered.
+        streams: what they run by: clips are sent from their folders.
+        clock: the one clock.
+
     Raises:
-        UsageError, OutputError: as `web.server.Page`; or the extra is missing.
+        UsageError, OutputError: as `web.server.Page`; the memory can't be opened; the extra is missing.
 
     """
     with_extra()
     from ..web.server import Page
 
+    if memory is not None:
+        try:
+            Writer(memory).close()
+        except MemoryFileError as error:
+            raise OutputError(f"memory: {error}") from error
     folders = {config.clips.dir for config in streams if config.clips.dir is not None}
-    memories = [memory for config in streams if (memory := remembered(config.memory)) is not None]
-    return Page(options, box, memories[0] if memories else None, tuple(sorted(folders, key=str)), clock)
+    known = None if memory is None else Memory(memory)
+    return Page(options, box, known, tuple(sorted(folders, key=str)), clock)
 
 
 def remembered(options: MemoryOptions) -> Memory | None:

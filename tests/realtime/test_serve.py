@@ -25,7 +25,7 @@ from avel_live.realtime.config.streams import streams_of
 from avel_live.realtime.core.clock import SystemClock
 from avel_live.realtime.core.errors import UsageError
 from avel_live.realtime.memory import Memory
-from avel_live.realtime.serve.box import Box
+from avel_live.realtime.serve.box import Box, memory_of
 from avel_live.realtime.serve.console import Console
 from avel_live.realtime.session.pages import page_of_box
 from avel_live.realtime.sinks.web import WebOptions
@@ -313,7 +313,7 @@ def test_streams_come_and_go_and_nothing_else_can_be_set(tmp_path: Path) -> None
     """In the browser: one stream is added and ended; what would run programs or touch files is refused."""
     with running(tmp_path, table("door", url="played://well/")) as one, MjpegServer(fps=10) as camera:
         streams = [stream.config for stream in streams_of(one.loaded)]
-        page = page_of_box(WebOptions(listen="0"), one.box, streams, SystemClock())
+        page = page_of_box(WebOptions(listen="0"), one.box, memory_of(one.loaded), streams, SystemClock())
         try:
             client = Client(page.port).browser()
             for values in (

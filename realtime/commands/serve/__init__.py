@@ -24,7 +24,7 @@ def run(loaded: Loaded) -> None:
 def _serve(loaded: Loaded, signals: Signals, opened: list[Closeable]) -> None:
     # Only here: `--help` needs none of it.
     from ...config.streams import streams_of
-    from ...serve.box import Box
+    from ...serve.box import Box, memory_of
     from ...serve.console import Console
     from ...session.pages import page_of_box
     from ..live.service import Service
@@ -47,7 +47,7 @@ def _serve(loaded: Loaded, signals: Signals, opened: list[Closeable]) -> None:
     box.open()
     if config.web.listen is not None:
         streams = [stream.config for stream in streams_of(loaded)]
-        page = page_of_box(config.web, box, streams, clock)
+        page = page_of_box(config.web, box, memory_of(loaded), streams, clock)
         opened.append(page)
         box.say("web", "running", f"the page is at {page.url}")
     service = Service(clock, box.reload, box.say)
