@@ -23,7 +23,7 @@ def missing_bytes(path: Path) -> int:
             length = int.from_bytes(head[4:8], "little")
             return 0 if length in _UNKNOWN_RIFF else max(0, length + 8 - size)
         if head[:4] == _EBML:
-            return max(0, _segment_end(file) - size)
+            return max(0, _segment_end(file, size) - size)
         if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"styp"):
             return max(0, _boxes_end(file, size) - size)
     return 0
@@ -44,10 +44,12 @@ def _boxes_end(file: BinaryIO, size: int) -> int:
     return at
 
 
-def _segment_end(file: BinaryIO) -> int:
+def _segment_end(file: BinaryIO, size: int) -> int:
     """Where the segment of a Matroska file ends; 0 where its size is unknown."""
     file.seek(4)
     length, _ = _number(file)
+    if length > size:  # damaged; and there is no such place to go to
+        return 0
     file.seek(file.tell() + length)
     if file.read(4) != _SEGMENT:
         return 0

@@ -59,9 +59,9 @@ def _chained(length: Callable[[bytes], int]) -> Callable[[BinaryIO, int], Iterat
         while at + _HEAD <= size:
             file.seek(at)
             own = length(file.read(_HEAD))
-            if own < _HEAD:
-                return
             at += own
+            if own < _HEAD or at + _HEAD > size:
+                return
             yield at
 
     return further

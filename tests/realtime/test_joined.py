@@ -131,6 +131,8 @@ def test_what_follows_a_file_is_a_part_only_where_it_begins_like_one(tmp_path: P
         ("cut.wav", wave + wave[:4000], 2),
         ("endless.wav", b"RIFF\xff\xff\xff\xff" + wave[8:] + wave, 0),
         ("nothing.wav", b"", 0),
+        ("huge.wav", b"RF64" + wave[4:12] + b"ds64" + bytes(4) + b"\xff" * 24 + wave[44:], 0),
+        ("huge.mp4", b"\0\0\0\x10ftypisom" + bytes(4) + b"\0\0\0\x01mdat" + b"\xff" * 90, 0),
         ("zero.mp4", b"\0\0\0\0ftypisom" + bytes(100), 0),
     ]:
         path = tmp_path / name

@@ -66,6 +66,12 @@ def test_length_is_what_is_decoded_and_nothing_is_called_broken(
     assert [job.first_s for job in find_jobs([path])] == [0, 10]
 
 
+def test_a_length_beyond_everything_is_no_proof(tmp_path: Path) -> None:
+    path = tmp_path / "damaged.mkv"
+    path.write_bytes(b"\x1a\x45\xdf\xa3\x01" + b"\xfe" * 7 + bytes(100))
+    assert missing_bytes(path) == 0
+
+
 @needs_ffmpeg
 def test_a_length_that_is_guessed_from_the_first_packets_is_not_believed(tmp_path: Path) -> None:
     path = tmp_path / "loud_then_silent.aac"
