@@ -88,29 +88,29 @@ def teach_class(config: Config, wanted: Wanted) -> None:
         lesson = teach(seconds, [groups.index(e.file) for e in examples], other, mode, per_hour)
     advice = advise(lesson, examples, mode, own=len(own))
     refusal = refuse(lesson, mode)
+    path = None
+    if not (refusal or wanted.dry_run):  # before a word of it is said: whoever reads may be gone by then
+        card = Card(
+            id=new_id(name),
+            name=name,
+            made=now(),
+            mode=mode,
+            profile=config.profile,
+            senses={one: senses.digest(one) for one in USED[mode]},
+            threshold=lesson.threshold,
+            false_alarms_per_hour=per_hour,
+            examples=[example.name for example in examples],
+            found=int(lesson.found.sum()),
+            biases={one: probe.bias for one, probe in lesson.probes.items()},
+        )
+        path = install(Pack(card, lesson.probes, _kept(seconds, own, mode)), replacing=wanted.replace)
     if wanted.json:
         typer.echo(json.dumps(_plain(name, lesson, examples, advice, refusal), ensure_ascii=False))
     else:
         _tell(name, lesson, examples, advice)
     if refusal:
         raise UsageError(f"{name}: not taught: {refusal}")
-    if wanted.dry_run:
-        return
-    card = Card(
-        id=new_id(name),
-        name=name,
-        made=now(),
-        mode=mode,
-        profile=config.profile,
-        senses={one: senses.digest(one) for one in USED[mode]},
-        threshold=lesson.threshold,
-        false_alarms_per_hour=per_hour,
-        examples=[example.name for example in examples],
-        found=int(lesson.found.sum()),
-        biases={one: probe.bias for one, probe in lesson.probes.items()},
-    )
-    path = install(Pack(card, lesson.probes, _kept(seconds, own, mode)), replacing=wanted.replace)
-    if not wanted.json:
+    if path is not None and not wanted.json:
         say(f"installed: {path}")
 
 
