@@ -59,6 +59,7 @@ class Quantiser:
         self._input = model.graph.input[0].name
         quantisable = [node for node in model.graph.node if node.op_type in _OPS]
         after = _after(model.graph.node, _PROBABILITIES) | _after(model.graph.node, _POOLED)
+        after |= _offsets(model.graph)
         self.groups = _groups([node for node in quantisable if node.name not in after])
         """Layers that are kept or quantised together, in order: name → nodes."""
         self._never = [node.name for node in quantisable if node.name in after]
@@ -189,6 +190,15 @@ def _after(nodes: Sequence[Any], kinds: frozenset[str]) -> set[str]:
             reached.update(node.output)
             names.add(node.name)
     return names
+
+
+def _offsets(graph: Any) -> set[str]:
+    """Names of the additions of one number: what keeps a logarithm finite is lost on a grid.
+
+    TensorRT for RTX refuses such a number in eight bits where a float32 layer reads it, too.
+    """
+    single = {tensor.name for tensor in graph.initializer if all(size == 1 for size in tensor.dims)}
+    return {node.name for node in graph.node if node.op_type == "Add" and single.intersection(node.input)}
 
 
 def _reader(name: str, inputs: Sequence[NDArray[Any]]) -> Any:
