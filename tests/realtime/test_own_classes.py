@@ -41,11 +41,12 @@ def _own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, handlers: None
 
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with two short clips, labelled with `Own 0`."""
+    """A folder with two short clips of different content, labelled with `Own 0`."""
     folder = tmp_path_factory.mktemp("clips")
     rows = "file\tclass\tsegments_audible_and_visible\tduration_s\n"
-    for name in ("a.mkv", "b.mkv"):
-        make_clip(folder / name, seconds=3.2, fps=4, size=(64, 48), rate=16_000, channels="mono")
+    for name, flashes in (("a.mkv", (0.5, 1.5, 2.5)), ("b.mkv", (0.25, 1.75))):
+        small = {"size": (64, 48), "rate": 16_000, "channels": "mono"}
+        make_clip(folder / name, seconds=3.2, fps=4, flashes=flashes, **small)
         rows += f"{name}\tOwn 0\t0,1\t3.20\n"
     (folder / "MANIFEST.tsv").write_text(rows)
     return folder
