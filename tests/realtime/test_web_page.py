@@ -154,7 +154,8 @@ def test_events_are_searched_played_and_marked(browser: Any, memory: Memory, cli
         until(lambda: not all_of(browser, ".event"), "nothing so sure")
         sure.clear()
         sure.send_keys("50\t")
-        until(lambda: len(all_of(browser, ".event")) == 1, "again")
+        until(lambda: all_of(browser, ".list[aria-busy=false]"), "what was asked for last")
+        assert len(all_of(browser, ".event")) == 1
 
         all_of(browser, ".thumb")[0].click()
         playing = "const v = document.querySelector('video'); return v && v.currentTime > 0.2 && !v.error"

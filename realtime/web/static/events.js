@@ -21,6 +21,7 @@ export async function events(place) {
   place.append(h("h2", {}, "Events"), form, found, list, more);
   let next = null;
   let shownDay = null;
+  let turns = 0;
 
   function query(extra) {
     const asked = new URLSearchParams();
@@ -31,7 +32,11 @@ export async function events(place) {
   }
 
   async function load(further) {
+    const turn = ++turns;
+    list.setAttribute("aria-busy", "true");
     const page = await get(query(further ? { before: next } : {}));
+    if (turn !== turns) return;  // asked for something else meanwhile
+    list.setAttribute("aria-busy", "false");
     if (!further) { list.replaceChildren(); shownDay = null; }
     for (const event of page.events) {
       const today = event.start.slice(0, 10);
