@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Final, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 
 from ..core.clock import Clock, wall_clock_s
 from ..core.options import Options
@@ -20,7 +20,6 @@ from .room import Room, patient
 
 if TYPE_CHECKING:
     from ..core.messages import Event, Hop, Status, StreamEnd, StreamStart, TimedAudio, TimedFrame
-    from .web import WebOptions
 
 RECORDING_FLUSH_S: Final = 30.0
 """How long the end of a recording waits for outputs that are behind; the rest is counted and reported.
@@ -138,8 +137,8 @@ class About:
     """How long a recording may wait for this output while it goes on."""
     stop: threading.Event | None = None
     """Set when the stream is asked to end: nothing waits for long any more."""
-    page: Callable[[WebOptions, About], Sink] | None = None
-    """What makes the page (`--web`); it stands a floor above the outputs."""
+    page: Callable[[Any, About], Sink] | None = None
+    """What makes the page of its `WebOptions`; it stands a floor above the outputs."""
     replaces: Predecessor | None = None
     """In a reload: the output of the same kind that leaves when all new ones are there."""
 
