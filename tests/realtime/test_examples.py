@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 import runpy
+import subprocess
 import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import pytest
+from support.peers import eventually
+from support.server_process import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 DEMO = ROOT / "realtime" / "data" / "demo.mp4"
 SECONDS = 5
 """Of the demo that are played here: a dog, silent for three seconds, then barking."""
 
+PAGE = "127.0.0.1:8090"
+"""Where pages of the READMEs are looked for."""
 BLOCKS = [
     pytest.param(block, id=f"{path.relative_to(ROOT).parent}-{number}")
     for path in sorted(ROOT.rglob("README.md"))
@@ -86,5 +95,32 @@ def test_what_a_readme_shows_runs(
     block: str, clip: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(Path(clip).parent)
-    exec(compile(block.replace('"demo"', repr(clip)), "README.md", "exec"), {"__name__": "__main__"})
+    block = block.replace('"demo"', repr(clip))
+    with ExitStack() as stack:
+        if PAGE in block:
+            block = block.replace(PAGE, stack.enter_context(page(clip)))
+        exec(compile(block, "README.md", "exec"), {"__name__": "__main__"})
     assert "Bark" in capsys.readouterr().out
+
+
+@contextmanager
+def page(clip: str) -> Iterator[str]:
+    """The address of a page that remembers a bark, served by the program itself."""
+    address = f"127.0.0.1:{free_port()}"
+    live = [sys.executable, "-c", "from avel_live.realtime.commands import live_main; live_main()"]
+    memory = Path(clip).with_name("memory.sqlite")
+    options = ["--file", clip, "--loop", "--no-ui", "--memory-file", str(memory), "--web", address]
+    with subprocess.Popen([*live, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as program:
+        try:
+            eventually(lambda: _barks(address), "a bark is remembered", 60.0)
+            yield address
+        finally:
+            program.terminate()
+
+
+def _barks(address: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://{address}/api/events?label=Bark", timeout=5) as answer:
+            return bool(json.load(answer)["events"])
+    except OSError:
+        return False  # it does not listen yet
