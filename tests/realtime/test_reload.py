@@ -226,6 +226,7 @@ class Reloads(RuleBasedStateMachine):
         *_: object,
         stop: object = None,
         replacing: dict[str, Predecessor] | None = None,
+        several: bool = False,
     ) -> dict[str, Sink]:
         groups = _[2]
         assert isinstance(groups, tuple)

@@ -151,8 +151,8 @@ def test_an_av_without_the_option_for_odd_names_opens_files_too(
 
     real = av.open
 
-    def without(path: str) -> object:
-        return real(path)
+    def without(path: str, *, hwaccel: object = None) -> object:
+        return real(path, hwaccel=hwaccel)
 
     clip = make_clip(tmp_path / "clip.mp4", seconds=0.5)
     monkeypatch.setattr(av, "open", without)
