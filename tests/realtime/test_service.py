@@ -115,7 +115,7 @@ def test_what_a_reload_can_change() -> None:
     assert plan(mqtt__url="mqtt://hub", notify=True) == "reloaded: mqtt, notify"
     assert plan(profile="paper", enter=0.6) == "reloaded: thresholds; only a restart changes profile"
     assert "restart changes clips.dir" in plan(record__dir="clips")
-    assert plan(name="door") == "reloaded: mqtt, webhook, exec, clips, notify"
+    assert plan(name="door") == "reloaded: mqtt, webhook, exec, clips, memory, web, notify"
 
 
 def test_thresholds_change_under_a_running_decoder() -> None:

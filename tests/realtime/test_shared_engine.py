@@ -40,6 +40,19 @@ class Counting(ToyEngine):
         return super().visual(frames)
 
 
+class Turnstile:
+    """In an event's place: every wait passes one only, when it is told to."""
+
+    def __init__(self) -> None:
+        self._passes = threading.Semaphore(0)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        return self._passes.acquire(timeout=timeout)
+
+    def let_one_through(self) -> None:
+        self._passes.release()
+
+
 @contextmanager
 def shared(engine: object) -> Iterator[SharedEngine]:
     whole = SharedEngine(engine, SystemClock())  # type: ignore[arg-type]
@@ -56,15 +69,21 @@ def asking(lane: Lane, *levels: int) -> threading.Thread:
 
 
 def test_a_stream_with_a_backlog_gets_one_call_of_each_round() -> None:
-    gate = threading.Event()
-    engine = Counting(gate)
+    gate = Turnstile()
+    engine = Counting(gate)  # type: ignore[arg-type]
     with shared(engine) as whole:
         threads = [asking(whole.lane(), *[1] * 6)]
         assert engine.begun.wait(10), "the flood is in the engine"
         for level in (2, 3):
             threads.append(asking(whole.lane(), level, level))
             eventually(lambda n=level: len(whole._line) == n - 1, "it waits")  # type: ignore[misc]
-        gate.set()
+        # One call at a time goes through, once everybody who has something left to ask stands in line again.
+        for call, waiting in enumerate([2, 2, 2, 2, 2, 1, 0, 0, 0, 0]):
+            eventually(
+                lambda c=call, n=waiting: len(engine.order) == c + 1 and len(whole._line) == n,  # type: ignore[misc]
+                "all stand in line",
+            )
+            gate.let_one_through()
         for thread in threads:
             thread.join(10)
     assert [level for (level,) in engine.order] == [1, 2, 3, 1, 2, 3, 1, 1, 1, 1]

@@ -363,8 +363,12 @@ def test_bodies_and_ranges_are_bounded(open_page: Client) -> None:
     large = b'{"verdict": "' + b"x" * LARGEST + b'"}'
     assert client("PUT", "/api/events/1/mark", large).status == 413
     chunked = (large[k : k + 1000] for k in range(0, len(large), 1000))
-    sent = client("PUT", "/api/events/1/mark", chunked, transfer_encoding="chunked")  # type: ignore[arg-type]
-    assert sent.status in (400, 413)
+    try:
+        sent = client("PUT", "/api/events/1/mark", chunked, transfer_encoding="chunked")  # type: ignore[arg-type]
+        assert sent.status in (400, 413)
+    except (ConnectionResetError, BrokenPipeError):
+        pass  # refused before all of it was sent: the answer went with the connection
+    assert client.get("/api/events/1").json()["mark"] is None, "nothing of it was taken"
     assert client.get("/api/events/1/clip.mp4", range="bytes=0-1,2-3").status == 416
     assert client.get("/api/events/1/clip.mp4", range="bytes=99999999-").status == 416
     assert client.get("/api/events/99999999999999999999").status == 404

@@ -55,7 +55,7 @@ class Client:
             body = json.dumps(body).encode()
             sent.setdefault("content-type", "application/json")
         try:
-            connection.request(method, path, body, sent)
+            connection.request(method, path, body, sent, encode_chunked="transfer-encoding" in sent)
             response = connection.getresponse()
             got = {name.lower(): value for name, value in response.getheaders()}
             return Answer(response.status, got, response.read())

@@ -41,6 +41,14 @@ export function onLive(listener) {
   return () => listeners.delete(listener);
 }
 
+// Called when records begin to come, again too: what happened before is to be asked for.
+const begun = new Set();
+
+export function onConnected(listener) {
+  begun.add(listener);
+  return () => begun.delete(listener);
+}
+
 export function connect(tell) {
   told = tell;
   if (!watch) {
@@ -76,6 +84,7 @@ function look() {
     told(true);
   };
   source.addEventListener("beat", alive);
+  source.onopen = () => begun.forEach((listener) => listener());
   source.onmessage = (message) => {
     alive();
     const record = JSON.parse(message.data);

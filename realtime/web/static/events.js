@@ -1,6 +1,6 @@
 // What was remembered: by day, searchable, with clips, and with what people say of it.
 
-import { get, onLive, send } from "./api.js";
+import { get, onConnected, onLive, send } from "./api.js";
 import { day, h, percent, when } from "./dom.js";
 
 export async function events(place) {
@@ -50,15 +50,18 @@ export async function events(place) {
     found.textContent = shown ? `${shown} events${next ? ", and older ones" : ""}` : "No event matches.";
   }
 
+  let due = [];
+  const soon = () => {
+    due.forEach(clearTimeout);
+    // Twice: what is remembered is on the disk within a second, most of it at once.
+    due = [300, 1500].map((ms) => setTimeout(() => {
+      // Not under the hands of somebody who plays a clip or marks an event.
+      if (!list.querySelector("video") && !list.contains(document.activeElement)) load(false).catch(() => {});
+    }, ms));
+  };
+  const off = [onConnected(soon), onLive((record) => { if (record.type === "event") soon(); })];
   await load(false);
-  let due = null;
-  const off = onLive((record) => {
-    // Not under the hands of somebody who plays a clip or marks an event.
-    if (record.type !== "event" || list.querySelector("video") || list.contains(document.activeElement)) return;
-    clearTimeout(due);
-    due = setTimeout(() => load(false).catch(() => {}), record.event === "start" ? 300 : 1500);
-  });
-  return () => { off(); clearTimeout(due); };
+  return () => { off.forEach((stop) => stop()); due.forEach(clearTimeout); };
 }
 
 function card(event, labels) {
