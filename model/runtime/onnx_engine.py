@@ -88,7 +88,29 @@ def open_session(
         raise ModelFileError(f"graph {path}: ONNX Runtime can't load it ({first_line(error)})") from error
 
 
-class OnnxEngine(EngineBase):
+class SessionEngine(EngineBase):
+    """Ear and head in sessions of ONNX Runtime, whatever computes them."""
+
+    _sessions: dict[Network, Any]
+
+    def _audio(self, patches: Floats) -> Floats:
+        sound: Floats = self._sessions["audio"].run(None, {"patches": patches})[0]
+        return sound
+
+    def _head(
+        self,
+        visual: Floats,
+        audio: Floats,
+        visual_mask: NDArray[np.bool_],
+        audio_mask: NDArray[np.bool_],
+    ) -> tuple[Floats, Floats]:
+        inputs = {"visual": visual, "audio": audio, "visual_mask": visual_mask, "audio_mask": audio_mask}
+        session = self._sessions["head"]
+        logits, attention = session.run(["logits", "attention"], only(inputs, takes(session)))
+        return logits, attention
+
+
+class OnnxEngine(SessionEngine):
     """The networks of a profile in ONNX Runtime.
 
     Args:
@@ -160,10 +182,6 @@ class OnnxEngine(EngineBase):
         list(self._pool.map(one, range(len(frames))))
         return out
 
-    def _audio(self, patches: Floats) -> Floats:
-        sound: Floats = self._sessions["audio"].run(None, {"patches": patches})[0]
-        return sound
-
     def _head(
         self,
         visual: Floats,
@@ -173,10 +191,7 @@ class OnnxEngine(EngineBase):
     ) -> tuple[Floats, Floats]:
         if self._sliding is not None:
             return self._sliding(visual, audio, visual_mask, audio_mask)
-        inputs = {"visual": visual, "audio": audio, "visual_mask": visual_mask, "audio_mask": audio_mask}
-        session = self._sessions["head"]
-        logits, attention = session.run(["logits", "attention"], only(inputs, takes(session)))
-        return logits, attention
+        return super()._head(visual, audio, visual_mask, audio_mask)
 
     def view(self) -> Engine:
         """See `Shareable.view`: the sessions are the same, the segments of the sliding head are not."""

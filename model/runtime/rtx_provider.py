@@ -20,7 +20,8 @@ from ..errors import BackendError, ModelFileError, first_line
 from ..profiles import FRAMES_PER_SEGMENT, Profile
 from .base import EngineOptions, Network, Precision
 from .cache import EngineCache
-from .common import EngineBase, Floats
+from .common import Floats
+from .onnx_engine import SessionEngine
 from .precisions import graphs_in
 from .probe import installed, machine
 from .trt_build import Batch
@@ -91,7 +92,7 @@ def _reason(error: Exception) -> str:
     return said.rpartition(" with error: ")[2] if " with error: " in said else said
 
 
-class ProviderEngine(EngineBase):
+class ProviderEngine(SessionEngine):
     """The networks of a profile on a device of a plugin provider. Not yet run on a GPU.
 
     Args:
@@ -118,21 +119,6 @@ class ProviderEngine(EngineBase):
             session.run(None, {"frames": frames[at : at + most]})[0] for at in range(0, len(frames), most)
         ]
         return np.concatenate(parts)
-
-    def _audio(self, patches: Floats) -> Floats:
-        sound: Floats = self._sessions["audio"].run(None, {"patches": patches})[0]
-        return sound
-
-    def _head(
-        self,
-        visual: Floats,
-        audio: Floats,
-        visual_mask: NDArray[np.bool_],
-        audio_mask: NDArray[np.bool_],
-    ) -> tuple[Floats, Floats]:
-        inputs = {"visual": visual, "audio": audio, "visual_mask": visual_mask, "audio_mask": audio_mask}
-        logits, attention = self._sessions["head"].run(["logits", "attention"], inputs)
-        return logits, attention
 
     def close(self) -> None:
         """See `Engine.close`."""

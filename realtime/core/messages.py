@@ -22,10 +22,7 @@ if TYPE_CHECKING:
 
 from ...model.sound import SAMPLE_RATE as SAMPLE_RATE
 from .redact import redact
-from .states import CONFIGURATION as CONFIGURATION
-from .states import DeviceState as DeviceState
-from .states import Severity as Severity
-from .states import State as State
+from .states import Severity, State
 
 FRAME_SIZE = 224
 """Side of the square RGB picture that the visual backbones see, in pixels."""

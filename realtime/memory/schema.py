@@ -15,6 +15,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -174,6 +176,27 @@ def connect(path: Path, *, write: bool) -> sqlite3.Connection:
             raise
         raise MemoryFileError(explained(path, error)) from error
     return db
+
+
+@contextmanager
+def transaction(db: sqlite3.Connection, path: Path) -> Iterator[None]:
+    """All that is written meanwhile, or none of it.
+
+    Raises:
+        MemoryFileError: it can't be written now (a full disk, a lock); nothing of it is kept.
+
+    """
+    try:
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            db.execute("COMMIT")
+        except BaseException:
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+            raise
+    except sqlite3.Error as error:
+        raise MemoryFileError(explained(path, error)) from error
 
 
 def explained(path: Path, error: Exception) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from .query import Filter, _where
-from .schema import MemoryFileError, connect, explained
+from .schema import MemoryFileError, connect, transaction
 
 Verdict = Literal["right", "wrong", "other"]
 _AT_ONCE: Final = 2000
@@ -136,17 +136,5 @@ def _delete(path: Path, which: Filter, *, totals: bool, spare_marked: bool) -> i
 def _writing(path: Path) -> Iterator[sqlite3.Connection]:
     if not path.is_file():
         raise MemoryFileError(f"{path}: no memory there yet; a stream with --memory makes it")
-    db = connect(path, write=True)
-    try:
-        db.execute("BEGIN IMMEDIATE")
-        try:
-            yield db
-            db.execute("COMMIT")
-        except BaseException:
-            if db.in_transaction:
-                db.execute("ROLLBACK")
-            raise
-    except sqlite3.Error as error:
-        raise MemoryFileError(explained(path, error)) from error
-    finally:
-        db.close()
+    with contextlib.closing(connect(path, write=True)) as db, transaction(db, path):
+        yield db

@@ -5,12 +5,11 @@ transaction, so that several streams and readers share a file and nobody holds i
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .schema import MemoryFileError, connect, explained
+from .schema import connect, transaction
 from .times import offset_s
 
 
@@ -91,8 +90,8 @@ class Writer:
             MemoryFileError: it can't be written now.
 
         """
-        with self._transaction() as db:
-            return _begin(db, run)
+        with transaction(self._db, self.path):
+            return _begin(self._db, run)
 
     def add(self, run: int, rows: Iterable[Row], seen_us: int = 0) -> None:
         """Keep rows, all of them or none, and that the run was alive at `seen_us`.
@@ -101,20 +100,20 @@ class Writer:
             MemoryFileError: they can't be written now (a full disk, a lock); nothing of them is kept.
 
         """
-        with self._transaction() as db:
-            stream = db.execute("SELECT stream_id FROM runs WHERE id = ?", (run,)).fetchone()[0]
-            db.execute("UPDATE runs SET seen_us = max(seen_us, ?) WHERE id = ?", (seen_us, run))
+        with transaction(self._db, self.path):
+            stream = self._db.execute("SELECT stream_id FROM runs WHERE id = ?", (run,)).fetchone()[0]
+            self._db.execute("UPDATE runs SET seen_us = max(seen_us, ?) WHERE id = ?", (seen_us, run))
             for row in rows:
                 if isinstance(row, EventRow):
-                    _event(db, run, stream, row)
+                    _event(self._db, run, stream, row)
                 elif isinstance(row, StateRow):
-                    db.execute(
+                    self._db.execute(
                         "INSERT INTO states (stream_id, device, at_us, state, severity, reason) "
                         "VALUES (?, ?, ?, ?, ?, ?)",
                         (stream, row.device, row.at_us, row.state, row.severity, row.reason),
                     )
                 else:
-                    _clip(db, run, row)
+                    _clip(self._db, run, row)
 
     def replace(self, run: Run, rows: Sequence[EventRow]) -> int:
         """Keep a whole run at once, in the place of the same one (stream, source, start) if it is known.
@@ -126,17 +125,17 @@ class Writer:
             MemoryFileError: it can't be written now; nothing has changed.
 
         """
-        with self._transaction() as db:
-            known = db.execute(
+        with transaction(self._db, self.path):
+            known = self._db.execute(
                 "SELECT r.id FROM runs r JOIN streams s ON s.id = r.stream_id "
                 "WHERE s.name = ? AND r.source = ? AND r.started_us = ?",
                 (run.stream, run.source, run.started_us),
             ).fetchone()
-            number = _begin(db, run) if known is None else int(known[0])
-            stream = db.execute("SELECT stream_id FROM runs WHERE id = ?", (number,)).fetchone()[0]
-            db.execute("UPDATE events SET retracted = 1 WHERE run_id = ? AND NOT retracted", (number,))
+            number = _begin(self._db, run) if known is None else int(known[0])
+            stream = self._db.execute("SELECT stream_id FROM runs WHERE id = ?", (number,)).fetchone()[0]
+            self._db.execute("UPDATE events SET retracted = 1 WHERE run_id = ? AND NOT retracted", (number,))
             for row in rows:
-                _event(db, number, stream, row)
+                _event(self._db, number, stream, row)
         return len(rows)
 
     def close_open(self, stream: str, run: int) -> int:
@@ -146,8 +145,8 @@ class Writer:
             how many.
 
         """
-        with self._transaction() as db:
-            cursor = db.execute(
+        with transaction(self._db, self.path):
+            cursor = self._db.execute(
                 "UPDATE events SET corrections = corrections + 1, end_us = "
                 "max(start_us, (SELECT seen_us FROM runs WHERE id = run_id)) "
                 "WHERE end_us IS NULL AND NOT retracted AND run_id != ? "
@@ -159,20 +158,6 @@ class Writer:
     def close(self) -> None:
         """Release the file; safe to call twice."""
         self._db.close()
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        try:
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._db
-                self._db.execute("COMMIT")
-            except BaseException:
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
-                raise
-        except sqlite3.Error as error:
-            raise MemoryFileError(explained(self.path, error)) from error
 
 
 def _begin(db: sqlite3.Connection, run: Run) -> int:

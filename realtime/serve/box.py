@@ -27,7 +27,6 @@ from ..core.errors import BackendError, UsageError
 from ..core.messages import Status
 from ..core.names import slug
 from ..core.states import Severity, State
-from ..memory import default_path
 from ..session.open import make_engine, restarting
 from ..sinks.base import Report, Sink
 from ..sinks.watch import Bell, StreamState, Subscription, Watch
@@ -313,7 +312,7 @@ def memory_of(loaded: Loaded) -> Path | None:
     """Where events of other boxes are remembered: as those of ours, unless somebody wants none."""
     memory = loaded.config.memory
     refused = not memory.enabled and loaded.origins.get("memory.enabled", "default") != "default"
-    return None if refused else (memory.path or default_path()).absolute()
+    return None if refused else memory.file
 
 
 def restart_keys(old: Config, new: Config) -> list[str]:

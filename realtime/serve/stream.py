@@ -22,8 +22,8 @@ from ..config.schema import Config
 from ..config.streams import StreamConfig
 from ..core.clock import NS_PER_S, Clock
 from ..core.errors import BackendError, ModelFileError, SourceError, UsageError
-from ..core.messages import CONFIGURATION, Status
-from ..core.states import State
+from ..core.messages import Status
+from ..core.states import CONFIGURATION, State
 from ..session.outputs import make_outputs
 from ..session.reload import plan_reload
 from ..session.sources import make_source

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ..config.schema import Config
 from ..core.clock import Clock
 from ..core.errors import OutputError
-from ..memory import Memory, MemoryFileError, Writer, default_path
+from ..memory import Memory, MemoryFileError, Writer
 from ..sinks.base import About, Sink
 from ..sinks.memory import MemoryOptions
 from ..sinks.web import WebOptions
@@ -63,10 +63,7 @@ def page_of_box(
 
 def remembered(options: MemoryOptions) -> Memory | None:
     """The memory that a stream writes; None where it writes none."""
-    if not options.enabled and options.path is None:
-        return None
-    path: Path = (options.path or default_path()).absolute()
-    return Memory(path)
+    return Memory(options.file) if options.wanted else None
 
 
 def with_extra() -> None:

@@ -52,15 +52,26 @@ class MemoryOptions(SinkOptions):
     keep: str | None = None
     """Forget events beyond this age or size of the file (`400d`, `2GB`); totals by hour stay."""
 
+    @property
+    def wanted(self) -> bool:
+        """Whether anything is to be remembered."""
+        return self.enabled or self.path is not None
+
+    @property
+    def file(self) -> Path:
+        """Where it is remembered, if it is."""
+        from ..memory import default_path
+
+        return (self.path or default_path()).absolute()
+
     def build(self, about: About) -> Sink | None:
         """A sink with a thread of its own."""
-        if not self.enabled and self.path is None:
+        if not self.wanted:
             return None
-        from ..memory import default_path
         from .clips.store import Budget
 
         budget = Budget.parse(self.keep, "memory.keep")
-        return MemorySink((self.path or default_path()).absolute(), budget, about)
+        return MemorySink(self.file, budget, about)
 
 
 class MemorySink(Sink):

@@ -11,11 +11,16 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any, Final
 
+from ..core.clock import NS_PER_S
+
 _LEFT_OUT: Final = ("avi",)
 """FFmpeg's names of formats whose packets carry no times of showing."""
 _REMEMBERED: Final = 4
 FEW_FPS: Final = 8
 """Pictures a second that are enough to choose four from."""
+APART_NS: Final = NS_PER_S // FEW_FPS
+"""A picture that no other is made from is left out where another one is at most so far away. What is
+chosen in its place is of the same quarter of a second."""
 
 
 class Disposable:
@@ -27,15 +32,14 @@ class Disposable:
     Args:
         stream: PyAV's stream; H.264 and HEVC have such pictures.
         container: name of FFmpeg's demuxer.
-        apart_ns: a picture is left out only where one that stays is shown within this time of it.
 
     """
 
-    def __init__(self, stream: Any, container: str, apart_ns: int) -> None:
+    def __init__(self, stream: Any, container: str) -> None:
         codec = stream.codec_context.name
         self._hevc = codec == "hevc"
         self._on = codec in ("h264", "hevc") and container not in _LEFT_OUT and stream.time_base is not None
-        self._apart = int(apart_ns / 1e9 / stream.time_base) if self._on else 0
+        self._apart = int(APART_NS / NS_PER_S / stream.time_base) if self._on else 0
         self._prefix = _prefix(stream.codec_context.extradata or b"", hevc=self._hevc)
         self._kept: deque[int] = deque(maxlen=_REMEMBERED)
 

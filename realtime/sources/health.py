@@ -23,7 +23,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from ..core.clock import NS_PER_S, Clock
-from ..core.messages import DeviceState, Severity, Status
+from ..core.messages import Status
+from ..core.states import DeviceState, Severity
 
 LEGAL: dict[DeviceState, frozenset[DeviceState]] = {
     "opening": frozenset({"running", "stalled", "lost", "failed", "ended"}),

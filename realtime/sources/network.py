@@ -14,8 +14,9 @@ from typing import Any
 
 from ..core.clock import NS_PER_S, Clock
 from ..core.errors import SourceError
-from ..core.messages import EndOfStream, SourceInfo, State, Status, TimedAudio
+from ..core.messages import EndOfStream, SourceInfo, Status, TimedAudio
 from ..core.redact import redact
+from ..core.states import State
 from .account import sound_ns
 from .base import Item, Source
 from .buffers import LiveBuffer
@@ -202,7 +203,7 @@ class NetworkSource(Source):
             connection.video.thread_type = "SLICE"  # frame threads hold pictures back
             converter = FrameConverter(connection.video)
             if self.options.wanted_fps <= FEW_FPS and not self.options.keep_original:
-                spare = Disposable(connection.video, connection.container.format.name, NS_PER_S // FEW_FPS)
+                spare = Disposable(connection.video, connection.container.format.name)
         downmix = Downmix(self.options.channel)
 
         def emit(frame: Any, t_ns: int, stream: Any) -> None:

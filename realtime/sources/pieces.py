@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from ..core.clock import NS_PER_S
-from ..core.messages import State
+from ..core.states import State
 
 _BACK_NS: Final = NS_PER_S // 2
 """A step back further than this is none of reordering."""

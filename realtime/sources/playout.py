@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..core.clock import NS_PER_S, Clock
-from ..core.messages import State
+from ..core.states import State
 from .account import TrackAccount
 from .clocks.sender import SenderClock, Stamped
 from .connect import Connection

@@ -32,11 +32,6 @@ _OFF_S = 2.0
 """A header that is further than this from the first packet is not believed."""
 _BIG: Final = 720 * 576
 """Pictures above this many pixels are decoded by two threads, and only as many as are of use."""
-_APART_NS: Final = NS_PER_S // 8
-"""A picture that no other is made from is left out where another one is at most so far away. What is
-chosen in its place is of the same quarter of a second."""
-
-
 _FEW: Final = 4
 """Where more pictures a second than this are looked at, all are decoded."""
 
@@ -142,7 +137,6 @@ class Recording:
 
         first, stream = packets(container)
         o = self._options
-        spare = big and o.frames <= _FEW and not o.originals
         account = self._account.video if video else self._account.audio
         accel = self._hardware.accel if video else None
         return Track(
@@ -151,7 +145,7 @@ class Recording:
             lambda: packets(self._opened(accel)),
             account=account,
             channel=None if video else o.channel,
-            apart_ns=_APART_NS if spare else 0,
+            spare=big and o.frames <= _FEW and not o.originals,
         )
 
     def _opened(self, accel: HWAccel | None) -> InputContainer:

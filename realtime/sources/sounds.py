@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.clock import NS_PER_S
-from ..core.messages import SAMPLE_RATE, State, Status
+from ..core.messages import SAMPLE_RATE, Status
+from ..core.states import State
 from .detectors import NumberGuard
 from .downmix import Downmix
 from .steady import Sound, SteadyStamps

@@ -68,8 +68,8 @@ class Track:
     last_pts: int | None = None
     channel: int | None = None
     """Of sound: take only this channel, from 1; None mixes all."""
-    apart_ns: int = 0
-    """Of pictures: those that no other is made from may be left out where others are this close; 0 = none."""
+    spare: bool = False
+    """Whether pictures that no other is made from may be left out where others are near."""
     skipped_to: int | None = None
     """Where the last picture that was left out ends, in the track's own units."""
     skipped_to_ns: int = 0
@@ -152,11 +152,11 @@ class Track:
         from av.error import FFmpegError
 
         pictured = self.stream.type == "video"
-        stamps = PictureStamps(self.packets.container.format.name)
+        container = self.packets.container.format.name
+        stamps = PictureStamps(container)
         stream = self.stream
         decode = stream.codec_context.decode
-        container = self.packets.container.format.name
-        spare = Disposable(stream, container, self.apart_ns) if pictured and self.apart_ns else None
+        spare = Disposable(stream, container) if self.spare else None
         for packet in chain(packets, (None,)):
             if self.packets.joined and packet is not None and packet.stream is not stream:
                 # The next one of joined files: with a decoder of its own.
@@ -165,7 +165,7 @@ class Track:
                         yield stamps.decoded(frame) if pictured else frame
                 stream = packet.stream
                 decode = stream.codec_context.decode
-                spare = Disposable(stream, container, self.apart_ns) if spare is not None else None
+                spare = Disposable(stream, container) if self.spare else None
             if packet is None:  # the end: what the decoder still has
                 self.damage.broke_off |= self.packets.gave_up
                 for error in self.packets.errors:

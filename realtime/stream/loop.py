@@ -188,7 +188,7 @@ class Stream:
 
     async def aevents(self, *, final: bool = False) -> AsyncIterator[Event]:
         """As `events`, for asyncio: the networks run in a thread, the event loop stays free."""
-        import asyncio  # a tenth of the time of a start, for those who need it
+        import asyncio  # for those who need it: not at every start
 
         events = self.events(final=final)
         waiting: asyncio.Task[Event | None] | None = None

@@ -13,7 +13,8 @@ import threading
 from collections import deque
 from dataclasses import dataclass, replace
 
-from ..core.messages import ClosedSegment, EndOfStream, SelectedFrame, Severity, State, Status
+from ..core.messages import ClosedSegment, EndOfStream, SelectedFrame, Status
+from ..core.states import Severity, State
 
 CAPACITY = 48
 """Messages a recording's reader may be ahead: pictures of three seconds at sixteen a second, 7 MB."""

@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ..core.clock import NS_PER_S, Clock
-from ..core.messages import ClosedSegment, EndOfStream, State, Status, TimedAudio
+from ..core.messages import ClosedSegment, EndOfStream, Status, TimedAudio
+from ..core.states import State
 from ..sinks.base import Sink
 from ..sources.base import Item, Source
 from ..sources.detectors import NumberGuard

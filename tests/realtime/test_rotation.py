@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 from avel_live.realtime.core.clock import ManualClock
-from avel_live.realtime.core.messages import CONFIGURATION, Status
+from avel_live.realtime.core.messages import Status
+from avel_live.realtime.core.states import CONFIGURATION
 from avel_live.realtime.sinks import rotating
 from avel_live.realtime.sinks.csv import HEADER, CsvFile
 from avel_live.realtime.sinks.rotating import RETRY_S, RotatingFile, Rotation

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from avel_live.realtime.core.clock import Clock, SystemClock, wall_clock_s
-from avel_live.realtime.core.messages import Severity, State, Status
+from avel_live.realtime.core.messages import Status
+from avel_live.realtime.core.states import Severity, State
 from avel_live.realtime.sinks.base import About
 
 

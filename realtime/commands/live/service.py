@@ -13,7 +13,7 @@ import socket
 from collections.abc import Callable, Mapping
 
 from ...core.clock import Clock
-from ...core.messages import CONFIGURATION, State
+from ...core.states import CONFIGURATION, State
 from ...sinks.base import Report
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import typer
@@ -71,7 +72,7 @@ def define_class(config: Config, wanted: Wanted, hears: str, sees: str) -> None:
             own = log_odds(Pack(card), mine) if len(seconds) else own
     lowest = min(LOWEST[one] for one in USED[mode])
     threshold = max(lowest, threshold_of(quiet, own, per_hour))
-    pack = Pack(Card(**{**card.__dict__, "threshold": threshold}))
+    pack = Pack(replace(card, threshold=threshold))
     if wanted.json:
         typer.echo(json.dumps({"name": name, **{one: rule[one] for one in rule}, "threshold": threshold}))
     else:
@@ -85,7 +86,7 @@ def define_class(config: Config, wanted: Wanted, hears: str, sees: str) -> None:
 def _quiet(card: Card, sensed: dict[Sense, Sensed]) -> Doubles:
     """Log-odds of the rule over what ships as background; sounds with pictures where both are asked."""
     each = [
-        log_odds(Pack(Card(**{**card.__dict__, "mode": "heard" if one == "audio" else "seen"})), {one: made})
+        log_odds(Pack(replace(card, mode="heard" if one == "audio" else "seen")), {one: made})
         for one, made in sensed.items()
     ]
     if len(each) == 1:

@@ -28,8 +28,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...core.clock import NS_PER_S
-from ...core.messages import Event, Hop, State, StreamEnd, StreamStart, TimedAudio, TimedFrame
+from ...core.messages import Event, Hop, StreamEnd, StreamStart, TimedAudio, TimedFrame
 from ...core.names import slug
+from ...core.states import State
 from ..base import About, Clip, Ongoing, Sink, words
 from ..overlay import jpeg, with_attention
 from ..records import event_record

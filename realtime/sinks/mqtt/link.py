@@ -20,7 +20,7 @@ from typing import Any, Final, Literal
 from urllib.parse import unquote, urlsplit
 
 from ...core.errors import OutputError, UsageError
-from ...core.messages import State
+from ...core.states import State
 from ..base import words
 from ..room import Room, patient
 

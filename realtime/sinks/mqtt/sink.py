@@ -19,8 +19,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from ...core.errors import UsageError
-from ...core.messages import State
 from ...core.names import ascii_id, slug, slugs
+from ...core.states import State
 from ..base import About, Ongoing, Sink
 from ..records import JsonSink, Record
 from .announcer import Announcer
