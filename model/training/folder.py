@@ -1,14 +1,12 @@
-"""People's own videos: features made by `avel extract`, labels in a CSV file.
+"""People's own videos: features made by `avel extract`, labels in a CSV file or one that `readers` reads.
 
     file,start,end,label[,split]
     cats/tom.mp4,2.0,5.5,Cat
     cats/tom.mp4,7,9,Cat
     street.mp4,,,background          a video in which nothing happens
 
-A second carries the class whose lines, taken together, cover at least half of it: three barks of 0.3 s are
-a bark. Where two classes do, it is the one that covers more of it, and of equals the one that began later (a
-bark during a long rain). A `background` line with times counts like a class. What loses a second that it
-would have had, and what reaches none, is listed (`notes`). How the file may be written: `labelfile`.
+What a second carries is decided in `carried`; a `background` line with times counts like a class. What was
+lost is listed (`notes`). How the file may be written: `labelfile`, `readers`.
 
 Splits come from the `split` column (train, val, test), or else from a hash of the file name: 70 / 15 / 15,
 the same on every machine. Cuts of one recording should be put into one split by hand, or the figures flatter.
@@ -17,7 +15,7 @@ the same on every machine. Cuts of one recording should be put into one split by
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -29,12 +27,11 @@ from ..labels import BACKGROUND_NAME
 from ..profiles import WINDOW
 from .annotations import SPLITS, Splits
 from .ave import FeatureFile, feature_profile
+from .carried import Video, seconds_of
 from .data import IGNORE, Floats, Place, Rows, video_targets
-from .labelfile import Labelled, file_key, folded, near, spellings, table
-from .labelfile import read_labels as read_labels
+from .labelfile import Labelled, folded, spellings, table
+from .readers import grouped, keyed, read_events
 
-_HALF: Final = 0.5 - 1e-9
-"""Share of a second that a class has to cover; 2.3 − 1.8 is a little less than 0.5."""
 _LISTED: Final = 20
 _NOTHING: Final = frozenset({"none", "nothing", "no event", "-", "n/a", "null", "empty", "negative"})
 """Names that probably mean background."""
@@ -70,63 +67,13 @@ def read_index(path: Path) -> list[Window]:
 
 def default_split(file: str) -> str:
     """70 / 15 / 15 by a hash of the name."""
-    share = int(hashlib.sha256(file.encode()).hexdigest()[:8], 16) / 2**32
+    share = _share(file)
     return "train" if share < 0.7 else "val" if share < 0.85 else "test"
 
 
-@dataclass
-class _Video:
-    """The seconds of one video, and what of its lines did not come into them."""
-
-    target: Rows
-    """[seconds] class of each second."""
-    lost: list[str]
-
-
-def _video(events: Sequence[Labelled], length: int, index: dict[str, int]) -> _Video:
-    background = len(index)
-    target = np.full(length, background, np.int64)
-    timed = [event for event in events if event.end]
-    reached, lost = set[Labelled](), list[str]()
-    wins: dict[tuple[str, str], list[int]] = {}
-    for t in range(length):
-        inside = [e for e in timed if e.start < t + 1 and e.end > t]
-        if not inside:
-            continue
-        rivals = []
-        for label in dict.fromkeys(e.label for e in inside):
-            mine = [e for e in inside if e.label == label]
-            covered = _covered([(max(e.start, t), min(e.end, t + 1)) for e in mine])
-            if covered >= _HALF:
-                rivals.append((round(covered, 6), max(e.start for e in mine), label, mine))
-        if not rivals:
-            continue
-        rivals.sort(key=lambda rival: rival[:2])
-        *losers, (_, _, label, mine) = rivals
-        target[t] = background if label is None else index[label]
-        reached |= {e for rival in rivals for e in rival[3]}
-        for _, _, other, _ in losers:
-            wins.setdefault((label or BACKGROUND_NAME, other or BACKGROUND_NAME), []).append(t)
-    for (winner, loser), where in wins.items():
-        spots = ", ".join(map(str, where[:5])) + (" …" if len(where) > 5 else "")
-        lost.append(f"{events[0].file}: {winner} and {loser} in second {spots}; taken for {winner}")
-    for e in timed:
-        if e not in reached and e.label is not None:
-            lost.append(
-                f"line {e.line}: {e.label} in {e.file}, {e.start:g}–{e.end:g} s, covers half of no second"
-            )
-        elif e.end >= length + 1:
-            lost.append(f"line {e.line}: {e.file} ends at {length} s, before {e.end:g} s")
-    return _Video(target, lost)
-
-
-def _covered(spans: list[tuple[float, float]]) -> float:
-    """Length of the union."""
-    total, reached = 0.0, -np.inf
-    for start, end in sorted(spans):
-        total += max(0.0, end - max(start, reached))
-        reached = max(reached, end)
-    return float(total)
+def _share(file: str) -> float:
+    """A number of 0 to 1 that the name alone decides."""
+    return int(hashlib.sha256(file.encode()).hexdigest()[:8], 16) / 2**32
 
 
 def read_classes(path: Path) -> tuple[str, ...]:
@@ -154,16 +101,25 @@ class FolderData:
 
     Args:
         folder: made by `avel extract`: visual_feature.h5, audio_feature.h5, index.csv.
-        labels: the CSV file.
-        classes: event names in order; None = those of the CSV file, sorted.
+        labels: the CSV file, or one that `readers` reads.
+        classes: event names in order; None = those of the label file, sorted.
+        fps: frames a second, for label files that count frames.
 
     Raises:
         ModelFileError: a file is missing or a line is wrong; names the file and the line.
 
     """
 
-    def __init__(self, folder: Path, labels: Path, classes: Sequence[str] | None = None) -> None:
-        given = read_labels(labels)
+    def __init__(
+        self,
+        folder: Path,
+        labels: Path,
+        classes: Sequence[str] | None = None,
+        *,
+        fps: float | None = None,
+    ) -> None:
+        reading = read_events(labels, fps)
+        given = reading.events
         said = [e.label for e in given if e.label is not None]
         spelled = spellings(said, classes or ())
         events = [e if e.label is None else replace(e, label=spelled[e.label]) for e in given]
@@ -176,7 +132,8 @@ class FolderData:
                 raise ModelFileError(
                     f"{labels}:{event.line}: {event.label!r} is not in the class list ({', '.join(names)})"
                 )
-        self._said = [
+        self._said = list(reading.notes)
+        self._said += [
             f"{', '.join(repr(one) for one in many)}: one class, {name!r}"
             for name in names
             if len(many := dict.fromkeys(one for one in said if spelled[one] == name)) > 1
@@ -203,20 +160,15 @@ class FolderData:
     def _label(
         self, windows: list[Window], events: list[Labelled], path: Path, known: dict[str, int]
     ) -> None:
-        there = {file_key(w.file): w.file for w in windows}
-        by_file: dict[str, list[Labelled]] = {}
-        for event in events:
-            file = there.get(file_key(event.file))
-            if file is None:
-                hint = near(event.file, there.values()) or "; extract it, or mind the spelling"
-                raise ModelFileError(f"{path}:{event.line}: {event.file} has no features{hint}")
-            by_file.setdefault(file, []).append(event)
+        there = keyed(w.file for w in windows)
+        by_file, lost = grouped(events, there, path)
+        self._said += lost
         self.target = np.full((len(windows), WINDOW), IGNORE, np.int64)
         chosen: dict[str, list[int]] = {name: [] for name in SPLITS}
         length = dict.fromkeys(there.values(), 0)
         for w in windows:
             length[w.file] = max(length[w.file], w.first + w.seconds)
-        videos: dict[str, _Video] = {}
+        videos: dict[str, Video] = {}
         for file, mine in by_file.items():
             # A remainder of less than half a second has no features; it may still have a label.
             if late := [e for e in mine if e.start >= length[file] + 0.5 and length[file]]:
@@ -226,13 +178,14 @@ class FolderData:
                 )
             if len({e.split for e in mine}) > 1:
                 raise ModelFileError(f"{path}:{mine[-1].line}: {file} is put into more than one split")
-            videos[file] = _video(mine, length[file], known)
+            videos[file] = seconds_of(mine, length[file], known)
             self._said += videos[file].lost
+        split_of = self._splits(by_file)
         for row, w in enumerate(windows):
             if w.file not in videos or w.seconds == 0:
                 continue
             self.target[row, : w.seconds] = videos[w.file].target[w.first : w.first + w.seconds]
-            chosen[by_file[w.file][0].split or default_split(w.file)].append(row)
+            chosen[split_of[w.file]].append(row)
         self.unlabelled = tuple(sorted(set(there.values()) - set(by_file)))
         self.splits: Splits = {name: np.array(rows, np.int64) for name, rows in chosen.items()}
         for name in ("train", "val"):
@@ -249,6 +202,17 @@ class FolderData:
                 self.visual_mask &= np.asarray(file["visual"][()], np.bool_)
                 self.audio_mask &= np.asarray(file["audio"][()], np.bool_)
             self.target[~(self.visual_mask | self.audio_mask)] = IGNORE
+
+    def _splits(self, by_file: Mapping[str, Sequence[Labelled]]) -> dict[str, str]:
+        """Of each recording; a published list of two parts gets its validation from the training part."""
+        named = {file: mine[0].split for file, mine in by_file.items()}
+        two = {"train", "test"} == set(named.values()) and all(mine[0].loose for mine in by_file.values())
+        if two:
+            self._said.append("the list has no validation part: a sixth of its training part is taken for it")
+        return {
+            file: "val" if two and split == "train" and _share(file) < 1 / 6 else split or default_split(file)
+            for file, split in named.items()
+        }
 
     @property
     def visual_dim(self) -> int:

@@ -5,7 +5,7 @@
 
 Read as well: `;`, tabs or `|` between the columns, a first line `sep=;`, lines that begin with `#`, UTF-16,
 headers in any case, a decimal comma, and times as m:ss, m:ss.mmm or h:mm:ss. What can be read in two ways is
-refused, and the message says how to go on.
+refused, and the message says how to go on. Files of other programs and data sets: `readers`.
 """
 
 from __future__ import annotations
@@ -33,15 +33,21 @@ _COMMA: Final = re.compile(r"[+-]?\d+,\d+")
 class Labelled:
     """A line: something from `start` to `end` seconds; `label` None says that it is nothing.
 
-    A whole video in which nothing happens has `start` and `end` 0.
+    A whole video in which nothing happens has `start` and `end` 0; `end` is infinite where the label holds
+    for the whole of it.
     """
 
     line: int
+    """Its line, or its number among the entries of a file without lines."""
     file: str
     start: float
     end: float
     label: str | None
     split: str | None
+    also: tuple[str, ...] = ()
+    """What else the recording may be called."""
+    loose: bool = False
+    """Whether `file` is an id, or a name on another machine: see `readers.recording`."""
 
 
 def table(path: Path, columns: Sequence[str], what: str) -> list[tuple[int, dict[str, str]]]:
@@ -51,10 +57,7 @@ def table(path: Path, columns: Sequence[str], what: str) -> list[tuple[int, dict
         ModelFileError: not readable, not a table with these columns, a row with more fields than columns.
 
     """
-    try:
-        lines = _text(path.read_bytes(), path).splitlines(keepends=True)
-    except OSError as error:
-        raise ModelFileError(f"{what} {path}: can't be read ({error})") from error
+    lines = text_of(path, what).splitlines(keepends=True)
     skipped, delimiter, header = _header(lines, columns)
     if missing := [name for name in columns if name not in header]:
         raise ModelFileError(
@@ -80,13 +83,17 @@ def table(path: Path, columns: Sequence[str], what: str) -> list[tuple[int, dict
     return rows
 
 
-def _text(raw: bytes, path: Path) -> str:
-    """The file as text: UTF-8, or UTF-16 as a spreadsheet's "Unicode text".
+def text_of(path: Path, what: str = "labels") -> str:
+    """A file as text: UTF-8, or UTF-16 as a spreadsheet's "Unicode text".
 
     Raises:
-        ModelFileError: another encoding; which one can only be guessed.
+        ModelFileError: not readable, or of another encoding; which one can only be guessed.
 
     """
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise ModelFileError(f"{what} {path}: can't be read ({error})") from error
     encoding = "utf-8-sig"
     if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
         encoding = "utf-16"

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from avel_live.model.errors import ModelFileError
 from avel_live.model.training.data import IGNORE
-from avel_live.model.training.folder import FolderData, default_split, read_classes, read_labels
+from avel_live.model.training.folder import FolderData, default_split, read_classes
+from avel_live.model.training.labelfile import read_labels
 
 HEAD = "file,start,end,label,split\n"
 

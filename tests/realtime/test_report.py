@@ -14,10 +14,13 @@ from xml.etree import ElementTree as ET
 
 import av
 import numpy as np
+import pympi
 import pytest
 from avel_live.model.labels import LABELS
+from avel_live.model.training.readers import read_events
 from avel_live.realtime.config.keys import keys
 from avel_live.realtime.config.load import config_from
+from avel_live.realtime.recordings.annotations import desed
 from avel_live.realtime.recordings.batch import (
     Job,
     find_jobs,
@@ -139,6 +142,42 @@ def test_elan(findings: Findings) -> None:
         assert all(a[1] <= b[0] for a, b in itertools.pairwise(spans))  # ELAN allows no overlap
     types = {t.attrib["LINGUISTIC_TYPE_ID"] for t in root.iter("LINGUISTIC_TYPE")}
     assert {t.attrib["LINGUISTIC_TYPE_REF"] for t in tiers.values()} <= types
+
+
+def test_what_is_written_for_annotators_is_read_again_as_labels(findings: Findings, tmp_path: Path) -> None:
+    written = {
+        "garden.mp4.labels.txt": audacity(findings.events),
+        "garden.mp4.events.csv": events_csv(findings.events),
+        "garden.mp4.eaf": elan(findings, "garden.mp4").decode(),
+        "garden.mp4.desed.tsv": desed(findings.events, "garden.mp4"),
+    }
+    wanted = sorted(("garden.mp4", e.start_s, e.end_s, e.label) for e in findings.events)
+    assert len(wanted) > 1
+    for name, text in written.items():
+        (tmp_path / name).write_text(text)
+        found = read_events(tmp_path / name).events
+        assert sorted((e.file, e.start, e.end, e.label) for e in found) == wanted, name
+
+
+def test_pympi_reads_our_elan_documents_and_we_read_its(findings: Findings, tmp_path: Path) -> None:
+    (tmp_path / "garden.eaf").write_bytes(elan(findings, "garden.mp4"))
+    theirs = pympi.Elan.Eaf(str(tmp_path / "garden.eaf"))
+    assert theirs.get_linked_files()[0]["MEDIA_URL"] == "garden.mp4"
+    for event in findings.events:
+        spans = [(start, end) for start, end, *_ in theirs.get_annotation_data_for_tier(event.label)]
+        assert (round(event.start_s * 1000), round(event.end_s * 1000)) in spans
+    made = pympi.Elan.Eaf(author="somebody")
+    made.add_linked_file("film.mp4", mimetype="video/mp4")
+    made.remove_tier("default")
+    for tier, start, end, value in (("Cat", 500, 2250, ""), ("layer", 0, 900, "Purring")):
+        made.add_tier(tier)
+        made.add_annotation(tier, start, end, value)
+    made.to_file(str(tmp_path / "made.eaf"))
+    found = read_events(tmp_path / "made.eaf").events
+    assert {(e.file, e.start, e.end, e.label) for e in found} == {
+        ("film.mp4", 0.5, 2.25, "Cat"),
+        ("film.mp4", 0.0, 0.9, "Purring"),
+    }
 
 
 def test_a_page_asks_nothing_of_any_network(findings: Findings, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import avel_live
 import pytest
 from avel_live.realtime.commands import live_main, main
 from avel_live.realtime.commands.teach.examples import read_examples
+from avel_live.realtime.core.errors import SourceError, UsageError
 from support.taught import day, noise, recording, ring_clip, ringing, sign, wall
 
 
@@ -218,5 +219,41 @@ def test_a_class_is_defined_by_what_the_networks_know(
 def test_lists_may_be_tabbed_and_name_files_beside_them(tmp_path: Path) -> None:
     (tmp_path / "a b.mkv").write_bytes(b"")
     (tmp_path / "one.tsv").write_text("# mine\na b.mkv\t1\t2.5\n\na b.mkv\t1\t2.5\n")
-    (found,) = read_examples([str(tmp_path / "one.tsv")])
+    (found,), _ = read_examples([str(tmp_path / "one.tsv")])
     assert (found.file, found.span, found.name) == (tmp_path / "a b.mkv", (1.0, 2.5), "a b.mkv 1–2.5 s")
+
+
+def test_a_label_file_gives_the_stretches_of_one_label(tmp_path: Path) -> None:
+    for name in ("tom.mp4", "rex.mp4"):
+        (tmp_path / name).write_bytes(b"")
+    segments = [{"segment": [k, k + 0.5], "label": "door_bell"} for k in range(3)]
+    base = {
+        "tom": {"annotations": [*segments, {"segment": [1, 9], "label": "cat"}]},
+        "rex": {"annotations": [{"segment": [4, 6], "label": "Door bell"}]},
+        "gone": {"annotations": [{"segment": [4, 6], "label": "door bell"}]},
+    }
+    path = tmp_path / "unav.json"
+    path.write_text(json.dumps({"database": base}))
+    found, notes = read_examples([str(path)], "Door bell")
+    assert [(e.file.name, e.span) for e in found] == [
+        *(("tom.mp4", (k, k + 0.5)) for k in range(3)),
+        ("rex.mp4", (4.0, 6.0)),
+    ]
+    assert notes == ["unav.json: 1 recordings are not beside it and left out: gone …"]
+    with pytest.raises(
+        UsageError, match=r"nothing in it is labelled 'bell'; give --label, one of: door_bell"
+    ):
+        read_examples([str(path)], "bell")
+    base["tom"]["annotations"] = [{"segment": [k, k + 0.5], "label": "door bell"} for k in range(90)]
+    path.write_text(json.dumps({"database": base}))
+    found, notes = read_examples([str(path)], "door bell")
+    assert (len(found), found[1].file.name) == (50, "rex.mp4")
+    assert "50 of 91 stretches are taken" in notes[-1]
+    (tmp_path / "own.csv").write_text("file,start,end,label\ntom.mp4,1,2,bell\ntom.mp4,4,5,cat\n")
+    assert [e.span for e in read_examples([str(tmp_path / "own.csv")], "Bell")[0]] == [(1.0, 2.0)]
+    (tmp_path / "own.csv").write_text("file,start,end,label\ntom.mp3,1,2,bell\n")
+    with pytest.raises(SourceError, match=r"tom\.mp3: no such file; did you mean tom\.mp4"):
+        read_examples([str(tmp_path / "own.csv")], "bell")
+    (tmp_path / "tom.txt").write_text("1.0\t2.0\tbell\n")
+    (heard,) = read_examples([str(tmp_path / "tom.txt")], "bell")[0]
+    assert (heard.file.name, heard.span) == ("tom.mp4", (1.0, 2.0))

@@ -30,7 +30,8 @@ def evaluate(
     ] = None,
     ave: Annotated[Path | None, typer.Option(help="Folder of AVE's features.")] = None,
     features: Annotated[Path | None, typer.Option(help="Folder made by `avel extract`.")] = None,
-    labels: Annotated[Path | None, typer.Option(help="CSV: file,start,end,label[,split].")] = None,
+    labels: Annotated[Path | None, typer.Option(help="As for `avel train folder`.")] = None,
+    fps: Annotated[float | None, typer.Option(min=0.1, help="Of labels that count frames.")] = None,
     synthetic: Annotated[str | None, typer.Option(help="Generated features: joint, audio or visual.")] = None,
     clips: Annotated[Path | None, typer.Option(help="MANIFEST.tsv of real clips, scored as streams.")] = None,
     profile: Annotated[str, typer.Option(help=f"With --clips: {', '.join(PROFILES)}.")] = "lite",
@@ -72,7 +73,7 @@ def evaluate(
     from ....model.training.evaluate import evaluate as judge
 
     model, info = load_checkpoint(checkpoint)
-    material = Material(ave, features, labels, synthetic, annotations, splits, seed)
+    material = Material(ave, features, labels, synthetic, annotations, splits, seed, fps)
     data = _checked(material.open(info), info)
     if not len(data.splits[split]):
         raise UsageError(f"--split {split}: no videos in it")
@@ -109,6 +110,7 @@ class Material:
     annotations: Path | None
     splits: Path | None
     seed: int
+    fps: float | None = None
 
     def open(self, info: CheckpointInfo) -> DataSet:
         """The data, with the classes of a checkpoint where it does not bring its own."""
@@ -120,8 +122,8 @@ class Material:
             from ....model.training.folder import FolderData
 
             if self.labels is None:
-                raise UsageError("--features needs --labels, the CSV file")
-            return FolderData(self.features, self.labels, info.labels[:-1])
+                raise UsageError("--features needs --labels, the label file")
+            return FolderData(self.features, self.labels, info.labels[:-1], fps=self.fps)
         return generated(str(self.synthetic), self.annotations, self.splits, self.seed)
 
 

@@ -49,7 +49,7 @@ def teach(
         list[str] | None,
         typer.Argument(
             metavar="EXAMPLE…",
-            help="clips, folders of clips, FILE,START,END (seconds), or lists of such lines (.csv, .txt)",
+            help="clips, folders of clips, FILE,START,END (seconds), lists of such lines, label files",
         ),
     ] = None,
     heard: Annotated[bool, typer.Option("--heard", help="only the sound tells it")] = False,
@@ -57,6 +57,12 @@ def teach(
     background: Annotated[
         list[Path] | None,
         typer.Option(help="a recording of your place in which it does not happen (repeatable)"),
+    ] = None,
+    label: Annotated[
+        str | None, typer.Option(help="which label of label files is meant, if it is not NAME")
+    ] = None,
+    fps: Annotated[
+        float | None, typer.Option(min=0.1, help="frames a second, of label files that count frames")
     ] = None,
     max_false_alarms: Annotated[str, typer.Option(help="budget for the threshold: 1/day, 2/hour")] = "1/day",
     define: Annotated[
@@ -92,6 +98,8 @@ def teach(
         replace=replace,
         dry_run=dry_run,
         json=json_out,
+        label=label or "",
+        fps=fps,
     )
     if define or hears or sees:
         from .define import define_class

@@ -4,6 +4,7 @@ kettle.mp4                a clip; the event is somewhere in it
 day.mkv,61.5,64           the event lasts from 61.5 s to 64 s of this recording
 events.csv                lines `file,start,end` (a header is known by its words; a file name may be quoted);
 files are looked for beside the list
+events.eaf, unav100.json  a label file of another program or data set: the stretches of one label (`labelled`)
 clips/                    every recording of a folder
 """
 
@@ -11,14 +12,14 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from ...core.errors import SourceError, UsageError
 from ...sources.suffixes import recordings_in
+from .labelled import OTHERS, TABLES, is_labelled, stretches
 
-LISTS: Final = frozenset({".csv", ".tsv", ".txt"})
 MOST: Final = 200
 
 
@@ -36,31 +37,53 @@ class Example:
         return f"{self.file.name}{where}"
 
 
-def read_examples(given: Sequence[str]) -> list[Example]:
-    """Everything that was named, in order, none twice.
+@dataclass
+class _Sought:
+    """What is looked for in label files, and what was noted of them."""
+
+    label: str
+    fps: float | None
+    notes: list[str] = field(default_factory=list)
+
+
+def read_examples(
+    given: Sequence[str], label: str = "", fps: float | None = None
+) -> tuple[list[Example], list[str]]:
+    """Everything that was named, in order, none twice; and notes on label files.
+
+    Args:
+        given: as typed.
+        label: which label of label files is meant.
+        fps: frames a second, for those that count frames.
 
     Raises:
         UsageError: a line or a stretch that makes no sense; says which.
         SourceError: a file or folder that is not there.
 
     """
-    found = list(dict.fromkeys(example for text in given for example in _one(text)))
+    sought = _Sought(label, fps)
+    found = list(dict.fromkeys(example for text in given for example in _one(text, sought)))
     if len(found) > MOST:
         raise UsageError(
             f"{len(found)} examples: {MOST} at most, and 50 are plenty; choose the most unlike ones"
         )
-    return found
+    return found, sought.notes
 
 
-def _one(text: str) -> Iterator[Example]:
+def _one(text: str, sought: _Sought) -> Iterator[Example]:
     path = Path(text)
     if path.is_dir():
         files = sorted(recordings_in(path)[0])
         if not files:
             raise SourceError(f"{path}: no recording there")
         yield from (Example(file) for file in files)
-    elif path.is_file() and path.suffix.lower() in LISTS:
-        yield from _listed(path)
+    elif path.is_file() and path.suffix.lower() in TABLES | OTHERS:
+        if is_labelled(path):
+            found, notes = stretches(path, sought.label, sought.fps)
+            sought.notes += notes
+            yield from (Example(one.file, one.span) for one in found)
+        else:
+            yield from _listed(path)
     elif path.is_file():
         yield Example(path)
     else:

@@ -43,6 +43,8 @@ class Wanted:
     replace: bool
     dry_run: bool
     json: bool
+    label: str = ""
+    fps: float | None = None
 
     @property
     def mode(self) -> Mode:
@@ -68,7 +70,9 @@ def teach_class(config: Config, wanted: Wanted) -> None:
     mode, per_hour = wanted.mode, per_hour_of(wanted.budget)
     name = checked_name(wanted.name)
     check_free(name, replacing=wanted.replace)
-    examples = read_examples(wanted.examples)
+    examples, notes = read_examples(wanted.examples, wanted.label or name, wanted.fps)
+    for note in notes:
+        typer.echo(f"note: {note}", err=True)
     if len(examples) < LEAST:
         raise UsageError(
             f"{len(examples)} example{'s' * (len(examples) != 1)}: {LEAST} are the least, five to ten good; "

@@ -56,15 +56,23 @@ def ave(
 def folder(
     *,
     features: Annotated[Path, typer.Argument(help="Folder made by `avel extract`.")],
-    labels: Annotated[Path, typer.Argument(help="CSV: file,start,end,label[,split].")],
-    classes: Annotated[Path | None, typer.Option(help="Class names, one a line; else the CSV's.")] = None,
+    labels: Annotated[
+        Path,
+        typer.Argument(
+            help="CSV: file,start,end,label[,split]; or Audacity, ELAN, Label Studio, CVAT, UnAV-100, …"
+        ),
+    ],
+    classes: Annotated[Path | None, typer.Option(help="Class names, one a line; else the labels'.")] = None,
+    fps: Annotated[
+        float | None, typer.Option(min=0.1, help="Frames a second, of labels that count frames.")
+    ] = None,
     out: Out = Path("runs/folder"),
     options: TrainOptions,
 ) -> None:
-    """Train on your own videos: features from `avel extract`, labels from a CSV file."""
+    """Train on your own videos: features from `avel extract`, labels from a CSV file or another program's."""
     from ....model.training.folder import FolderData, read_classes
 
-    data = FolderData(features, labels, read_classes(classes) if classes else None)
+    data = FolderData(features, labels, read_classes(classes) if classes else None, fps=fps)
     train_and_test(data, out, options, data.notes())
 
 
