@@ -1,6 +1,7 @@
 """Leave-class-out: each of AVE's classes taught anew from a few examples, as if nobody had known it.
 
-    python tests/bench/taught.py DATA [--draws 3] [--only CLASS …]
+    python tests/bench/taught.py DATA [--draws 3] [--only CLASS …] [--rows FILE] [--cache DIR]
+    python tests/bench/taught.py --rows FILE       the table of all rows that earlier runs added to the file
 
 DATA holds `audio/` and `photos/`, each with a MANIFEST.tsv. An example is a recording of the class with a
 photograph of it; the test shows photographs and plays recordings that no example is from, and not of the
@@ -9,6 +10,10 @@ the whole one, trained on the class (and on some of these very sounds: optimisti
 second by second, without the shipped head beside it. Nothing: seconds of other classes' sounds with other
 pictures, none of either in the bank; a false second is one that the class would take.
 
+`--heard` teaches by ear alone, which more classes have material for; "seen and heard" takes portraits for the
+two of speech. Where DATA has `clips/` (real clips, MANIFEST.tsv), the class is asked about all of their
+seconds, too, and about twenty minutes in which nothing happens (`support.nothing`): there an event is a run.
+
 Not shown: places. Every photograph is of another one, and nobody gives a background.
 """
 
@@ -16,10 +21,10 @@ from __future__ import annotations
 
 import argparse
 import csv
+import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -31,19 +36,20 @@ from avel_live.model.tails import normal_tail
 from avel_live.model.teach.bank import shipped
 from avel_live.model.teach.bank_maker import PICTURES, SECONDS, chosen, trainable
 from avel_live.model.teach.judge import log_odds
-from avel_live.model.teach.lesson import STRANGE, Everything, Seconds, teach
-from avel_live.model.teach.pack import Card, Pack
-from avel_live.model.teach.probe import Doubles, Floats, both, centre, directions, fit_probe
+from avel_live.model.teach.lesson import STRANGE, Seconds
+from avel_live.model.teach.pack import USED, Card, Mode, Pack
+from avel_live.model.teach.probe import Doubles, Floats
 from avel_live.model.teach.senses import Sense, Sensed, Senses
 from avel_live.model.teach.variations import variations
 from avel_live.model.training.lite.audio_data import decode
+from taught_table import Row, kept, quiet, real_clips, table
+from taught_ways import Judge, centroid, linear, paired, taught
 
 RATE = 16_000
 TESTED = 10
 """Recordings and photographs of a class that are tested with, at most."""
 NOTHING = 900
 PER_HOUR = 1 / 24
-HOURLY = 1.0
 CONCEPTS: dict[str, tuple[str, str]] = {
     "Accordion": ("Accordion", "accordion"),
     "Baby cry, infant cry": ("Baby cry, infant cry", "crib,bassinet,diaper"),
@@ -55,13 +61,6 @@ CONCEPTS: dict[str, tuple[str, str]] = {
     "Horse": ("Horse,Neigh, whinny,Clip-clop", "common sorrel horse,horse-drawn vehicle"),
     "Train horn": ("Train horn,Train whistle", "high-speed train,electric locomotive,steam locomotive"),
 }
-
-
-class Material(NamedTuple):
-    """What is known of recordings or photographs of one kind: per item, its rows (the first half is real)."""
-
-    rows: list[Floats]
-    copies: list[np.ndarray]
 
 
 def rows_of(folder: Path) -> list[dict[str, str]]:
@@ -93,15 +92,11 @@ def picture(file: Path) -> np.ndarray | None:
     return np.asarray(cv2.resize(image, (224, 224), interpolation=cv2.INTER_AREA)[..., ::-1], np.uint8)
 
 
-def spread(values: Iterable[float]) -> str:
-    got = np.array(list(values))
-    return f"{got.mean():5.1%} ± {got.std():.1%}"
-
-
 class Field:
     """All material, sensed once."""
 
-    def __init__(self, data: Path, only: Sequence[str]) -> None:
+    def __init__(self, data: Path, only: Sequence[str], cache: Path | None, mode: Mode) -> None:
+        self.mode, self.used = mode, USED[mode]
         self.senses = Senses(EngineOptions())
         self.engine = OnnxEngine(EngineOptions(backend="onnxruntime", threads=1))
         audio, photos = rows_of(data / "audio"), rows_of(data / "photos")
@@ -110,10 +105,15 @@ class Field:
             r["file"] for r in chosen([r for r in audio if trainable(r)], SECONDS["lite"] - 40, _rng(1))
         }
         by_sound, by_photo = _by_kind(audio), _by_kind(photos)
+        for k in EVENT_NAMES:
+            if "speech" in k:
+                by_photo[k] = by_photo["_person"]
         self.kinds = [
             k
             for k in EVENT_NAMES
-            if len(by_sound[k]) >= 13 and len(by_photo[k]) >= 6 and (not only or k in only)
+            if len(by_sound[k]) >= 13
+            and (len(by_photo[k]) >= 6 or mode == "heard")
+            and (not only or k in only)
         ]
         rng = _rng(7)
         self.sounds = {
@@ -124,12 +124,19 @@ class Field:
         }
         other_sounds = [r for r in audio if r["file"] not in in_bank]
         other_photos = [r for r in photos if r["file"] not in in_bank]
-        self.nothing_sound = self._nothing(_some(other_sounds, NOTHING, rng), data / "audio")
-        self.nothing_photo = self._nothing(_some(other_photos, NOTHING // 3, rng), data / "photos")
+        sounds, photos = _some(other_sounds, NOTHING, rng), _some(other_photos, NOTHING // 3, rng)
+        self.nothing_sound = kept(cache, "sounds", lambda: self._nothing(sounds, data / "audio"))
+        self.nothing_photo = kept(cache, "photos", lambda: self._nothing(photos, data / "photos"))
+        self.quiet = kept(cache, "quiet", lambda: quiet(self.senses, data))
+        self.clips = kept(cache, "clips", lambda: real_clips(self.senses, data / "clips"))
         self.heard = {k: [self._hear(f) for f in self.sounds[k]] for k in self.kinds}
-        self.seen = {k: [self._see(f) for f in self.photos[k]] for k in self.kinds}
+        nothing = np.zeros((1, 1280), np.float32), np.zeros((3, 1280), np.float32)
+        self.seen = {
+            k: [self._see(f) for f in self.photos[k]] if mode == "both" else [nothing] * 32
+            for k in self.kinds
+        }
 
-    def _nothing(self, rows: list[dict[str, str]], folder: Path) -> tuple[Floats, np.ndarray]:
+    def _nothing(self, rows: list[dict[str, str]], folder: Path) -> tuple[np.ndarray, ...]:
         made, kinds = [], []
         for row in rows:
             if folder.name == "audio":
@@ -184,92 +191,34 @@ def examples_of(field: Field, kind: str, sounds: Sequence[int], photos: Sequence
     return Seconds(arrays, {"audio": here, "visual": here}, np.array(of), np.array(copy))
 
 
-Judge = Callable[[Floats, Floats], np.ndarray]
-"""Sounds [N, D] and pictures [N, D] of the same seconds → [N] which of them are the event."""
-
-
-def paired(bank: dict[Sense, Floats], judge: Callable[[Floats, Floats], Doubles]) -> Doubles:
-    sound = np.repeat(bank["audio"], 12, axis=0)
-    shown = bank["visual"][_rng(5).integers(0, len(bank["visual"]), len(sound))]
-    return judge(sound, shown)
-
-
-def taught(examples: Seconds, bank: dict[Sense, Floats], per_hour: float) -> Judge:
-    nobody = Seconds(
-        {one: np.zeros((0, bank[one].shape[1]), np.float32) for one in bank},
-        {one: np.zeros(0, bool) for one in bank},
-        np.zeros(0, np.int64),
-        np.zeros(0, bool),
-    )
-    count = int(examples.of.max()) + 1
-    lesson = teach(examples, list(range(count)), Everything(bank, nobody), "both", per_hour)
-    p = lesson.probes
-    return lambda a, v: both(p["visual"](v), p["audio"](a)) >= lesson.threshold
-
-
-def centroid(examples: Seconds, bank: dict[Sense, Floats], per_hour: float) -> Judge:
-    """Nearest centroid: the lesser of two cosines to the examples' means, its threshold by the same tail."""
-    means = {one: centre(bank[one]) for one in bank}
-    real = examples.where(~examples.copy)
-    to = {one: directions(real.arrays[one], means[one]).mean(axis=0) for one in bank}
-    to = {one: row / np.linalg.norm(row) for one, row in to.items()}
-
-    def score(a: Floats, v: Floats) -> Doubles:
-        each = [directions(x, means[one]) @ to[one] for one, x in (("audio", a), ("visual", v))]
-        return np.asarray(np.minimum(*each), np.float64)
-
-    level = normal_tail(paired(bank, score), per_hour / 3600 / STRANGE)
-    return lambda a, v: score(a, v) >= level
-
-
-def linear(examples: Seconds, bank: dict[Sense, Floats], per_hour: float) -> Judge:
-    """One linear probe on both embeddings side by side, background paired at random; the same tail."""
-
-    def side(a: Floats, v: Floats) -> Floats:
-        # `fit_probe` takes roots and lengths itself; squares of what is centred keep it a linear probe.
-        return np.concatenate([np.sqrt(np.maximum(a, 0)), np.sqrt(np.maximum(v, 0))], axis=1) ** 2
-
-    real = examples.where(~examples.copy)
-    rng = _rng(6)
-    shown = bank["visual"][rng.integers(0, len(bank["visual"]), len(bank["audio"]))]
-    negative = side(bank["audio"], shown)
-    half = len(negative) // 2
-    share = 1 / np.bincount(real.of)[real.of]
-    positive = side(real.arrays["audio"], real.arrays["visual"])
-    first = fit_probe(positive, share, negative[:half], centre(negative[:half]))
-    level = normal_tail(first(negative[half:]), per_hour / 3600 / STRANGE)
-    whole = fit_probe(positive, share, negative, centre(negative))
-    return lambda a, v: whole(side(a, v)) >= level
-
-
 def rule(field: Field, kind: str, bank: dict[Sense, Floats], per_hour: float) -> Judge | None:
     """The class as a rule over concepts; None where none was written down here."""
     from avel_live.model.teach.concepts import chosen as named
 
-    if not all(CONCEPTS.get(kind, ("", ""))):
+    hears, sees = CONCEPTS.get(kind, ("", ""))
+    if not (hears and (sees or field.mode == "heard")):
         return None
-    hears, sees = CONCEPTS[kind]
     card = Card(
         "0" * 8,
         kind,
         "",
-        "both",
+        field.mode,
         "lite",
         {},
         0.0,
         per_hour,
         hears=named("audio", hears),
-        sees=named("visual", sees),
+        sees=named("visual", sees) if field.mode == "both" else [],
     )
 
     def score(a: Floats, v: Floats) -> Doubles:
-        sensed: dict[Sense, Sensed] = {
-            "audio": field.senses.classified("audio", a),
-            "visual": field.senses.classified("visual", v),
-        }
+        given: dict[Sense, Floats] = {"audio": a, "visual": v}
+        sensed: dict[Sense, Sensed] = {one: field.senses.classified(one, given[one]) for one in field.used}
         return log_odds(Pack(card), sensed)
 
-    level = max(-1.0, normal_tail(paired(bank, score), per_hour / 3600 / STRANGE))
+    level = max(
+        -1.0 if field.mode == "both" else 0.0, normal_tail(paired(bank, score), per_hour / 3600 / STRANGE)
+    )
     return lambda a, v: score(a, v) >= level
 
 
@@ -292,82 +241,96 @@ def full(field: Field, kind: str, sounds: Sequence[int], photos: Sequence[int]) 
     return hits / total
 
 
+def nothing_of(field: Field, kind: str) -> tuple[Floats, Floats]:
+    """Seconds of other classes' sounds with other pictures."""
+    sound = field.nothing_sound[0][field.nothing_sound[1] != kind]
+    shown = field.nothing_photo[0][field.nothing_photo[1] != kind]
+    return sound, np.repeat(shown, -(-len(sound) // len(shown)), axis=0)[: len(sound)]
+
+
+def judged(field: Field, kind: str, judge: Judge, tested: tuple[Floats, Floats]) -> Row:
+    """What is told of one way of teaching."""
+    number = EVENT_NAMES.index(kind)
+    row: Row = {"recall": float(judge(*tested).mean())}
+    row["false_s_per_hour"] = float(judge(*nothing_of(field, kind)).mean()) * 3600
+    if len(field.quiet):
+        said = judge(*field.quiet)
+        runs = int(said[0]) + int((said[1:] & ~said[:-1]).sum())
+        row["events_per_hour_of_nothing"] = runs * 3600 / len(said)
+    if len(field.clips):
+        a, v, label = field.clips
+        said = judge(a, v)
+        row["clip_seconds"] = int((label == number).sum())
+        row["clip_found"] = int(said[label == number].sum())
+        row["clip_false"] = int(said[label != number].sum())
+        row["clip_others"] = int((label != number).sum())
+    return row
+
+
+def draws(field: Field, kind: str, given: argparse.Namespace) -> Iterator[Row]:
+    """Every draw of examples of a class: a row for each way and number of examples."""
+    banks = {one: shipped(field.senses.digest(one)) for one in ("audio", "visual")}
+    number = EVENT_NAMES.index(kind)
+    bank: dict[Sense, Floats] = {
+        one: e[k != number] for one, (e, k) in ((one, b) for one, b in banks.items() if b is not None)
+    }
+    for draw in range(given.draws):
+        rng = _rng(100 + draw)
+        sounds, photos = (rng.permutation(len(some[kind])) for some in (field.sounds, field.seen))
+        shown = photos[-max(3, min(TESTED, len(photos) // 2)) :]
+        tested = sounds[-TESTED:], np.resize(shown, TESTED)
+        a = np.concatenate([field.heard[kind][s][0] for s in tested[0]])
+        many = [len(field.heard[kind][s][0]) for s in tested[0]]
+        v = np.concatenate(
+            [np.repeat(field.seen[kind][p][0], n, 0) for p, n in zip(tested[1], many, strict=True)]
+        )
+        whole = full(field, kind, *tested) if field.mode == "both" else None
+        if whole is not None:
+            yield {"class": kind, "draw": draw, "way": "whole head", "shots": 0, "recall": whole}
+        for shots in given.shots:
+            left = photos[: -len(shown)]
+            if len(sounds) - TESTED < shots:
+                continue
+            some = examples_of(field, kind, sounds[:shots], np.resize(left, shots))
+            ways: dict[str, Judge | None] = {
+                "taught": taught(some, bank, given.per_hour, field.mode),
+                "nearest centroid": centroid(some, bank, given.per_hour, field.mode),
+                "linear probe": linear(some, bank, given.per_hour, field.mode),
+            }
+            if shots == given.shots[0]:
+                ways["rule over concepts"] = rule(field, kind, bank, given.per_hour)
+            for way, judge in ways.items():
+                if judge is not None:
+                    about = {"class": kind, "draw": draw, "way": way, "shots": shots, "whole": whole}
+                    yield {**about, **judged(field, kind, judge, (a, v))}
+
+
 def main() -> None:
-    """Print the table."""
+    """Add rows, print the table."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("data", type=Path)
+    parser.add_argument("data", type=Path, nargs="?")
     parser.add_argument("--draws", type=int, default=3)
     parser.add_argument("--only", nargs="*", default=[])
     parser.add_argument("--shots", type=int, nargs="*", default=[3, 5, 10])
+    parser.add_argument("--heard", action="store_true", help="by ear alone")
     parser.add_argument("--per-hour", type=float, default=PER_HOUR)
+    parser.add_argument("--rows", type=Path, help="a file of JSON lines that rows are added to")
+    parser.add_argument("--cache", type=Path, help="a folder for what does not depend on the class")
     given = parser.parse_args()
-    field = Field(given.data, given.only)
-    print(f"{len(field.kinds)} classes: {', '.join(field.kinds)}")
-    banks = {one: shipped(field.senses.digest(one)) for one in ("audio", "visual")}
-    recall: dict[tuple[str, int], list[float]] = defaultdict(list)
-    false: dict[tuple[str, int], list[float]] = defaultdict(list)
-    whole: list[float] = []
-    ratio: dict[int, list[float]] = defaultdict(list)
-    for kind in field.kinds:
-        number = EVENT_NAMES.index(kind)
-        bank = {
-            one: e[k != number] for one, (e, k) in ((one, b) for one, b in banks.items() if b is not None)
-        }
-        quiet = [
-            field.nothing_sound[0][field.nothing_sound[1] != kind],
-            field.nothing_photo[0][field.nothing_photo[1] != kind],
-        ]
-        shown = np.repeat(quiet[1], -(-len(quiet[0]) // len(quiet[1])), axis=0)[: len(quiet[0])]
-        for draw in range(given.draws):
-            rng = _rng(100 + draw)
-            sounds, photos = (
-                rng.permutation(len(field.sounds[kind])),
-                rng.permutation(len(field.photos[kind])),
-            )
-            tested = sounds[-TESTED:], np.resize(photos[-max(3, min(TESTED, len(photos) // 2)) :], TESTED)
-            a = np.concatenate([field.heard[kind][s][0] for s in tested[0]])
-            v = np.concatenate(
-                [
-                    np.repeat(field.seen[kind][p][0], len(field.heard[kind][s][0]), axis=0)
-                    for s, p in zip(*tested, strict=True)
-                ]
-            )
-            whole.append(full(field, kind, *tested))
-            for shots in given.shots:
-                left = photos[: -max(3, min(TESTED, len(photos) // 2))]
-                if len(sounds) - TESTED < shots:
-                    continue
-                some = examples_of(field, kind, sounds[:shots], np.resize(left, shots))
-                ways: dict[str, Judge | None] = {
-                    "taught": taught(some, bank, given.per_hour),
-                    "nearest centroid": centroid(some, bank, given.per_hour),
-                    "linear probe": linear(some, bank, given.per_hour),
-                    "rule over concepts": rule(field, kind, bank, given.per_hour)
-                    if shots == given.shots[0]
-                    else None,
-                }
-                for way, judge in ways.items():
-                    if judge is not None:
-                        recall[way, shots].append(float(judge(a, v).mean()))
-                        false[way, shots].append(float(judge(quiet[0], shown).mean()) * 3600)
-                ratio[shots].append(recall["taught", shots][-1] / max(whole[-1], 1e-9))
-            print(
-                kind,
-                f"draw {draw}: whole head {whole[-1]:.0%}",
-                {n: f"{recall['taught', n][-1]:.0%}" for n in given.shots if recall["taught", n]},
-                flush=True,
-            )
-    print(f"\nthe shipped head, trained on them: {spread(whole)}")
-    for way, shots in sorted(recall):
-        false_s = np.array(false[way, shots])
-        print(
-            f"{way:20} {shots:3} examples: recall {spread(recall[way, shots])}, false seconds an hour "
-            f"of other things {false_s.mean():.1f} (median {np.median(false_s):.1f})"
-        )
-    for shots, values in ratio.items():
-        print(f"taught with {shots}: {np.mean(np.minimum(values, 1)):.0%} of the whole head's recall")
+    made: list[Row] = []
+    if given.data:
+        field = Field(given.data, given.only, given.cache, "heard" if given.heard else "both")
+        for kind in field.kinds:
+            for row in draws(field, kind, given):
+                made.append(row)
+                if given.rows:
+                    with given.rows.open("a", encoding="utf-8") as file:
+                        file.write(json.dumps(row) + "\n")
+    if given.rows:
+        made = [json.loads(line) for line in given.rows.read_text(encoding="utf-8").splitlines()]
+    print("\n".join(table(made)))
 
 
 if __name__ == "__main__":
