@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..checkpoint import CheckpointInfo, read_info
 from ..errors import ModelFileError
-from ..profiles import FRAME_SHAPE, GRID, WINDOW, Profile, get_profile
+from ..profiles import FRAME_SHAPE, FRAMES_PER_SEGMENT, GRID, WINDOW, Profile, get_profile
 from ..sound import SAMPLE_RATE
 from .base import BackendName, Engine, EngineInfo, EngineOptions, HeadOutput, Precision
 from .networks import head_path
@@ -115,6 +116,15 @@ class EngineBase(ABC):
         audio_mask: NDArray[np.bool_],
     ) -> tuple[Floats, Floats]:
         """[1, 10, …] each → logits [1, 10, C], attention [1, 10, 7, 7]."""
+
+
+def in_parts(frames: NDArray[np.uint8], look: Callable[[NDArray[np.uint8]], Floats]) -> Floats:
+    """[N, 224, 224, 3] → [N, 7, 7, Dv] by a network that takes at most sixteen pictures at once."""
+    parts = [
+        look(np.ascontiguousarray(frames[at : at + FRAMES_PER_SEGMENT]))
+        for at in range(0, len(frames), FRAMES_PER_SEGMENT)
+    ]
+    return np.concatenate(parts)
 
 
 def _padded(rows: NDArray[Any]) -> NDArray[Any]:

@@ -70,17 +70,7 @@ def find_int8(profile: Profile, options: EngineOptions, target: Target) -> Int8G
         if reason := _unfit(card, profile, options, target):
             reasons.append(f"the {origin} {reason}")
             continue
-        paths: dict[Network, Path] = {}
-        for network in NETWORKS:
-            entry = card["networks"].get(network, {}).get(target)
-            if entry is None:
-                continue
-            path = folder / Path(entry["file"]).name
-            if not path.is_file() or file_sha256(path) != entry["sha256"]:
-                raise ModelFileError(
-                    f"INT8 graph {path}: missing or damaged; run `avel calibrate int8` again"
-                )
-            paths[network] = path
+        paths = _files(card, folder, target)
         if paths:
             return Int8Graphs(paths, f"int8: {' and '.join(sorted(paths))}, {origin}")
     why = f" ({'; '.join(reasons)})" if reasons else ""
@@ -88,6 +78,20 @@ def find_int8(profile: Profile, options: EngineOptions, target: Target) -> Int8G
         f"profile {profile.name!r} has no INT8 calibration that fits{why}; make one with "
         f"`avel calibrate int8 --profile {profile.name} CLIP…`, or use --precision fp32"
     )
+
+
+def shipped_for_cpus(profile: Profile, options: EngineOptions) -> dict[Network, Path]:
+    """The package's graphs for CPUs, whatever this CPU can do; none where it has none for these weights.
+
+    Raises:
+        ModelFileError: its files are damaged.
+
+    """
+    folder = shipped_folder(profile)
+    card = _read(folder / CARD)
+    if card is None or _other_weights(card, profile, options):
+        return {}
+    return _files(card, folder, "cpu")
 
 
 def has_int8(profile: Profile, options: EngineOptions, target: Target = "cpu") -> bool:
@@ -111,14 +115,36 @@ def _read(path: Path) -> dict[str, Any] | None:
     return card
 
 
-def _unfit(card: dict[str, Any], profile: Profile, options: EngineOptions, target: Target) -> str:
-    """Why a calibration is not for these weights or this machine; empty where it is."""
+def _files(card: dict[str, Any], folder: Path, target: Target) -> dict[Network, Path]:
+    """The graphs of a calibration for a target, each held against its digest."""
+    paths: dict[Network, Path] = {}
+    for network in NETWORKS:
+        entry = card["networks"].get(network, {}).get(target)
+        if entry is None:
+            continue
+        path = folder / Path(entry["file"]).name
+        if not path.is_file() or file_sha256(path) != entry["sha256"]:
+            raise ModelFileError(f"INT8 graph {path}: missing or damaged; run `avel calibrate int8` again")
+        paths[network] = path
+    return paths
+
+
+def _other_weights(card: dict[str, Any], profile: Profile, options: EngineOptions) -> str:
+    """The first network that a calibration has of other weights; empty where there is none."""
     for network in card["networks"]:
         if network in ("visual", "audio"):
             files = network_files(network, profile, options.given(network))
             if card["weights"].get(network) != weights_digest(files):
-                return f"was made from other {network} weights"
-        needs = card["networks"][network].get(target, {}).get("needs")
+                return str(network)
+    return ""
+
+
+def _unfit(card: dict[str, Any], profile: Profile, options: EngineOptions, target: Target) -> str:
+    """Why a calibration is not for these weights or this machine; empty where it is."""
+    if network := _other_weights(card, profile, options):
+        return f"was made from other {network} weights"
+    for networks in card["networks"].values():
+        needs = networks.get(target, {}).get("needs")
         if needs and not machine().fast_int8:
             return f"needs {needs}, which this CPU lacks"
     return ""

@@ -22,10 +22,11 @@ from .base import HALVES, NETWORKS, Engine, EngineOptions, Network, Precision
 from .cache import EngineCache
 from .common import EngineBase, Floats
 from .graphs import ensure, wanted
-from .int8_graphs import Target, find_int8
+from .int8_graphs import find_int8
 from .onnx_head import SlidingHead, only, takes
 from .optimised import optimised
 from .probe import usable_cores
+from .signed import find_signed
 
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
@@ -139,8 +140,10 @@ class OnnxEngine(SessionEngine):
         notes = []
         special: dict[Network, Path] = {}
         if precision == "int8":
-            target: Target = "tensorrt" if TENSORRT in gpu else "cpu"
-            quantised = find_int8(self.profile, options, target)
+            if TENSORRT in gpu:
+                quantised = find_signed(self.profile, options, cache)
+            else:
+                quantised = find_int8(self.profile, options, "cpu")
             special.update(quantised.paths)
             notes.append(quantised.note)
         special.update(graphs or {})

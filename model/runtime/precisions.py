@@ -2,7 +2,8 @@
 
     fp32    as exported
     fp16    products in 16 bits, normalisations, softmax, sums and means in 32 (`half`)
-    int8    the S8S8 graphs that `avel calibrate int8` made, fp32 where it made none
+    int8    the S8S8 graphs that `avel calibrate int8` made, else those of the package's calibration
+            (`signed`); fp32 for networks that have none
 
 Made without torch, kept in the engine cache.
 """
@@ -18,7 +19,7 @@ from .base import NETWORKS, EngineOptions, Network, Precision
 from .cache import EngineCache
 from .graphs import ensure, wanted
 from .half import to_half
-from .int8_graphs import find_int8
+from .signed import find_signed
 
 
 def graphs_in(
@@ -40,7 +41,7 @@ def graphs_in(
     cache = EngineCache(options.cache_dir)
     paths = ensure(wanted(profile, options, networks), cache, options.progress)
     if precision == "int8":
-        special = find_int8(profile, options, "tensorrt").paths
+        special = find_signed(profile, options, cache).paths
         return paths | {network: path for network, path in special.items() if network in paths}
     if precision != "fp16":
         return paths

@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BackendError, ModelFileError, first_line
-from ..profiles import FRAMES_PER_SEGMENT, Profile
+from ..profiles import Profile
 from .base import EngineOptions, Network, Precision
 from .cache import EngineCache
-from .common import Floats
+from .common import Floats, in_parts
 from .onnx_engine import SessionEngine
 from .precisions import graphs_in
 from .probe import installed, machine
@@ -114,11 +114,7 @@ class ProviderEngine(SessionEngine):
         self.info = self.describe("onnxruntime", precision, machine().gpu or name, name)
 
     def _visual(self, frames: NDArray[np.uint8]) -> Floats:
-        most, session = FRAMES_PER_SEGMENT, self._sessions["visual"]
-        parts = [
-            session.run(None, {"frames": frames[at : at + most]})[0] for at in range(0, len(frames), most)
-        ]
-        return np.concatenate(parts)
+        return in_parts(frames, lambda part: self._sessions["visual"].run(None, {"frames": part})[0])
 
     def close(self) -> None:
         """See `Engine.close`."""

@@ -21,7 +21,7 @@ from ..profiles import FRAMES_PER_SEGMENT, get_profile
 from . import trt_build
 from .base import EngineOptions, Network, Precision
 from .cache import EngineCache
-from .common import EngineBase, Floats
+from .common import EngineBase, Floats, in_parts
 from .cudart import CudaRuntime
 from .flavours import RTX, Flavour, logger
 from .graphs import wanted
@@ -104,12 +104,7 @@ class PlainTensorRTEngine(EngineBase):
         self.info = self.describe("tensorrt", precision, machine().gpu, note)
 
     def _visual(self, frames: NDArray[np.uint8]) -> Floats:
-        most = FRAMES_PER_SEGMENT
-        parts = [
-            self._runners["visual"]({"frames": np.ascontiguousarray(frames[at : at + most])})["grid"]
-            for at in range(0, len(frames), most)
-        ]
-        return np.concatenate(parts)
+        return in_parts(frames, lambda part: self._runners["visual"]({"frames": part})["grid"])
 
     def _audio(self, patches: Floats) -> Floats:
         return self._runners["audio"]({"patches": patches})["sound"]

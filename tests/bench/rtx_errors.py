@@ -1,14 +1,15 @@
 """How far graphs for TensorRT are from torch in float32, on clips, before any GPU sees them.
 
     python tests/bench/rtx_errors.py OUT.json WORK CLIPS [--profile lite] [--ear YAMNET.tflite] [--rows fp16]
+        [--every 5]
 
-Every clip of a folder goes through the very stream that runs live (`--frames auto`), the networks being the
-graphs run node by node as written on a CPU; what a GPU's own kernels add to that is not in it.
+Every clip of a folder (or every fifth) goes through the very stream that runs live (`--frames auto`), the
+networks being the graphs run node by node as written on a CPU; what a GPU's own kernels add to that is not in
+it.
 
     fp32, fp16    all three networks
-    int8          what `avel calibrate int8` installed (the eye), the rest in float32
-    int8-package  the eye by the package's own calibration: ranges from training data (--data DIR), the layers
-                  in float that its INT8 graph for CPUs has in float; the rest in float32
+    int8          what `--precision int8` runs: the eye of a calibration made here, else of the package's; the
+                  rest in float32
     int8-all      every layer of eye and ear, from ranges of the demo's clip
 
     settled       seconds whose settled label is float32's, of all
@@ -17,7 +18,8 @@ graphs run node by node as written on a CPU; what a GPU's own kernels add to tha
     eye, ear      features: ‖difference‖ / ‖float32's‖
     head          the same of its logits, where both heads are given float32's features
 
-What was computed lies in WORK, a file a clip, and is not computed again.
+The paper's profiles get an eye and an ear of random weights, and a head fitted to the labels of these clips.
+What was computed lies in WORK, a file a clip, and is not computed again: it may be stopped at any time.
 """
 
 from __future__ import annotations
@@ -34,24 +36,18 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from avel_live.calibration.int8 import Int8Settings
-from avel_live.calibration.int8.quantise import Quantiser
 from avel_live.calibration.int8.report import relative_error
-from avel_live.calibration.int8.search import split
-from avel_live.model.checkpoint import read_info
-from avel_live.model.profiles import WINDOW, get_profile
+from avel_live.model.profiles import WINDOW
 from avel_live.model.runtime.base import EngineOptions, Network
-from avel_live.model.runtime.int8_graphs import CARD, shipped_folder
-from avel_live.model.runtime.networks import head_path
 from avel_live.model.runtime.onnx_engine import OnnxEngine
 from avel_live.model.runtime.precisions import graphs_in
 from avel_live.model.runtime.torch_engine import TorchEngine
-from avel_live.realtime.commands.calibrate.int8_scenes import from_training_data
 from avel_live.realtime.core.clock import SystemClock
 from avel_live.realtime.events import DecoderConfig
 from avel_live.realtime.recordings.labelled import recording, settled
 from avel_live.realtime.stream.window import softmax
 from bench.peers import Listening
+from support.fitted_head import fitted_head
 from support.rtx import eight_bits, options_for
 from support.shared_clips import listed
 
@@ -59,31 +55,13 @@ ROWS: Final = ("fp16", "int8-all")
 Told = Mapping[str, NDArray[Any]]
 
 
-def graphs(row: str, options: EngineOptions, work: Path, data: Path | None = None) -> dict[Network, Path]:
+def graphs(row: str, options: EngineOptions, work: Path) -> dict[Network, Path]:
     """What a row runs in place of float32's graphs; those stand in for what it leaves out."""
     if row in ("fp32", "fp16", "int8"):
         return graphs_in(options, row)  # type: ignore[arg-type]
     whole = graphs_in(options, "fp32")
-    if row == "int8-package":
-        if data is None:
-            raise SystemExit("int8-package needs --data DIR")
-        return whole | {"visual": package_eye(whole["visual"], options, data, work)}
     quantised: Sequence[Network] = ("visual", "audio")
     return whole | {network: eight_bits(options, network, work) for network in quantised}
-
-
-def package_eye(graph: Path, options: EngineOptions, data: Path, work: Path) -> Path:
-    """For TensorRT what the package holds for CPUs."""
-    profile = get_profile(options.profile)
-    card = json.loads((shipped_folder(profile) / CARD).read_text())
-    settings = Int8Settings(check_seconds=1)
-    labels = read_info(head_path(profile, options.checkpoint)).labels
-    reservoir, _ = split(from_training_data(data, labels, settings.seed), settings)
-    pictures = [frame[None] for second in reservoir for frame in second.frames]
-    folder = work / "package"
-    folder.mkdir(parents=True, exist_ok=True)
-    quantiser = Quantiser(graph, pictures, folder)
-    return quantiser.build(folder / "eye.onnx", card["method"], "tensorrt", keep=card["kept_in_float"])
 
 
 def told(clip: Path, engine: Any, path: Path) -> Told:
@@ -148,18 +126,22 @@ def main() -> None:
     parser.add_argument("clips", type=Path)
     parser.add_argument("--profile", default="lite")
     parser.add_argument("--ear", type=Path)
-    parser.add_argument("--data", type=Path)
     parser.add_argument("--rows", default=",".join(ROWS))
+    parser.add_argument("--every", type=int, default=1)
     given = parser.parse_args()
     options = options_for(given.profile, given.work / "weights", given.ear)
-    clips = listed(given.clips)
+    clips = listed(given.clips)[:: given.every]
     place = given.work / given.profile
     reference = TorchEngine(options)
+    if given.profile.startswith("paper"):
+        head = given.work / f"{given.profile}-{given.every}.safetensors"
+        options = options._replace(checkpoint=fitted_head(head, reference, given.clips, clips))
+        reference = TorchEngine(options)
     exact = all_told(clips, reference, place / "torch")
     truth = logits(reference, exact)
     found = json.loads(given.out.read_text()) if given.out.is_file() else []
     for name in given.rows.split(","):
-        engine = OnnxEngine(options, graphs=graphs(name, options, given.work, given.data), exact=True)
+        engine = OnnxEngine(options, graphs=graphs(name, options, given.work), exact=True)
         row = {"profile": given.profile, "row": name}
         row |= compared(exact, all_told(clips, engine, place / name))
         row["head"] = round(relative_error(truth, logits(engine, exact)), 6)

@@ -15,9 +15,12 @@ from avel_live.model.errors import BackendError, ModelFileError
 from avel_live.model.profiles import get_profile
 from avel_live.model.runtime import int8_graphs
 from avel_live.model.runtime.base import EngineOptions, HeadOutput
+from avel_live.model.runtime.flavours import RTX
 from avel_live.model.runtime.int8_graphs import TARGETS, find_int8, installed_folder
 from avel_live.model.runtime.onnx_engine import OnnxEngine, open_session
-from avel_live.model.runtime.probe import Machine
+from avel_live.model.runtime.precisions import graphs_in
+from avel_live.model.runtime.probe import Machine, installed
+from avel_live.model.runtime.trt_ahead import build_ahead
 from onnx import TensorProto, helper, numpy_helper
 from support.engines import confident_head, pictures, sounds
 
@@ -375,6 +378,18 @@ def test_an_installed_calibration_is_used(result, options):
     a, b = exact.visual(frames), engine.visual(frames)
     error = float(np.linalg.norm(a - b) / np.linalg.norm(a))
     assert 0 < error < 0.5
+
+
+def test_engines_for_a_gpu_are_built_from_a_calibration_made_here(result, options, tmp_path):
+    folder = install(result, 0.0, installed_folder(result.profile, tmp_path))
+    here = options._replace(cache_dir=tmp_path)
+    (path,) = graphs_in(here, "int8", ["visual"]).values()
+    assert path.parent == folder
+    if not installed("tensorrt_rtx"):
+        pytest.skip("TensorRT for RTX has no wheel for this machine (x86-64 only)")
+    manifest = build_ahead(here, "int8", ["sm89"], tmp_path / "engines", RTX, ["visual"])
+    assert manifest["precision"] == "int8"
+    assert manifest["engines"]["visual"]["bytes"] < 20e6
 
 
 def test_a_calibration_belongs_to_its_weights(result, options, tmp_path, monkeypatch):

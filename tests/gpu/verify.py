@@ -1,6 +1,7 @@
 """What `verify` runs: every backend and precision is opened, compared with the CPU, timed, or says why not.
 
-The reference is torch in float32 on the CPU, over the bundled clip: one picture and the sound of each second.
+The reference is torch in float32 on the CPU, over the bundled clip (one picture and the sound of each second)
+and as many generated seconds: gradients, shapes and tones that no class of event has.
 """
 
 from __future__ import annotations
@@ -70,6 +71,32 @@ def versions() -> dict[str, str]:
     return found
 
 
+def generated(count: int) -> list[Any]:
+    """Pictures and sounds of seconds that resemble none of the clip; the same on every machine."""
+    rng = np.random.default_rng(0)
+    rows, columns = np.mgrid[:224, :224]
+    times = np.arange(16_000) / 16_000
+    made = []
+    for second in range(count):
+        tint, slope = rng.uniform(40, 200, 3), rng.uniform(-0.4, 0.4, 2)
+        picture = tint + (slope[0] * (rows - 112) + slope[1] * (columns - 112))[..., None]
+        top, left, side = rng.integers(0, 120), rng.integers(0, 120), rng.integers(30, 100)
+        picture[top : top + side, left : left + side] = rng.uniform(0, 255, 3)
+        picture += rng.normal(0, 8, picture.shape)
+        tones = sum(
+            rng.uniform(0, 0.2) * np.sin(2 * np.pi * rng.uniform(80, 4_000) * times) for _ in range(3)
+        )
+        sound = (tones + rng.normal(0, 0.05, 16_000)) * (second % 4 != 3)  # every fourth is silent
+        made.append((picture.clip(0, 255).astype(np.uint8), sound.astype(np.float32)))
+    return made
+
+
+def material() -> list[Any]:
+    """What every backend answers."""
+    clip = list(seconds_of(DEMO))
+    return clip + generated(len(clip))
+
+
 def answers(engine: Any, clip: list[Any]) -> tuple[np.ndarray, float]:
     """[S, 29] probabilities of the newest second of each window; milliseconds for sixteen pictures."""
     eyes = np.concatenate([engine.visual(picture[None]) for picture, _ in clip])
@@ -113,7 +140,7 @@ def tried(options: EngineOptions, clip: list[Any], truth: np.ndarray | None) -> 
 def ahead(clip: list[Any], truth: np.ndarray) -> list[dict[str, Any]]:
     """Engines of TensorRT for RTX built for this GPU, then run from their folder, twice."""
     rows = []
-    for precision in ("fp32", "fp16"):
+    for precision in ("fp32", "fp16", "int8"):
         with tempfile.TemporaryDirectory() as folder:
             row: dict[str, Any] = {"backend": "tensorrt-rtx, built ahead", "precision": precision}
             target = capability() or "sm89"
@@ -141,7 +168,7 @@ def main(out: Path) -> int:
         "versions": versions(),
     }
     print(json.dumps(here, indent=1))
-    clip = list(seconds_of(DEMO))
+    clip = material()
     gpus = os.environ.get("CUDA_VISIBLE_DEVICES")
     code = "import sys; from verify import reference; reference(sys.argv[1])"
     with tempfile.NamedTemporaryFile(suffix=".npy") as file:
@@ -166,7 +193,7 @@ def main(out: Path) -> int:
 
 def reference(target: str) -> None:
     """The answers of torch in float32 on the CPU, in a process that sees no GPU."""
-    rows, _ = answers(load_engine(EngineOptions(backend="torch", precision="fp32")), list(seconds_of(DEMO)))
+    rows, _ = answers(load_engine(EngineOptions(backend="torch", precision="fp32")), material())
     np.save(target, rows)
 
 

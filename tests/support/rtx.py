@@ -78,16 +78,22 @@ def options_for(profile: str, folder: Path, ear: Path | None = None) -> EngineOp
 
 
 def eight_bits(options: EngineOptions, network: Network, folder: Path) -> Path:
-    """An S8S8 graph of an eye or an ear with every layer in it, from ranges seen on the demo's clip."""
+    """An S8S8 graph of an eye or an ear with every layer in it, from ranges seen on the demo's clip.
+
+    Made once in a folder.
+    """
+    work = folder / f"{options.profile}-{network}"
+    work.mkdir(parents=True, exist_ok=True)
+    if (made := work / "int8.onnx").is_file():
+        return made
     (graph,) = graphs_in(options, "fp32", [network]).values()
     demo = seconds_of(DEMO)
     inputs: list[Any] = [picture[None] for picture, _ in demo]
     if network == "audio":
         front = get_profile(options.profile).audio.front_end()
         inputs = [front(heard)[None] for _, heard in seconds_of(DEMO)]
-    work = folder / f"{options.profile}-{network}"
-    work.mkdir(parents=True, exist_ok=True)
-    return Quantiser(graph, inputs, work).build(work / "int8.onnx", "minmax", "tensorrt")
+    part = Quantiser(graph, inputs, work).build(work / "part.onnx", "minmax", "tensorrt")
+    return part.replace(made)
 
 
 def graphs(
