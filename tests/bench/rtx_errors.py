@@ -118,6 +118,32 @@ def compared(exact: Sequence[Told], got: Sequence[Told]) -> dict[str, Any]:
     }
 
 
+class Reference:
+    """What torch says of some clips in float32, and what rows are held against it.
+
+    Args:
+        options: profile and weights.
+        clips: recordings.
+        place: folder for what was computed.
+
+    """
+
+    def __init__(self, options: EngineOptions, clips: Sequence[Path], place: Path) -> None:
+        self._options, self._clips, self._place = options, clips, place
+        engine = TorchEngine(options)
+        self._exact = all_told(clips, engine, place / "torch")
+        self._truth = logits(engine, self._exact)
+        engine.close()
+
+    def row(self, name: str, paths: Mapping[Network, Path]) -> dict[str, Any]:
+        """One row, of these graphs."""
+        engine = OnnxEngine(self._options, graphs=paths, exact=True)
+        found = compared(self._exact, all_told(self._clips, engine, self._place / name))
+        found["head"] = round(relative_error(self._truth, logits(engine, self._exact)), 6)
+        engine.close()
+        return {"profile": self._options.profile, "row": name} | found
+
+
 def main() -> None:
     """Print each row as it comes, and keep them all."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
@@ -131,21 +157,13 @@ def main() -> None:
     given = parser.parse_args()
     options = options_for(given.profile, given.work / "weights", given.ear)
     clips = listed(given.clips)[:: given.every]
-    place = given.work / given.profile
-    reference = TorchEngine(options)
     if given.profile.startswith("paper"):
         head = given.work / f"{given.profile}-{given.every}.safetensors"
-        options = options._replace(checkpoint=fitted_head(head, reference, given.clips, clips))
-        reference = TorchEngine(options)
-    exact = all_told(clips, reference, place / "torch")
-    truth = logits(reference, exact)
+        options = options._replace(checkpoint=fitted_head(head, TorchEngine(options), given.clips, clips))
+    reference = Reference(options, clips, given.work / given.profile)
     found = json.loads(given.out.read_text()) if given.out.is_file() else []
     for name in given.rows.split(","):
-        engine = OnnxEngine(options, graphs=graphs(name, options, given.work), exact=True)
-        row = {"profile": given.profile, "row": name}
-        row |= compared(exact, all_told(clips, engine, place / name))
-        row["head"] = round(relative_error(truth, logits(engine, exact)), 6)
-        engine.close()
+        row = reference.row(name, graphs(name, options, given.work))
         print(json.dumps(row), flush=True)
         found = [other for other in found if (other["profile"], other["row"]) != (given.profile, name)]
         found.append(row)
