@@ -237,6 +237,8 @@ class Packets:
             self.errors.append(error)
             return self._next_part()
         self.joined = True
+        # Formats without stamps (WAV) have no first one: they begin at 0. FFmpeg's unit is the microsecond.
+        self._ready.extend(self.pieces.part((container.start_time or 0) * 1000))
         self._parts.append(container)
         self._raw, self._offset, self._last_pos = container.demux(), part.start, 0
         self._renumbered = dict.fromkeys(range(len(container.streams)), -1)

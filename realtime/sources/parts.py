@@ -1,7 +1,8 @@
 """Files joined byte by byte in formats that state their own size: where each of them begins.
 
-FFmpeg reads such a file as far as its header says (WAV, W64, AIFF, CAF, MP4, MOV, ASF) and passes over the
-rest without a word; of joined FLAC it makes one stream with wrong times. Joined transport and program
+FFmpeg reads such a file as far as its header says (WAV, W64, AIFF, CAF, MP4, MOV, ASF, MXF, TTA, VOC) and passes
+over the rest without a word; of joined FLAC it makes one stream with wrong times, and it can't go on at the
+joint of WavPack and IVF. Joined transport and program
 streams, Ogg, Matroska, AVI and MP3 are read whole (`pieces` puts their time stamps in order); joined FLV is
 found while it is read (`opening.next_flv`).
 """
@@ -9,6 +10,7 @@ found while it is read (`opening.next_flv`).
 from __future__ import annotations
 
 import mmap
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
@@ -17,6 +19,12 @@ _RIFF: Final = (b"RIFF", b"RF64", b"BW64")
 _W64: Final = b"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\x00\x00"
 _ASF: Final = b"\x30\x26\xb2\x75\x8e\x66\xcf\x11\xa6\xd9\x00\xaa\x00\x62\xce\x6c"
 _FLAC: Final = b"fLaC"
+_TTA: Final = b"TTA1"
+_VOC: Final = b"Creative Voice File\x1a"
+_WAVPACK: Final = b"wvpk"
+_IVF: Final = b"DKIF"
+_MXF: Final = b"\x06\x0e\x2b\x34\x02\x05\x01\x01\x0d\x01\x02\x01\x01\x02"
+"""The beginning of the key of a header partition (SMPTE ST 377-1, 7.1): a file has one, at its beginning."""
 _HEAD: Final = 48
 """Bytes read at the beginning of a part."""
 
@@ -92,17 +100,49 @@ def _boxes(
     return further
 
 
-def _flac_marks(file: BinaryIO, size: int) -> Iterator[int]:
-    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:
-        at = view.find(_FLAC, 4)
-        while at >= 0:
-            yield at
-            at = view.find(_FLAC, at + 4)
+def _marks(mark: bytes) -> Callable[[BinaryIO, int], Iterator[int]]:
+    """Wherever the mark stands, in formats of sound that say nowhere how long they are."""
+
+    def further(file: BinaryIO, size: int) -> Iterator[int]:
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:
+            at = view.find(mark, len(mark))
+            while at >= 0:
+                yield at
+                at = view.find(mark, at + len(mark))
+
+    return further
 
 
 def _is_flac(head: bytes) -> bool:
     """The mark, and a block STREAMINFO of 34 bytes (RFC 9639, 8.1)."""
     return head[:4] == _FLAC and head[4:5] in (b"\x00", b"\x80") and head[5:8] == b"\x00\x00\x22"
+
+
+def _is_tta(head: bytes) -> bool:
+    """The mark, and a header of 18 bytes whose check sum stands behind it (TTA1)."""
+    return head[:4] == _TTA and zlib.crc32(head[:18]) == int.from_bytes(head[18:22], "little")
+
+
+def _is_wavpack(head: bytes) -> bool:
+    """The first of the blocks that hold the first sample (WavPack 4 and 5); tags may stand before it."""
+    first, flags = int.from_bytes(head[16:20], "little"), int.from_bytes(head[24:28], "little")
+    return head[:4] == _WAVPACK and head[9:10] == b"\x04" and first == 0 and bool(flags & 0x800)
+
+
+def _ivf_frame(head: bytes) -> tuple[bytes, int]:
+    length = int.from_bytes(head[6:8] if head[:4] == _IVF else head[:4], "little")
+    return head[:4], length if head[:4] == _IVF else 12 + length
+
+
+def _klv(head: bytes) -> tuple[bytes, int]:
+    """Key and length of what MXF files consist of (SMPTE ST 336): 16 bytes, BER length, value."""
+    if head[:4] != _MXF[:4]:
+        return b"", 0
+    length, more = head[16], 0
+    if length & 0x80:
+        more = min(length & 0x7F, 7)
+        length = int.from_bytes(head[17 : 17 + more], "big")
+    return head[: len(_MXF)], 17 + more + length
 
 
 def _is_wave(head: bytes) -> bool:
@@ -150,5 +190,10 @@ _FORMS: Final = (
     _Form(lambda head: head[4:8] == b"ftyp", _boxes(_mp4_box, b"ftyp")),
     _Form(lambda head: head[:4] == b"caff", _boxes(_caf_chunk, b"caff")),
     _Form(lambda head: head[:16] == _ASF, _boxes(_asf_object, _ASF)),
-    _Form(_is_flac, _flac_marks),
+    _Form(_is_flac, _marks(_FLAC)),
+    _Form(_is_tta, _marks(_TTA)),
+    _Form(lambda head: head[:20] == _VOC, _marks(_VOC)),
+    _Form(_is_wavpack, _marks(_WAVPACK)),
+    _Form(lambda head: head[:4] == _IVF and head[6:8] == b"\x20\x00", _boxes(_ivf_frame, _IVF)),
+    _Form(lambda head: head[:14] == _MXF, _boxes(_klv, _MXF)),
 )

@@ -117,6 +117,19 @@ class Pieces:
         while self._held:
             yield from self._judge(over=True)
 
+    def part(self, start_ns: int) -> Iterator[Stamped]:
+        """A further file begins, with stamps from `start_ns` on: no doubt how what comes is to be read.
+
+        Packets that are placed now come out. Stamps that go on where those before ended are left alone.
+        """
+        yield from self.finish()
+        end = self._end_ns()
+        if end is None or start_ns + self._shift_of_others() >= end:
+            return
+        for line in self._lines.values():
+            line.shift_ns, line.last_ns, line.waiting = end - start_ns, None, []
+        self.steps.append(Step("piece", end))
+
     def _begin(self, line: _Line) -> Iterator[Stamped]:
         """The first packets of a track. Those before a step among them slipped."""
         first, line.waiting = line.waiting or [], None

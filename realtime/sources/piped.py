@@ -28,7 +28,9 @@ STDIN: Final = Path("-")
 _MOST_WAITING: Final = 256 * 2**20
 """Bytes of one track that may wait until the other comes."""
 _HEAD: Final = re.compile(
-    rb"FLV\x01.\0\0\0\x09\0\0\0|fLaC[\0\x80]\0\0\x22.{4}|RIFF.{4}WAVE|FORM.{4}AIF[FC]", re.DOTALL
+    rb"FLV\x01.\0\0\0\x09\0\0\0|fLaC[\0\x80]\0\0\x22.{4}|RIFF.{4}WAVE|FORM.{4}AIF[FC]"
+    rb"|TTA1[\1-\3]\0.{6}|Creative Voi|DKIF\0\0\x20\0.{4}",
+    re.DOTALL,
 )
 """Beginnings of files of which FFmpeg reads the first of joined ones, or makes one with wrong times."""
 _HEAD_BYTES: Final = 12
