@@ -1,10 +1,9 @@
 """Files joined byte by byte in formats that state their own size: where each of them begins.
 
-FFmpeg reads such a file as far as its header says (WAV, W64, AIFF, CAF, MP4, MOV, ASF, MXF, TTA, VOC) and passes
-over the rest without a word; of joined FLAC it makes one stream with wrong times, and it can't go on at the
-joint of WavPack and IVF. Joined transport and program
-streams, Ogg, Matroska, AVI and MP3 are read whole (`pieces` puts their time stamps in order); joined FLV is
-found while it is read (`opening.next_flv`).
+FFmpeg reads such a file as far as its header says (WAV, W64, AIFF, CAF, MP4, MOV, ASF, MXF, TTA, VOC) and
+passes over the rest without a word; of joined FLAC it makes one stream with wrong times, and at the joint of
+WavPack and IVF it can't go on. Joined transport and program streams, Ogg, Matroska, AVI and MP3 are read
+whole (`pieces` puts their time stamps in order); joined FLV is found while it is read (`opening.next_flv`).
 """
 
 from __future__ import annotations
