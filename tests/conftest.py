@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from support.peers import Mosquitto
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 # A shell starts background jobs with SIGINT ignored, and children would inherit that: tests that interrupt a
 # program of ours need it as it is in a terminal.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# How long an example takes says how busy the machine is.
+settings.register_profile("here", deadline=None)
+settings.load_profile("here")
 
 
 @pytest.fixture

@@ -22,6 +22,8 @@ from typing import Any
 
 from avel_live.model.errors import AvelError
 
+from support.peak import peak_mb
+
 MEMORY_GB = 8
 """Address space: libraries reserve far more than they use."""
 GROWTH_MB = 400
@@ -125,7 +127,7 @@ def main(target: str, seconds: float, folder: Path) -> int:
         read(path)  # whole files are read, and everything is imported
     limit = MEMORY_GB << 30
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_mb()
     chance, tried, refused = random.Random(0), 0, 0
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -145,7 +147,7 @@ def main(target: str, seconds: float, folder: Path) -> int:
             return 1
         signal.alarm(0)
         tried += 1
-        grown_mb = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+        grown_mb = peak_mb() - before
         if grown_mb > GROWTH_MB:
             print(f"{grown_mb:.0f} MB more than before", file=sys.stderr)
             return 1
