@@ -2,7 +2,7 @@
 
 schema   tables, versions, migrations      write   what a running stream adds, in short transactions
 query    list, count, totals by hour       tend    deleting, retention, marks
-times    instants as people write them
+times    instants as people write them     marks   what people said of events, as examples
 
     with Memory(path) as memory:
         for event in memory.events(Filter(since_us=…, labels=("Bark",))): …
@@ -14,6 +14,7 @@ microseconds since 1970 (`*_us`); beside them stands how far the local time of t
 from __future__ import annotations
 
 from .files import default_path
+from .marks import Marked, marked
 from .query import Filter, Memory, Remembered
 from .schema import VERSION, MemoryFileError
 from .write import EventRow, Run, StateRow, Writer
@@ -22,6 +23,7 @@ __all__ = [
     "VERSION",
     "EventRow",
     "Filter",
+    "Marked",
     "Memory",
     "MemoryFileError",
     "Remembered",
@@ -29,4 +31,5 @@ __all__ = [
     "StateRow",
     "Writer",
     "default_path",
+    "marked",
 ]

@@ -165,6 +165,14 @@ class Memory:
             row = db.execute(_EVENT.format(chosen=chosen), (number,)).fetchone()
             return None if row is None else _remembered(row)
 
+    def marked(self, which: Filter = Filter()) -> list[Remembered]:
+        """Events that somebody marked, newest first; see `marks.marked`."""
+        with self.reading() as db:
+            where, values = _where(db, which)
+            chosen = f"SELECT e.* FROM marks k JOIN events e ON e.id = k.event_id WHERE {where}"
+            ask = f"{_EVENT.format(chosen=chosen)} ORDER BY e.start_us DESC, e.id DESC"
+            return [_remembered(row) for row in db.execute(ask, values)]
+
     def beside(self, number: int) -> list[Remembered]:
         """All events that the clip of an event shows, in order; itself alone where it has none."""
         with self.reading() as db:

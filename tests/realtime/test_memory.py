@@ -21,6 +21,7 @@ from avel_live.model.labels import LABELS
 from avel_live.realtime.core.errors import OutputError, UsageError
 from avel_live.realtime.core.messages import Event, Status
 from avel_live.realtime.memory import EventRow, Filter, Memory, MemoryFileError, Run, Writer
+from avel_live.realtime.memory.marks import marked
 from avel_live.realtime.memory.schema import VERSION, connect
 from avel_live.realtime.memory.tend import delete, expire, forget_clips, mark, shrink
 from avel_live.realtime.memory.times import iso, micro, moment_us
@@ -240,6 +241,28 @@ def test_clips_are_found_with_all_their_events_until_their_file_is_gone(path: Pa
 
 
 BERLIN = datetime(2026, 11, 29, 12, 0, tzinfo=ZoneInfo("Europe/Berlin"))
+
+
+def test_marks_say_what_each_event_really_was_and_where_its_clip_shows_it(path: Path, tmp_path: Path) -> None:
+    clip = tmp_path / "a.mp4"
+    clip.write_bytes(b"x")
+    writer = Writer(path)
+    run = writer.begin(RUN)
+    writer.add(run, [bark(n, NOON_US + n * 10_000_000, label="Bark" if n < 3 else "Bus") for n in range(5)])
+    writer.add(run, [ClipRow(str(clip), None, NOON_US - 3_000_000, NOON_US + 17_000_000, (0, 1))])
+    writer.add(run, [ClipRow(str(tmp_path / "gone.mp4"), None, NOON_US, NOON_US + 60_000_000, (2,))])
+    writer.close()
+    verdicts = [("right", None), ("other", "Chainsaw"), ("wrong", None), ("right", None)]
+    for number, (verdict, label) in enumerate(verdicts, 1):
+        assert mark(path, number, verdict, NOON_US, label)  # type: ignore[arg-type]
+    found = [(one.event.id, one.label, one.clip, one.start_s, one.end_s) for one in marked(path)]
+    assert found == [
+        (4, "Bus", None, 0.0, 0.0),
+        (3, None, None, 0.0, 0.0),
+        (2, "Chainsaw", clip, 13.0, 15.0),
+        (1, "Bark", clip, 3.0, 5.0),
+    ]
+    assert [one.event.id for one in marked(path, Filter(labels=("Bus",)))] == [4]
 
 
 @pytest.mark.parametrize(
