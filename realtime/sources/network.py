@@ -227,6 +227,7 @@ class NetworkSource(Source):
             {"video": self.account.video, "audio": self.account.audio},
             spare,
         )
+        playout.start()
         reason = self._demux(generation, connection, playout)
         playout.finish()
         with self._decoding:

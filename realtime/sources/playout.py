@@ -5,6 +5,13 @@
 
 Most streams are due when they come. Segments of a playlist come in bursts of seconds and are due one after
 another; waiting as packets they cost little, and the networks see them as evenly as any camera's.
+
+On a machine that can't decode all of it, what is late is passed over while it still helps: a second is closed
+0.3 s after its end (`stream.cutter.GRACE_NS`), and what comes after that is lost, all of it.
+
+    sound               is decoded before pictures that are due as well
+    0.15 s behind       pictures that no other is made from are passed over
+    0.25 s for longer   everything is, up to a picture that is made from no other, and not late
 """
 
 from __future__ import annotations
@@ -13,7 +20,7 @@ import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from ..core.clock import NS_PER_S, Clock
 from ..core.states import State
@@ -28,7 +35,19 @@ _BURST_NS = NS_PER_S // 5
 _AHEAD_NS = 30 * NS_PER_S
 """Nothing is read further ahead than this; a sender that has more is made to wait."""
 _EARLY_NS = 20_000_000
-_BEHIND_NS = NS_PER_S
+_BEHIND_NS = 150_000_000
+_BACK_NS = 50_000_000
+"""Less than this is not behind."""
+_LOST_NS = 250_000_000
+"""So late, and a little later, its second will not wait for it."""
+_FOR_GOOD_NS = NS_PER_S // 2
+"""Behind for so long it is no hiccup, which is caught up with."""
+_NO_KEY_NS = 10 * NS_PER_S
+"""Streams without pictures that are made from no other (they are refreshed in stripes) go on after this."""
+_TOLD_NS = NS_PER_S
+"""Passing over is said when it goes on for longer,"""
+_CALM_NS = 5 * NS_PER_S
+"""and that it is over, after this."""
 _STUCK = 8
 """So many packets of pictures in a row whose stamp does not move have none."""
 _KEPT_STAMPS = 128
@@ -81,7 +100,7 @@ class Playout:
         self._clock, self._sender, self._lock = clock, sender, lock
         self._emit, self._say, self._current, self._accounts = emit, say, current, accounts
         self._stampless, self._spare = connection.stampless, spare
-        self._queue: deque[_Waiting] = deque()
+        self._sounds, self._pictures = deque[_Waiting](), deque[_Waiting]()
         self._changed = threading.Condition(threading.RLock())
         self._over = False
         self._burst: list[tuple[Any, int]] | None = None if sender.paced else []
@@ -90,9 +109,18 @@ class Playout:
         self._order_ns: int | None = None
         self._stuck = 0
         self._in = self._out = self._charged = 0
-        self.skipping = False
+        self._passing: Literal["nothing", "spare", "all"] = "nothing"
+        self._late_ns: int | None = None
+        """Since when it is too late for its second."""
+        self._all_ns = 0
+        self._began_ns = self._last_ns = 0
+        """When passing over began, and when it was last needed."""
+        self._told = False
         self._failed: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="playout", daemon=True)
+
+    def start(self) -> None:
+        """Begin to play, in a thread of its own."""
         self._thread.start()
 
     # The connection's side ------------------------------------------------------------------------
@@ -154,7 +182,9 @@ class Playout:
                     due_ns = t_ns - (one.pts_ns - one.order_ns)
                 waiting.append(_Waiting(packet, t_ns, due_ns, now_ns))
         with self._changed:
-            self._queue.extend(waiting)
+            for item in waiting:
+                pictured = item.packet.stream.type == "video"
+                (self._pictures if pictured else self._sounds).append(item)
             self._changed.notify_all()
 
     def _stamped(self, packet: Any, now_ns: int) -> Stamped | None:
@@ -178,7 +208,8 @@ class Playout:
     def _hold_up(self) -> None:
         while self._current():
             with self._changed:
-                if not self._queue or self._queue[-1].due_ns < self._present_ns() + _AHEAD_NS:
+                newest = [queue[-1].due_ns for queue in (self._sounds, self._pictures) if queue]
+                if max(newest, default=0) < self._present_ns() + _AHEAD_NS:
                     return
                 self._changed.wait(0.1)
 
@@ -191,7 +222,7 @@ class Playout:
     def _run(self) -> None:
         try:
             while (waiting := self._next()) is not None:
-                self._decode(waiting)
+                self.decode(waiting)
         except BaseException as error:
             self._failed = error
 
@@ -199,20 +230,31 @@ class Playout:
         """The oldest packet, once it is due; None at the end, or when it no longer counts."""
         while self._current():
             with self._changed:
-                self._end_burst()
-                if not self._queue:
+                if (due := self.due()) is not None:
+                    return due
+                waiting = [queue[0].due_ns for queue in (self._sounds, self._pictures) if queue]
+                if not waiting:
                     if self._over:
                         return None
                     self._changed.wait(0.1 if self._burst is None else 0.02)
                     continue
-                early_ns = self._queue[0].due_ns - self._present_ns() - _EARLY_NS
-                if early_ns <= 0:
-                    self._changed.notify_all()
-                    return self._queue.popleft()
-                self._changed.wait(min(0.1, early_ns / NS_PER_S))
+                early_ns = min(waiting) - self._present_ns() - _EARLY_NS
+                self._changed.wait(min(0.1, max(0, early_ns) / NS_PER_S))
         return None
 
-    def _decode(self, waiting: _Waiting) -> None:
+    def due(self) -> _Waiting | None:
+        """A packet that is due now, sound before pictures; None where none is."""
+        with self._changed:
+            self._end_burst()
+            present_ns = self._present_ns()
+            for queue in (self._sounds, self._pictures):
+                if queue and queue[0].due_ns - present_ns <= _EARLY_NS:
+                    self._changed.notify_all()
+                    return queue.popleft()
+        return None
+
+    def decode(self, waiting: _Waiting) -> None:
+        """Decode a packet and hand on what comes of it, or pass it over."""
         from av.error import FFmpegError
 
         packet = waiting.packet
@@ -231,7 +273,9 @@ class Playout:
         if pictured:
             if self._spare is not None and self._spare.skip(packet):
                 return
-            self._keep_up(packet.stream, waiting)
+            if self._passed_over(waiting):
+                self._accounts["video"].late_ns += _length_ns(packet)
+                return
             self._in += 1
         try:
             frames = packet.decode()
@@ -263,23 +307,53 @@ class Playout:
         lost = self._in - self._out - _HOLDS
         if lost > self._charged:
             self._charged = lost
-            rate = packet.stream.average_rate or 25
-            length_ns = round((packet.duration or 0) * packet.time_base * NS_PER_S) or round(NS_PER_S / rate)
+            length_ns = _length_ns(packet)
             account = self._accounts["video"]
-            if self.skipping:
+            if self._passing != "nothing":
                 account.late_ns += length_ns
             else:
                 account.undecodable_ns += length_ns
 
-    def _keep_up(self, stream: Any, waiting: _Waiting) -> None:
-        """When decoding falls behind, pictures that no other depends on are passed over."""
+    def _passed_over(self, waiting: _Waiting) -> bool:
+        """Whether to pass over this packet of pictures; the decoder is told what else is."""
+        now_ns, packet = self._clock.now_ns(), waiting.packet
         # Since it was due and here: what arrives late is no reason to pass over anything.
-        lag_ns = min(self._present_ns() - waiting.due_ns, self._clock.now_ns() - waiting.at_ns)
-        if not self.skipping and lag_ns > _BEHIND_NS and not self._stampless:
-            self.skipping = True
-            self._say("late", f"the stream is {lag_ns / NS_PER_S:.1f} s behind: passing over pictures")
-            stream.codec_context.skip_frame = "NONREF"
-        elif self.skipping and lag_ns < _BEHIND_NS // 3:
-            self.skipping = False
-            stream.codec_context.skip_frame = "DEFAULT"
+        lag_ns = min(self._present_ns() - waiting.due_ns, now_ns - waiting.at_ns)
+        if lag_ns < _LOST_NS:
+            self._late_ns = None
+        elif self._late_ns is None:
+            self._late_ns = now_ns
+        passing = self._passing
+        if passing == "all":
+            if lag_ns < _BEHIND_NS and (packet.is_keyframe or now_ns - self._all_ns > _NO_KEY_NS):
+                passing = "nothing"
+        elif self._late_ns is not None and now_ns - self._late_ns > _FOR_GOOD_NS:
+            passing, self._all_ns = "all", now_ns
+        elif lag_ns > _BEHIND_NS:
+            passing = "spare"
+        elif lag_ns < _BACK_NS:
+            passing = "nothing"
+        if passing != self._passing:
+            self._passing = passing
+            packet.stream.codec_context.skip_frame = "DEFAULT" if passing == "nothing" else "NONREF"
+        self._tell(now_ns, lag_ns)
+        return passing == "all" and (lag_ns > _LOST_NS or not packet.is_keyframe)
+
+    def _tell(self, now_ns: int, lag_ns: int) -> None:
+        """Say that pictures are passed over, where it is more than once, and when it is over."""
+        if self._passing != "nothing":
+            if now_ns - self._last_ns > _CALM_NS:
+                self._began_ns = now_ns
+            self._last_ns = now_ns
+            if not self._told and now_ns - self._began_ns > _TOLD_NS:
+                self._told = True
+                self._say("late", f"the stream is {lag_ns / NS_PER_S:.1f} s behind: passing over pictures")
+        elif self._told and now_ns - self._last_ns > _CALM_NS:
+            self._told = False
             self._say("running", "the stream keeps up again")
+
+
+def _length_ns(packet: Any) -> int:
+    """How long its picture is shown."""
+    rate = packet.stream.average_rate or 25
+    return round((packet.duration or 0) * packet.time_base * NS_PER_S) or round(NS_PER_S / rate)
