@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
@@ -31,6 +31,24 @@ def broker(tmp_path: Path) -> Iterator[Mosquitto]:
     running.start()
     yield running
     running.kill()
+
+
+@pytest.fixture(scope="session")
+def _chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    from support.browser import chromium
+
+    with chromium(tmp_path_factory.mktemp("profile")) as driver:
+        yield driver
+
+
+@pytest.fixture
+def browser(_chromium: Any) -> Iterator[Any]:
+    """A browser on an empty page, with nothing in its logs; one process serves all tests."""
+    _chromium.get("about:blank")
+    for kind in ("browser", "performance"):
+        _chromium.get_log(kind)
+    yield _chromium
+    _chromium.get("about:blank")
 
 
 @pytest.fixture

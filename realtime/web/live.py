@@ -10,6 +10,7 @@ from typing import Any, Final
 from anyio import CapacityLimiter, to_thread
 
 from ..core.text import finite, json_safe
+from ..sinks.watch import Subscription
 from .box import Box
 from .guard import RefusedError
 
@@ -32,6 +33,7 @@ class Live:
         self._box, self._over = box, over
         self._limiter: CapacityLimiter | None = None
         self._watching = 0
+        self._subscriptions = set[Subscription]()
 
     def seat(self) -> None:
         """See that there is room for one more watcher.
@@ -43,10 +45,16 @@ class Live:
         if self._watching >= WATCHERS:
             raise RefusedError(503, f"{WATCHERS} browsers are watching already", 10)
 
+    def close(self) -> None:
+        """Let everybody go, once `over` is set: nobody waits for a record that does not come."""
+        for subscription in tuple(self._subscriptions):
+            subscription.close()
+
     async def records(self) -> AsyncIterator[bytes]:
         """`data:` with a record each, or `event: beat`."""
         self._watching += 1
         subscription = self._box.subscribe()
+        self._subscriptions.add(subscription)
         try:
             yield b"retry: 1000\nevent: beat\ndata: {}\n\n"
             while not self._over.is_set():
@@ -54,6 +62,7 @@ class Live:
                 yield b"event: beat\ndata: {}\n\n" if record is None else _event(record)
         finally:
             subscription.close()
+            self._subscriptions.discard(subscription)
             self._watching -= 1
 
     async def pictures(self, name: str) -> AsyncIterator[bytes]:

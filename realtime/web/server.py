@@ -66,7 +66,8 @@ class Page:
         self._over = threading.Event()
         self._socket = _listening(host, port, beside)
         self._port = int(self._socket.getsockname()[1])
-        parts = Parts(box, memory, folders, doors, Live(box, self._over), options.cert is not None)
+        self._live = Live(box, self._over)
+        parts = Parts(box, memory, folders, doors, self._live, options.cert is not None)
         settings = uvicorn.Config(
             make_app(parts),
             log_config=None,
@@ -107,6 +108,7 @@ class Page:
     def close(self) -> None:
         """Stop listening; safe to call twice."""
         self._over.set()
+        self._live.close()
         self._server.should_exit = True
         self._thread.join(_LEAVE_S + 2)
         self._socket.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from avel_live.realtime.sinks.memory import MemoryOptions
 from avel_live.realtime.sinks.web import WebOptions
 from avel_live.realtime.web.server import PageSink
 from support.about import Said, about
-from support.browser import chromium
+from support.browser import objections
 from support.media import make_clip
 from support.peers import WAIT_S
 from support.stream import make_stream
@@ -31,16 +32,9 @@ return [...document.querySelectorAll('button, a, input, select, meter, video, im
 """
 
 
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    with chromium(tmp_path_factory.mktemp("profile")) as driver:
-        yield driver
-
-
 @pytest.fixture(autouse=True)
 def _quiet(browser: Any) -> Iterator[None]:
     """Nothing is complained about: no error of a script, nothing that the policy forbids."""
-    browser.get_log("browser")
     yield
     browser.get("about:blank")
     wrong = [e["message"] for e in browser.get_log("browser") if "Content Security" in e["message"]]
@@ -228,16 +222,68 @@ def test_nothing_is_sent_while_the_page_is_hidden(browser: Any, memory: Memory) 
         until(lambda: sink._bell.heard, "somebody looks again")
 
 
-def test_pages_fit_a_phone_and_name_what_is_in_them(browser: Any, memory: Memory) -> None:
-    phone = {"width": 360, "height": 740, "deviceScaleFactor": 1, "mobile": True}
+PAGES = {
+    "live": "[data-stream] .now",
+    "stream/door": ".top li",
+    "events": ".event",
+    "statistics": ".days",
+    "health": "table",
+}
+"""Every page, and what comes last on it."""
+PHONE = {"width": 360, "height": 740, "deviceScaleFactor": 1, "mobile": True}
+
+
+@contextmanager
+def looking(browser: Any, scheme: str, *, phone: bool = False) -> Iterator[None]:
+    """With the eyes of somebody who likes it light or dark, at a desk or with a phone."""
+    media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
+    if phone:
+        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", PHONE)
+    try:
+        yield
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+
+def test_pages_fit_a_phone_and_axe_has_nothing_against_them(browser: Any, memory: Memory) -> None:
     with page(memory) as sink:
-        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
-        try:
-            for path in ("live", "stream/door", "events", "statistics", "health"):
+        for scheme, phone in (("light", False), ("dark", True)):
+            with looking(browser, scheme, phone=phone):
+                for path, last in PAGES.items():
+                    browser.get("about:blank")
+                    browser.get(f"{sink.page.url}#/{path}")
+                    until(lambda: all_of(browser, last), path)  # noqa: B023 — done with before the next
+                    if phone:
+                        assert browser.execute_script("return document.documentElement.scrollWidth") <= 360, (
+                            path
+                        )
+                    assert browser.execute_script(NAMELESS) == [], path
+                    assert objections(browser) == [], (path, scheme)
+
+
+def test_axe_has_nothing_against_the_door_either(browser: Any, memory: Memory) -> None:
+    with page(memory, password="open sesame") as sink:
+        for scheme in ("light", "dark"):
+            with looking(browser, scheme):
                 browser.get("about:blank")
-                browser.get(f"{sink.page.url}#/{path}")
-                until(lambda: len(all_of(browser, "main > div > *")) > 1, path)
-                assert browser.execute_script("return document.documentElement.scrollWidth") <= 360, path
-                assert browser.execute_script(NAMELESS) == [], path
-        finally:
-            browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+                browser.get(sink.page.url)
+                until(lambda: all_of(browser, "input[type=password]"), "the form")
+                assert objections(browser) == [], scheme
+    browser.get_log("browser")  # a 401 is an error to the browser
+
+
+SPOIL = """
+document.querySelector('h2').style.color = '#ccc';
+document.querySelector('main').append(document.createElement('button'));
+"""
+
+
+def test_axe_sees_what_is_wrong(browser: Any, memory: Memory) -> None:
+    """The guard itself: a heading in grey on white, and a button without a name."""
+    with page(memory) as sink, looking(browser, "light"):
+        browser.get(f"{sink.page.url}#/health")
+        until(lambda: all_of(browser, "table"), "the page")
+        browser.execute_script(SPOIL)
+        assert {one.split(":")[0] for one in objections(browser)} == {"button-name", "color-contrast"}

@@ -44,3 +44,20 @@ def chromium(profile: Path, size: tuple[int, int] = (1280, 1100), *flags: str) -
         yield driver
     finally:
         driver.quit()
+
+
+def objections(browser: Any) -> list[str]:
+    """What axe-core has against the page, with the elements that it means."""
+    import axe_core_python
+
+    browser.execute_script(Path(axe_core_python.__file__).with_name("axe.min.js").read_text())
+    found = browser.execute_async_script(
+        "const done = arguments[0]; axe.run().then(done, e => done({error: String(e)}))"
+    )
+    assert "error" not in found, found["error"]
+    assert "color-contrast" in {one["id"] for one in [*found["passes"], *found["violations"]]}, "it looked"
+    return [
+        f"{one['id']}: {node['html'][:200]} {node['failureSummary']}"
+        for one in found["violations"]
+        for node in one["nodes"]
+    ]
