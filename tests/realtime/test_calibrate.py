@@ -31,12 +31,16 @@ from avel_live.realtime.commands import main
 from avel_live.realtime.commands.calibrate import features as collect_features
 from avel_live.realtime.commands.calibrate import sync
 from avel_live.realtime.commands.calibrate.features import window_scores
+from avel_live.realtime.commands.calibrate.marks import marked_clips
 from avel_live.realtime.commands.calibrate.store import per_hour_of
 from avel_live.realtime.commands.devices import _list_offsets
 from avel_live.realtime.config.schema import Config
 from avel_live.realtime.core.errors import ModelFileError, UsageError
 from avel_live.realtime.core.messages import SourceInfo, TimedAudio
 from avel_live.realtime.events.config import DecoderConfig
+from avel_live.realtime.memory import EventRow, Run, Writer
+from avel_live.realtime.memory.tend import mark
+from avel_live.realtime.memory.write import ClipRow
 from avel_live.realtime.recordings.labelled import read_manifest, settled
 from avel_live.realtime.session import open as open_
 from avel_live.realtime.session.calibration import apply_calibration, camera_delay_ms, devices_of, under_flags
@@ -303,6 +307,49 @@ def test_confidence_on_labelled_clips(tmp_path, toy, capsys):
     report = json.loads((tmp_path / "f.json").read_text())
     assert report["by_future"]["0"]["before"]["count"] == 3 * 4
     assert load_calibration(calibration_path(SHA, "fp32")).confidence.seconds == 12
+
+
+def test_confidence_and_thresholds_from_marks_of_events(tmp_path, toy, capsys, monkeypatch):
+    """Right, wrong, something else: of each clip the seconds that somebody looked at, and no others."""
+    at_us, memory = 1_794_999_600_000_000, tmp_path / "memory.sqlite"
+    writer = Writer(memory)
+    run = writer.begin(Run("door", at_us, "", "", "", "", "UTC"))
+    for k in range(4):
+        flashes = (0.5 + 0.4 * k,)  # clips of one content would be one witness
+        clip = make_clip(
+            tmp_path / f"{k}.mkv", seconds=6.0, fps=5, size=(64, 48), rate=16_000, channels="mono",
+            flashes=flashes,
+        )  # fmt: skip
+        writer.add(run, [EventRow(k, "Bark", at_us + 2_000_000, at_us + 4_000_000, 0.9)])
+        writer.add(run, [ClipRow(str(clip), None, at_us, at_us + 6_000_000, (k,))])
+    writer.add(run, [EventRow(4, "Bark", at_us, at_us + 2_000_000, 0.9)])
+    writer.close()
+    monkeypatch.setenv("AVEL_MEMORY__PATH", str(memory))
+    assert avel("calibrate", "confidence", "--from-marks") == 2
+    assert "no mark in" in capsys.readouterr().err
+    said = [("right", None), ("wrong", None), ("other", "Church bell"), ("other", "Kettle"), ("right", None)]
+    for number, (verdict, label) in enumerate(said, 1):
+        assert mark(memory, number, verdict, at_us, label)
+    clips, line = marked_clips(memory, Toy())
+    assert {Path(clip.name).stem: clip.targets.tolist() for clip in clips} == {
+        "0": [-1, -1, LABELS.index("Bark"), LABELS.index("Bark"), -1, -1],
+        "1": [-1, -1, EVENTS, EVENTS, -1, -1],
+        "2": [-1, -1, LABELS.index("Church bell"), LABELS.index("Church bell"), -1, -1],
+    }
+    assert line.startswith("marks: 3 of 5, in 3 clips; ")
+    assert "1 without a clip" in line
+    assert "1 of a class that these networks do not know" in line
+    assert avel("calibrate", "confidence", "--from-marks", "--json", tmp_path / "f.json") == 0
+    report = json.loads((tmp_path / "f.json").read_text())
+    assert (report["clips"], report["by_future"]["0"]["before"]["count"]) == (3, 6)
+    assert avel("calibrate", "thresholds", "--from-marks") == 0
+    stored = load_calibration(calibration_path(SHA, "fp32"))
+    assert stored.confidence.seconds == 6
+    assert set(stored.thresholds.enter) == set(LABELS[:-1])
+    # Seconds that served against false events are no background footage: nobody chose them at random.
+    assert avel("calibrate", "thresholds", "--from-marks", "--max-false-alarms", "1/hour") == 2
+    assert avel("calibrate", "confidence") == 2
+    assert "--data FOLDER (labelled clips) or --from-marks" in capsys.readouterr().err
 
 
 def test_background_from_a_recording(tmp_path, toy, capsys):

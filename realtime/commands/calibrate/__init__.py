@@ -16,7 +16,11 @@ app = make_app(
 )
 
 _Data = Annotated[
-    Path, typer.Option("--data", help="labelled clips (MANIFEST.tsv), or a folder in AVE's layout")
+    Path | None, typer.Option("--data", help="labelled clips (MANIFEST.tsv), or a folder in AVE's layout")
+]
+_Marks = Annotated[
+    bool,
+    typer.Option("--from-marks", help="what people said of events on the page; with --data, beside it"),
 ]
 _Split = Annotated[str, typer.Option(help="which split of AVE's layout")]
 _Profile = Annotated[str | None, typer.Option(help=f"which networks: {', '.join(PROFILES)}")]
@@ -102,7 +106,8 @@ def quantise(
 
 @app.command("confidence")
 def fit_confidence(
-    data: _Data,
+    data: _Data = None,
+    from_marks: _Marks = False,
     method: Annotated[
         Literal["temperature", "vector"], typer.Option(help="one number, or one per class")
     ] = "temperature",
@@ -122,18 +127,20 @@ def fit_confidence(
 ) -> None:
     """Fit how sure to be, by seconds of future, on labelled material.
 
-    The work folder of `avel train lite` is labelled material too: scenes composed from what it kept back.
+    The work folder of `avel train lite` is labelled material too: scenes composed from what it kept back. So
+    are marks, whose seconds are those of what was announced: they say how often that was right.
     """
     from .confidence import calibrate_confidence
     from .material import Fit
 
     loaded = _loaded(config, profile=profile, backend=backend, precision=precision, checkpoint=checkpoint)
-    calibrate_confidence(loaded, Fit(data, split, output, plot, json_out, dry_run), method, judge)
+    calibrate_confidence(loaded, Fit(data, split, output, plot, json_out, dry_run, from_marks), method, judge)
 
 
 @app.command("thresholds")
 def fit_thresholds(
-    data: _Data,
+    data: _Data = None,
+    from_marks: _Marks = False,
     background: Annotated[
         list[Path] | None,
         typer.Option(help="recordings in which nothing of interest happens (repeatable)"),
@@ -152,7 +159,10 @@ def fit_thresholds(
     dry_run: _DryRun = False,
     config: _Config = None,
 ) -> None:
-    """Choose every class's thresholds for event F1, or for a false-alarm budget."""
+    """Choose every class's thresholds for event F1, or for a false-alarm budget.
+
+    Marks say nothing of events that were missed; beside them, --data should hold some.
+    """
     from .material import Fit
     from .thresholds import calibrate_thresholds
 
@@ -165,7 +175,10 @@ def fit_thresholds(
         calibration=calibration,
     )
     calibrate_thresholds(
-        loaded, Fit(data, split, output, plot, None, dry_run), list(background or []), max_false_alarms
+        loaded,
+        Fit(data, split, output, plot, None, dry_run, from_marks),
+        list(background or []),
+        max_false_alarms,
     )
 
 

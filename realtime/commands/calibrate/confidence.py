@@ -34,14 +34,14 @@ def calibrate_confidence(config: Config, fit: Fit, method: Method, judge: Path |
     try:
         report = assess(looks, method, given=given)
     except ValueError as error:
-        raise UsageError(f"{fit.data}: {error}") from error
+        raise UsageError(f"{fit.name}: {error}") from error
     decoder = DecoderConfig(settle=config.settle, labels=info.labels)
     line = _settled_line(clips, report, decoder)
     from .views import confidence_view
 
     Console().print(confidence_view(report, line, config.settle))
     if fit.plot is not None:
-        drawn(fit.plot, lambda path: _reliability(path, report, info, fit.data))
+        drawn(fit.plot, lambda path: _reliability(path, report, info, fit.title))
         console.print(f"drawn: {fit.plot}")
     if fit.json_out is not None:
         write(fit.json_out, json.dumps(finite(_figures(report, line, len(clips))), indent=1, allow_nan=False))
@@ -89,7 +89,7 @@ def _window(calibrator: Calibrator) -> Calibrate:
     return lambda logits, _length: calibrator.of_window(logits)
 
 
-def _reliability(path: Path, report: ConfidenceReport, info: EngineInfo, data: Path) -> None:
+def _reliability(path: Path, report: ConfidenceReport, info: EngineInfo, data: str) -> None:
     from ....calibration.plots import reliability_png
 
     o = report.overall
@@ -97,7 +97,7 @@ def _reliability(path: Path, report: ConfidenceReport, info: EngineInfo, data: P
         path,
         report.before,
         report.after,
-        title=f"{info.profile}, {info.precision}: confidence on {data.name} ({report.clips} clips)",
+        title=f"{info.profile}, {info.precision}: confidence on {data} ({report.clips} clips)",
         note=(
             f"ECE {o.before.ece:.3f} [{o.before_ece[0]:.3f}, {o.before_ece[1]:.3f}] → "
             f"{o.after.ece:.3f} [{o.after_ece[0]:.3f}, {o.after_ece[1]:.3f}], "

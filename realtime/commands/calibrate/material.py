@@ -15,6 +15,7 @@ from ...core.errors import UsageError
 from ...recordings.labelled import Clip, is_manifest, manifest_clips
 from ...ui.console import Console
 from .features import ave_clips, scene_clips
+from .marks import marked_clips
 
 if TYPE_CHECKING:
     from ....model.runtime.base import Engine
@@ -24,12 +25,25 @@ if TYPE_CHECKING:
 class Fit:
     """Where labelled material comes from and where results go."""
 
-    data: Path
+    data: Path | None
+    """None where marks are all there is."""
     split: str
     output: Path | None
     plot: Path | None
     json_out: Path | None
     dry_run: bool
+    marks: bool = False
+    """Also what people said of events, out of the memory."""
+
+    @property
+    def name(self) -> str:
+        """Where it comes from, for messages."""
+        return " and ".join([*([str(self.data)] if self.data else []), *(["marks"] if self.marks else [])])
+
+    @property
+    def title(self) -> str:
+        """The same for pictures, without folders."""
+        return " and ".join([*([self.data.name] if self.data else []), *(["marks"] if self.marks else [])])
 
 
 @contextmanager
@@ -57,12 +71,29 @@ def labelled(config: Config, fit: Fit, console: Console) -> tuple[EngineInfo, li
         UsageError: the folder holds nothing known.
 
     """
-    if not fit.data.is_dir():
-        raise UsageError(f"--data {fit.data}: no such folder")
-    is_features = (fit.data / "visual_feature.h5").is_file() or is_work_folder(fit.data)
-    if not (is_features or is_manifest(fit.data)):
+    if fit.data is None and not fit.marks:
+        raise UsageError("calibrate: say --data FOLDER (labelled clips) or --from-marks, or both")
+    known = None if fit.data is None else _known(config, fit.data, fit.split, console)
+    if not fit.marks:
+        assert known is not None
+        return known
+    with engine_of(config, console) as engine, console.status("looking at marked events") as status:
+
+        def looked(done: int, total: int) -> None:
+            status.update(f"looking at marked events: clip {done} of {total}")
+
+        clips, line = marked_clips(config.memory.file, engine, looked)
+        console.print(line)
+        return engine.info, [*(known[1] if known else ()), *clips]
+
+
+def _known(config: Config, data: Path, split: str, console: Console) -> tuple[EngineInfo, list[Clip]]:
+    if not data.is_dir():
+        raise UsageError(f"--data {data}: no such folder")
+    is_features = (data / "visual_feature.h5").is_file() or is_work_folder(data)
+    if not (is_features or is_manifest(data)):
         raise UsageError(
-            f"--data {fit.data}: neither MANIFEST.tsv, nor visual_feature.h5, nor pictures.npz there"
+            f"--data {data}: neither MANIFEST.tsv, nor visual_feature.h5, nor pictures.npz there"
         )
     with console.status("") as status:
 
@@ -70,13 +101,13 @@ def labelled(config: Config, fit: Fit, console: Console) -> tuple[EngineInfo, li
             status.update(f"looking at labelled material: {done} of {total}")
 
         if is_features:
-            return _from_features(config, fit, progress)
+            return _from_features(config, data, split, progress)
     with engine_of(config, console) as engine, console.status("") as status:
-        return engine.info, list(manifest_clips(fit.data, engine, SystemClock(), progress))
+        return engine.info, list(manifest_clips(data, engine, SystemClock(), progress))
 
 
 def _from_features(
-    config: Config, fit: Fit, progress: Callable[[int, int], None]
+    config: Config, data: Path, split: str, progress: Callable[[int, int], None]
 ) -> tuple[EngineInfo, list[Clip]]:
     """Features need the head alone, which every backend runs in fp32."""
     from ....model.checkpoint import read_info
@@ -87,7 +118,7 @@ def _from_features(
     head = read_info(path)
     precision = "fp32" if config.precision == "auto" else config.precision
     info = EngineInfo(config.profile, "torch", precision, "cpu", head.labels, head.sha256)
-    if is_work_folder(fit.data):
-        return info, list(scene_clips(fit.data, path, config.profile, progress=progress))
-    clips = ave_clips(fit.data, path, split=fit.split, profile=config.profile, progress=progress)
+    if is_work_folder(data):
+        return info, list(scene_clips(data, path, config.profile, progress=progress))
+    clips = ave_clips(data, path, split=split, profile=config.profile, progress=progress)
     return info, list(clips)
