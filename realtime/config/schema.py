@@ -412,6 +412,16 @@ class Config(Options):
             help="avel serve: also show and remember the events that other boxes publish to this broker",
         ),
     ] = None
+    streams_file: Annotated[
+        Path | None,
+        Option(
+            "--streams-file",
+            panel=RUNNING,
+            metavar="FILE",
+            help="avel serve: keep streams added, changed and removed on the page in this file, not in the "
+            "data folder's streams.json",
+        ),
+    ] = None
     name: Annotated[
         str | None,
         Option("--name", panel=RUNNING, help="what this stream is called in messages, topics and file names"),

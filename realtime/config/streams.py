@@ -12,6 +12,7 @@
     enter = 0.8                       for this one
     mqtt.topic = "outside"
 
+Streams that were added, changed and removed while the program ran are kept in a file of their own (`kept`).
 A table has every key that the top level has, but for those that belong to the whole program (`SHARED`).
 Highest first: flag, the stream's own table, environment, the top level of the file, default.
 """
@@ -26,13 +27,25 @@ from typing import Any, Final
 from ..core.errors import UsageError
 from ..core.names import slug
 from ..sinks.metrics import MetricsOptions
+from .kept import default_path, read
 from .load import STREAMS, Loaded, merged, table_name
 from .schema import Config
 
 SHARED: Final = frozenset(
     {
         *("profile", "backend", "precision", "engines", "checkpoint", "audio_weights", "visual_weights"),
-        *("threads", "follow", "metrics", "web", "output_wait_s", "json", "no_ui", "debug", "strict"),
+        *(
+            "threads",
+            "follow",
+            "streams_file",
+            "metrics",
+            "web",
+            "output_wait_s",
+            "json",
+            "no_ui",
+            "debug",
+            "strict",
+        ),
     }
 )
 """Keys and groups that are said once for all streams: they share networks, a port, and standard output."""
@@ -54,22 +67,32 @@ class StreamConfig:
 
 
 def streams_of(loaded: Loaded) -> tuple[StreamConfig, ...]:
-    """Every stream of a configuration.
+    """Every stream of a configuration, with what was kept of them; perhaps none.
 
     Raises:
-        UsageError: none at all, a wrong value, two of one name or one file; says which stream.
+        UsageError: a wrong value, two of one name or one file; says which stream. What was kept can't be
+            read.
 
     """
-    return checked([stream_of(loaded, table, n) for n, table in enumerate(loaded.tables, 1)])
+    standing = read(kept_in(loaded.config)).over(loaded.tables)
+    return checked([stream_of(loaded, one.table, n, one.kept) for n, one in enumerate(standing, 1)])
 
 
-def stream_of(loaded: Loaded, table: Mapping[str, Any], number: int = 0) -> StreamConfig:
+def kept_in(config: Config) -> Path:
+    """The file of streams that were added, changed and removed while the program ran."""
+    return (config.streams_file or default_path()).absolute()
+
+
+def stream_of(
+    loaded: Loaded, table: Mapping[str, Any], number: int = 0, kept: frozenset[str] = frozenset()
+) -> StreamConfig:
     """One stream.
 
     Args:
         loaded: what holds for all.
         table: its own values by dotted path; `name` is one of them.
         number: which of the tables it is, from 1; 0 where it comes from elsewhere.
+        kept: which of its values were kept (`kept.Standing`), and do not come from the file.
 
     Raises:
         UsageError: what is wrong, and with which stream.
@@ -83,13 +106,17 @@ def stream_of(loaded: Loaded, table: Mapping[str, Any], number: int = 0) -> Stre
             raise UsageError(
                 f"{STREAMS} {called}: {key} is one for all streams; say it at the top level of the file"
             )
-    file = loaded.layers[0][0] if len(loaded.layers) > 2 else ""
+    where = str(kept_in(loaded.config))
+    file = where if "name" in kept else loaded.layers[0][0] if len(loaded.layers) > 2 else ""
     origin = f"{file} [[{STREAMS}]] {called}".lstrip()
     try:
         config, origins = merged((*loaded.layers[:-1], (origin, dict(table)), *loaded.layers[-1:]))
     except UsageError as error:
         raise UsageError(f"{STREAMS} {called}: {error}") from error
-    return StreamConfig(_apart(config, origins, origin), origins, dict(table))
+    config = _apart(config, origins, origin)
+    if "name" not in kept:
+        origins |= dict.fromkeys((key for key in kept if origins[key] == origin), f"{where} {called}")
+    return StreamConfig(config, origins, dict(table))
 
 
 def checked(streams: list[StreamConfig]) -> tuple[StreamConfig, ...]:

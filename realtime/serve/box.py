@@ -7,8 +7,8 @@
     box.reload()                                reads the file again: what is new starts, what is gone stops
     box.close()                                 every stream ends, with its end written
 
-What `add`, `change` and `remove` do is not written into the file. A reload looks at what is different in the
-file only, so it leaves them alone.
+What `add`, `change` and `remove` do is kept for the next start (`config.kept`), and a reload agrees with it.
+Where it can't be kept that is said, and a reload, which looks only at what is different, leaves it alone.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any, Final
 from ..config.keys import keys, value_of
 from ..config.load import Loaded, flat
 from ..config.schema import Config
-from ..config.streams import SHARED, StreamConfig, checked, stream_of, streams_of
+from ..config.streams import SHARED, StreamConfig, checked, kept_in, stream_of, streams_of
 from ..core.clock import NS_PER_S, Clock, wall_clock_s
 from ..core.errors import BackendError, UsageError
 from ..core.messages import Status
@@ -29,13 +29,15 @@ from ..core.names import slug
 from ..core.states import Severity, State
 from ..session.open import make_engine, restarting
 from ..sinks.base import Report, Sink
-from ..sinks.watch import Bell, StreamState, Subscription, Watch
+from ..sinks.watch import Bell, Setting, StreamState, Subscription, Watch
 from ..stream.budget import SharedBudget
 from ..stream.queue import StatusQueue
 from ..stream.shared import SharedEngine
 from .console import Console
 from .follow import Follow
+from .keeping import Change, changed, keep, say_stale
 from .metrics import AllMetrics
+from .settings import settings_of
 from .stream import House, OneStream
 
 _STOP_S: Final = 45.0
@@ -53,17 +55,25 @@ class Box:
         clock: the one clock.
         console: standard output of all.
         stop: set when the program is asked to end.
+        stays: whether it goes on when all streams are over, or there is none: somebody may add one.
 
     """
 
     def __init__(
-        self, loaded: Loaded, clock: Clock, console: Console, stop: threading.Event | None = None
+        self,
+        loaded: Loaded,
+        clock: Clock,
+        console: Console,
+        stop: threading.Event | None = None,
+        *,
+        stays: bool = False,
     ) -> None:
         self._loaded, self._clock, self._console = loaded, clock, console
         self.stopped = stop or threading.Event()
         """Set when all is to end."""
         self._filed = {stream.name: stream for stream in streams_of(loaded)}
-        """The streams as the file has them."""
+        """The streams as the file has them, and what was kept."""
+        self._stays, self._all_over = stays, False
         self._streams: dict[str, OneStream] = {}
         self._lock = threading.RLock()
         self._bell = Bell()
@@ -96,6 +106,7 @@ class Box:
         info = engine.info
         running = f"{info.profile}, {info.backend} {info.precision} on {info.device}, for all streams"
         self.say("networks", "running", running)
+        say_stale(self._loaded, self.say)
         with self._lock:
             for stream in self._filed.values():
                 self._begin(stream)
@@ -117,6 +128,10 @@ class Box:
             for stream in self._present():
                 if (reports := stream.reports) is not None:
                     reports(status.device, status.state, status.reason, status.severity)
+        over, before = self._over(), self._all_over
+        self._all_over = over
+        if over and not before and self._stays:
+            self.say("streams", "ended", "all of them are over; the page stays until it is stopped", "info")
 
     @property
     def working(self) -> bool:
@@ -125,9 +140,8 @@ class Box:
 
     @property
     def over(self) -> bool:
-        """Whether every stream has ended by itself, and none is left to wait for."""
-        own = bool(self._streams) and not any(stream.alive for stream in self._present())
-        return own and self._follow is None
+        """Whether every stream has ended by itself, and nothing is left to wait for."""
+        return self._over() and self._follow is None and not self._stays
 
     def stop(self) -> None:
         """End all streams soon; safe from a signal handler and from any thread."""
@@ -193,13 +207,19 @@ class Box:
 
         """
         with self._lock:
-            stream = stream_of(self._loaded, flat(values))
+            table = {key: value for key, value in flat(values).items() if value is not None}
+            stream = stream_of(self._loaded, table, kept=frozenset({"name"}))
             checked([*(one.wanted for one in self._streams.values()), stream])
+            said = self._keep(stream.name, stream, lambda kept, _: kept.with_added(table))
             self._begin(stream)
-            return f"{stream.name} started"
+            return f"{stream.name} started{said}"
 
     def change(self, name: str, values: Mapping[str, Any]) -> str:
         """Change some keys of a stream, in place where that is possible; what was done.
+
+        Args:
+            name: of the stream.
+            values: new values, nested or dotted; None takes back what was said for this stream alone.
 
         Raises:
             UsageError: no such stream, a wrong key or value; nothing has changed.
@@ -207,12 +227,26 @@ class Box:
         """
         with self._lock:
             present = self._named(name)
-            table = dict(present.wanted.table) | flat(values)
+            keys = flat(values)
+            table = {key: v for key, v in (dict(present.wanted.table) | keys).items() if v is not None}
             if table.get("name") != name:
                 raise UsageError(f"streams {name!r}: a stream keeps its name; remove it and add another one")
             stream = stream_of(self._loaded, table)
             checked([*(one.wanted for one in self._streams.values() if one is not present), stream])
-            return f"{name} changed ({self._changed(present, stream)})"
+            present.check(stream)
+            keys.pop("name", None)
+            said = self._keep(name, stream, changed(table, keys))
+            return f"{name} changed ({self._changed(present, stream)}){said}"
+
+    def settings(self, name: str) -> tuple[Setting, ...]:
+        """What may be changed of a stream while it runs, and how it is set now.
+
+        Raises:
+            UsageError: no such stream.
+
+        """
+        with self._lock:
+            return settings_of(self._named(name).wanted, self._loaded.config)
 
     def remove(self, name: str) -> str:
         """End a stream: open events end, the end is written; what was done.
@@ -222,8 +256,10 @@ class Box:
 
         """
         with self._lock:
-            self._end([self._named(name)])
-        return f"{name} stopped"
+            present = self._named(name)
+            said = self._keep(name, None, lambda kept, filed: kept.without(name, filed))
+            self._end([present])
+        return f"{name} stopped{said}"
 
     def reload(self) -> str:
         """Read the file again and do what is different in it; what was done.
@@ -256,10 +292,29 @@ class Box:
                     said.append(f"{name} changed ({self._changed(present, stream)})")
             left = restart_keys(self._loaded.config, new.config)
             self._loaded, self._filed = new, filed
+            say_stale(new, self.say)
         text = f"reloaded: {'; '.join(said) or 'nothing is different'}"
         return f"{text}; only a restart of the program changes {', '.join(left)}" if left else text
 
     # Inside -----------------------------------------------------------------------------------------
+
+    def _over(self) -> bool:
+        return bool(self._streams) and not any(stream.alive for stream in self._present())
+
+    def _keep(self, name: str, stream: StreamConfig | None, change: Change) -> str:
+        """Keep a change for the next start; what is to be said where that is impossible."""
+        try:
+            keep(self._loaded, name, change)
+        except OSError as error:
+            why = error.strerror or str(error)
+            path = kept_in(self._loaded.config)
+            self.say("streams", "failed", f"{name}: not kept for the next start: {path}: {why}", "warning")
+            return f"; not kept for the next start: {path.name} can't be written ({why})"
+        if stream is None:
+            self._filed.pop(name, None)
+        else:
+            self._filed[name] = stream
+        return ""
 
     def _present(self) -> tuple[OneStream, ...]:
         return tuple(self._streams.copy().values())
@@ -291,6 +346,7 @@ class Box:
         for stream in streams:
             stream.join(max(0.0, (until_ns - self._clock.now_ns()) / NS_PER_S))
             self._streams.pop(stream.name, None)
+            self._bell.ring({"type": "stream", "stream": stream.name, "state": "removed", "reason": ""})
             if self._metrics is not None:
                 self._metrics.remove(stream.name)
 

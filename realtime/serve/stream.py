@@ -17,7 +17,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from ..config.load import Loaded
+from ..config.load import STREAMS, Loaded
 from ..config.schema import Config
 from ..config.streams import StreamConfig
 from ..core.clock import NS_PER_S, Clock
@@ -105,6 +105,21 @@ class OneStream:
         """Wait for its end and its outputs; whether they came."""
         self._thread.join(timeout_s)
         return not self._thread.is_alive()
+
+    def check(self, wanted: StreamConfig) -> None:
+        """See that it could go on by another configuration, as far as that can be told now.
+
+        Raises:
+            UsageError: a class that the networks do not know, thresholds that contradict each other.
+
+        """
+        with self._lock:
+            running = self._running
+        if running is not None:
+            try:
+                running.reload.check(wanted.config)
+            except UsageError as error:
+                raise UsageError(f"{STREAMS} {self.name!r}: {error}") from error
 
     def change(self, wanted: StreamConfig) -> str:
         """Go on by another configuration, and say how: `thresholds`, outputs, or `begun anew`."""

@@ -115,6 +115,17 @@ class Reloader:
             return "reloaded: nothing, the configuration did not come from anywhere"
         return self.take(self._loaded.again())
 
+    def check(self, new: Config) -> None:
+        """See that the stream could take these thresholds and classes; nothing changes. From any thread.
+
+        Raises:
+            UsageError: why it could not.
+
+        """
+        plan = plan_reload(self._loaded.config, new)
+        if plan.decoding:
+            self._decoder.prepare(self._decoding(plan.applied(self._loaded.config, new)))
+
     def take(self, new: Loaded) -> str:
         """Apply what changed, and say what that was.
 

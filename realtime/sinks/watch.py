@@ -62,6 +62,21 @@ class StreamState:
     """How often it was started."""
 
 
+@dataclass(frozen=True)
+class Setting:
+    """A key of a stream that may be changed while it runs."""
+
+    key: str
+    kind: Literal["integer", "number", "text", "names"]
+    value: int | float | str | list[str] | None
+    """What was said for this stream; None = nothing."""
+    common: int | float | str | list[str] | None
+    """What holds then: what was said for all streams, or the default; None = by calibration."""
+    minimum: float | None
+    maximum: float | None
+    help: str
+
+
 class Bell:
     """Hands the records of all streams to whoever subscribed; costs nothing where nobody did."""
 

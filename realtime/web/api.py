@@ -18,6 +18,7 @@ from ..core.text import one_line
 from ..memory import Filter, Memory
 from ..memory.tend import mark as keep_mark
 from ..memory.times import moment_us, offset_s
+from ..sinks.watch import Setting
 from .answers import (
     Done,
     EventPage,
@@ -78,6 +79,8 @@ def routes(parts: Parts) -> APIRouter:
         summary="Change keys of a stream",
         tags=["streams"],
     )
+    add("/streams/{name}/settings", handlers.settings, summary="What may be changed while it runs",
+        tags=["streams"])  # fmt: skip
     add("/streams/{name}", handlers.remove, methods=["DELETE"], summary="End a stream", tags=["streams"])
     jpeg: dict[int | str, dict[str, Any]] = {200: {"content": {"image/jpeg": {}}}}
     add("/streams/{name}/snapshot.jpg", handlers.snapshot, response_class=Response, responses=jpeg,
@@ -185,14 +188,21 @@ class _Handlers:
         self._known(name)
         return self._changed(lambda box: box.change(name, values))
 
+    def settings(self, name: str) -> list[Setting]:
+        self._known(name)
+        return list(self._changing().settings(name))
+
     def remove(self, name: str) -> Done:
         self._known(name)
         return self._changed(lambda box: box.remove(name))
 
     def _changed(self, what: Callable[[Changing], str]) -> Done:
+        return Done(what(self._changing()))
+
+    def _changing(self) -> Changing:
         if not isinstance(self._parts.box, Changing):
             raise HTTPException(409, "avel-live has one stream; avel serve has several")
-        return Done(what(self._parts.box))
+        return self._parts.box
 
     def snapshot(self, name: str) -> Response:
         self._known(name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
-from ..sinks.watch import Bell, StreamState, Subscription, Watch
+from ..sinks.watch import Bell, Setting, StreamState, Subscription, Watch
 
 
 class Box(Protocol):
@@ -38,6 +38,9 @@ class Changing(Protocol):
 
     def remove(self, name: str) -> str:
         """End a stream."""
+
+    def settings(self, name: str) -> Sequence[Setting]:
+        """What may be changed of a stream while it runs."""
 
 
 class OneStream:

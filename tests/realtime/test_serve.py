@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 import pytest
 from avel_live.realtime.commands import main
-from avel_live.realtime.config.load import load_config
+from avel_live.realtime.config.load import Loaded, load_config
 from avel_live.realtime.config.streams import streams_of
 from avel_live.realtime.core.clock import SystemClock
 from avel_live.realtime.core.errors import UsageError
@@ -29,7 +29,7 @@ from avel_live.realtime.serve.box import Box, memory_of
 from avel_live.realtime.serve.console import Console
 from avel_live.realtime.session.pages import page_of_box
 from avel_live.realtime.sinks.web import WebOptions
-from support.browser import chromium
+from support.browser import objections
 from support.mjpeg import MjpegServer
 from support.peers import Mosquitto, Subscriber, eventually
 from support.played_live import Played
@@ -42,10 +42,11 @@ Records = list[dict[str, Any]]
 class Running:
     """A box over a file, and what it has written so far."""
 
-    def __init__(self, file: Path, text: str) -> None:
+    def __init__(self, file: Path, text: str, **flags: object) -> None:
         self.file, self._out = file, io.StringIO()
         file.write_text(text)
-        flags = {"json": True, "memory.path": file.with_name("memory.sqlite")}
+        files = {"memory.path": file.with_name("memory.sqlite"), "streams_file": file.with_name("kept.json")}
+        flags = {"json": True, **files, **flags}
         self.loaded = load_config(flags, path=file, environ={})
         clock = SystemClock()
         self.box = Box(self.loaded, clock, Console(json=True, clock=clock, stream=self._out))
@@ -66,8 +67,8 @@ class Running:
 
 
 @contextmanager
-def running(folder: Path, text: str) -> Iterator[Running]:
-    one = Running(folder / "avel.toml", text)
+def running(folder: Path, text: str, **flags: object) -> Iterator[Running]:
+    one = Running(folder / "avel.toml", text, **flags)
     try:
         one.box.open()
         yield one
@@ -202,11 +203,27 @@ def test_what_can_be_seen_heard_and_changed_from_outside(tmp_path: Path) -> None
             box.change("yard", {"enter": 9})
         assert box.change("yard", {"url": "played://floods/"}) == "yard changed (begun anew)"
         eventually(lambda: len(one.of("yard", "start")) == 2, "begun anew", 60)
-        # A file that knows nothing of it leaves it alone.
+        # It is kept beside the file, and the next start would find it; so a reload agrees.
+        assert [stream.name for stream in streams_of(one.loaded)] == ["door", "yard"]
+        assert box.change("door", {"enter": 0.8, "brief": 0.7}) == "door changed (thresholds)"
+        assert box.change("door", {"brief": None}) == "door changed (thresholds)"
         assert one.reload(table("door", url="played://well/")) == "reloaded: nothing is different"
+        found = {stream.name: stream.config for stream in streams_of(one.loaded)}
+        assert (found["door"].enter, found["door"].brief) == (0.8, None)
+        assert (found["yard"].enter, found["yard"].mqtt.topic) == (0.9, "x")
         assert box.remove("yard") == "yard stopped"
         with pytest.raises(UsageError, match="no stream is called 'yard'; there are: door"):
             box.snapshot("yard")
+        # What is changed by hand afterwards counts.
+        assert one.reload(table("door", url="played://well/", enter=0.7)).endswith("changed (thresholds)")
+        assert box.remove("door") == "door stopped"
+        assert streams_of(one.loaded) != () == streams_of(load_again(one))
+        one.file.with_name("kept.json").write_text("{")
+        with pytest.raises(UsageError, match=r"kept\.json: not as it was written"):
+            box.add({"name": "lawn", "url": "played://well/"})
+        with pytest.raises(UsageError, match=r"kept\.json: not as it was written"):
+            box.reload()
+        assert box.streams() == ()
         heard: Records = []
         while (record := records.get(0.0)) is not None:
             heard.append(record)
@@ -214,6 +231,26 @@ def test_what_can_be_seen_heard_and_changed_from_outside(tmp_path: Path) -> None
     assert {r["stream"] for r in heard} == {"door", "yard"}
     said = [r for r in one.of("yard", "hop") if r["type"] == "hop"]
     assert [r for r in heard if r["stream"] == "yard" and r["type"] == "hop"] == said
+
+
+def load_again(one: Running) -> Loaded:
+    assert one.loaded.again is not None
+    return one.loaded.again()
+
+
+def test_what_can_not_be_kept_is_done_all_the_same_and_said(tmp_path: Path) -> None:
+    nowhere = Path("/proc/streams.json")
+    with running(tmp_path, table("door", url="played://well/"), streams_file=nowhere) as one:
+        said = "; not kept for the next start: streams.json can't be written"
+        assert one.box.add({"name": "yard", "url": "played://well/"}).startswith(f"yard started{said}")
+        assert one.box.change("door", {"enter": 0.9}).startswith(f"door changed (thresholds){said}")
+        assert one.reload(one.file.read_text()) == "reloaded: nothing is different"
+        assert one.box.remove("door").startswith(f"door stopped{said}")
+        assert one.reload(one.file.read_text()) == "reloaded: nothing is different"
+        assert [state.name for state in one.box.streams()] == ["yard"]
+    warned = [r["reason"] for r in one.records if r["type"] == "status" and r["device"] == "streams"]
+    assert [line.split(":")[0] for line in warned] == ["yard", "door", "door"]
+    assert all(str(nowhere) in line for line in warned)
 
 
 def test_what_no_waiting_mends_is_said_and_the_others_go_on(tmp_path: Path) -> None:
@@ -252,7 +289,7 @@ def test_the_command_publishes_for_each_stream_and_ends_cleanly(tmp_path: Path, 
     listener = Subscriber(broker.port)
     env = {k: v for k, v in os.environ.items() if not k.startswith("AVEL_")} | {"OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(
-        [*SERVE, "--json", "--memory-file", "memory.sqlite"],
+        [*SERVE, "--json", "--memory-file", "memory.sqlite", "--streams-file", "kept.json"],
         cwd=tmp_path,
         env=env,
         stdout=subprocess.PIPE,
@@ -305,11 +342,64 @@ def test_the_command_publishes_for_each_stream_and_ends_cleanly(tmp_path: Path, 
     listener.close()
 
 
+def test_from_nothing_to_a_camera_that_is_there_again_the_next_time(tmp_path: Path) -> None:
+    """No file at all: the page is empty, a camera is added on it, and the next start has it."""
+    env = {k: v for k, v in os.environ.items() if not k.startswith("AVEL_")}
+    env |= {"OMP_NUM_THREADS": "1", "AVEL_DATA_DIR": str(tmp_path / "data"), "HOME": str(tmp_path)}
+    password = "fish-and-chips"
+
+    @contextmanager
+    def serving(*flags: str) -> Iterator[tuple[list[str], Client]]:
+        port, lines = free_port(), list[str]()
+        command = [*SERVE, "--json", "--web", str(port), *flags]
+        with subprocess.Popen(command, cwd=tmp_path, env=env, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            reader = threading.Thread(target=lambda: lines.extend(process.stdout or ()), daemon=True)
+            reader.start()
+            try:
+                eventually(lambda: "the page is at" in "".join(lines), "the page", 120)
+                yield lines, Client(port).browser()
+                process.send_signal(signal.SIGTERM)
+                assert process.wait(30) == 0
+                reader.join(10)
+            finally:
+                process.kill()
+
+    def state(client: Client) -> dict[str, str]:
+        return {one["name"]: one["state"] for one in client.get("/api/streams").json()}
+
+    with MjpegServer(fps=10, auth=f"avel:{password}") as camera:
+        with serving() as (lines, client):
+            assert "there is no stream yet: add the first one there" in "".join(lines)
+            assert client.get("/api/streams").json() == []
+            added = client("POST", "/api/streams", {"name": "yard", "camera": camera.url, "mic": "none"})
+            assert added.json() == {"said": "yard started"}
+            eventually(lambda: state(client) == {"yard": "running"}, "it runs", 60)
+            assert client("PATCH", "/api/streams/yard", {"enter": 0.9}).status == 200
+        kept = tmp_path / "data" / "streams.json"
+        assert password in kept.read_text()
+        assert kept.stat().st_mode & 0o077 == 0
+        assert password not in "".join(lines)
+        # Again, beside a recording that is over at once: the page stays.
+        (tmp_path / "avel.toml").write_text(table("short", demo=True, fast=True, duration_s=1.0))
+        with serving() as (lines, client):
+            eventually(lambda: state(client) == {"short": "ended", "yard": "running"}, "both", 60)
+            assert client("DELETE", "/api/streams/yard").json() == {"said": "yard stopped"}
+            eventually(lambda: "the page stays until it is stopped" in "".join(lines), "it is said", 30)
+            assert state(client) == {"short": "ended"}
+        assert password not in "".join(lines)
+    assert password not in kept.read_text()
+    kept.write_text("{")
+    broken = subprocess.run([*SERVE], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120)
+    assert broken.returncode == 2
+    assert f"{kept}: not as it was written" in broken.stderr
+
+
 TILES = "return [...document.querySelectorAll('[data-stream]')].map(e => e.dataset.stream)"
 LAST_BUTTON = "return [...document.querySelectorAll('main button')].at(-1)"
 
 
-def test_streams_come_and_go_and_nothing_else_can_be_set(tmp_path: Path) -> None:
+def test_streams_come_and_go_and_nothing_else_can_be_set(tmp_path: Path, browser: Any) -> None:
     """In the browser: one stream is added and ended; what would run programs or touch files is refused."""
     with running(tmp_path, table("door", url="played://well/")) as one, MjpegServer(fps=10) as camera:
         streams = [stream.config for stream in streams_of(one.loaded)]
@@ -332,26 +422,55 @@ def test_streams_come_and_go_and_nothing_else_can_be_set(tmp_path: Path) -> None
                 "said": "door changed (thresholds)"
             }
             eventually(lambda: bool(one.of("door", "hop")), "answers", 60)
-            with chromium(tmp_path / "profile") as browser:
+            wrong = client("PATCH", "/api/streams/door", {"ignore": ["Brak"]})
+            assert (wrong.status, "Brak" in wrong.json()["detail"]) == (422, True)
+            found = {one["key"]: one for one in client.get("/api/streams/door/settings").json()}
+            assert found["enter"] == {
+                "key": "enter", "kind": "number", "value": 0.9, "common": None, "minimum": 0, "maximum": 1,
+                "help": "confidence at which an event begins; overrides calibration",
+            }  # fmt: skip
+            for key, one_setting in found.items():
+                same = one_setting["common"] if one_setting["value"] is None else one_setting["value"]
+                assert client("PATCH", "/api/streams/door", {key: same}).status == 200, key
 
-                def shown() -> set[str]:
-                    names = (
-                        "return [...document.querySelectorAll('[data-stream]')].map(e => e.dataset.stream)"
-                    )
-                    return set(browser.execute_script(names))
+            def shown() -> set[str]:
+                names = "return [...document.querySelectorAll('[data-stream]')].map(e => e.dataset.stream)"
+                return set(browser.execute_script(names))
 
-                browser.get(f"{page.url}#/live")
-                eventually(lambda: shown() == {"door"}, "the one")
-                browser.find_element("css selector", "details summary").click()
-                browser.find_element("css selector", "input[name=name]").send_keys("yard")
-                browser.find_element("css selector", "input[name=url]").send_keys(f"{camera.url}\n")
-                eventually(lambda: shown() == {"door", "yard"}, "both", 30)
-                eventually(lambda: bool(one.of("yard", "hop")), "answers of the new one", 60)
-                browser.get(f"{page.url}#/stream/yard")
-                eventually(lambda: browser.execute_script(LAST_BUTTON) is not None, "the button")
-                for _ in range(2):  # it asks
-                    browser.execute_script(LAST_BUTTON).click()
-                eventually(lambda: shown() == {"door"}, "it is gone", 30)
+            def said(selector: str) -> str:
+                found = browser.find_elements("css selector", selector)
+                return str(found[0].text) if found else ""
+
+            browser.get(f"{page.url}#/live")
+            eventually(lambda: shown() == {"door"}, "the one")
+            browser.find_element("css selector", "details summary").click()
+            assert objections(browser) == []
+            browser.find_element("css selector", "input[name=name]").send_keys("yard")
+            browser.find_element("css selector", "input[name=url]").send_keys(f"{camera.url}\n")
+            eventually(lambda: shown() == {"door", "yard"}, "both", 30)
+            eventually(lambda: bool(one.of("yard", "hop")), "answers of the new one", 60)
+            browser.get(f"{page.url}#/stream/yard")
+            eventually(lambda: said(".state") == "running", "it runs")
+            browser.find_element("css selector", "details summary").click()
+            eventually(lambda: bool(said("fieldset legend")), "the form")
+            enter = browser.find_element("css selector", "input[name=enter]")
+            assert enter.get_attribute("placeholder") == "by calibration"
+            assert objections(browser) == []
+            enter.send_keys("0.7")
+            browser.find_element("css selector", "input[value='Bark']").click()
+            browser.find_element("css selector", "form.settings button").click()
+            eventually(lambda: said("details [role=status]") == "yard changed (thresholds)", "saved")
+            now = {stream.name: stream.config for stream in streams_of(one.loaded)}["yard"]
+            assert (now.enter, now.leave, now.classes, now.ignore) == (0.7, None, (), ("Bark",))
+            enter = browser.find_element("css selector", "input[name=enter]")
+            assert enter.get_attribute("value") == "0.7"
+            leave = browser.find_element("css selector", "input[name=leave]")
+            leave.send_keys("0.8\n")
+            eventually(lambda: "leave 0.8 is above enter 0.7" in said("details [role=status]"), "refused")
+            eventually(lambda: browser.execute_script(LAST_BUTTON) is not None, "the button")
+            for _ in range(2):  # it asks
+                browser.execute_script(LAST_BUTTON).click()
+            eventually(lambda: shown() == {"door"}, "it is gone", 30)
             assert not (tmp_path / "owned").exists()
         finally:
             page.close()

@@ -30,10 +30,13 @@ def _serve(loaded: Loaded, signals: Signals, opened: list[Closeable]) -> None:
     from ..live.service import Service
 
     config = loaded.config
-    if not (loaded.tables or config.follow):
+    streams = streams_of(loaded)
+    paged = config.web.listen is not None
+    if not (streams or config.follow or paged):
         raise UsageError(
             "there is nothing to serve: write a table [[streams]] with a name and a source for each stream "
-            "into avel.toml, or --follow other boxes; avel-live runs one stream"
+            "into avel.toml, add them on the page (--web 8090), or --follow other boxes; avel-live runs one "
+            "stream"
         )
     clock = SystemClock()
 
@@ -42,14 +45,16 @@ def _serve(loaded: Loaded, signals: Signals, opened: list[Closeable]) -> None:
         nobody_reads()
 
     console = Console(json=config.json, clock=clock, stop=signals.stop, gone=gone)
-    box = Box(loaded, clock, console, signals.stop)
+    box = Box(loaded, clock, console, signals.stop, stays=paged)
     opened.append(box)
     box.open()
-    if config.web.listen is not None:
-        streams = [stream.config for stream in streams_of(loaded)]
-        page = page_of_box(config.web, box, memory_of(loaded), streams, clock)
+    if paged:
+        # Those that are added later have what holds for all.
+        configs = [config, *(stream.config for stream in streams)]
+        page = page_of_box(config.web, box, memory_of(loaded), configs, clock)
         opened.append(page)
-        box.say("web", "running", f"the page is at {page.url}")
+        empty = "" if streams or config.follow else "; there is no stream yet: add the first one there"
+        box.say("web", "running", f"the page is at {page.url}{empty}")
     service = Service(clock, box.reload, box.say)
     signals.on_stop(box.stop)
     signals.on_reload(service.ask)
@@ -68,7 +73,8 @@ serve = with_flags(
     """Run every stream of `[[streams]]` in avel.toml in one program, with one copy of the networks.
 
     SIGHUP reads the file again: new streams start, missing ones stop, changed ones go on changed, and no
-    other is disturbed. Flags hold for all streams.
+    other is disturbed. Flags hold for all streams. With --web it may start without any: streams are added,
+    changed and removed on the page, and kept for the next start.
     """,
     leave_out=_LEFT_OUT,
 )

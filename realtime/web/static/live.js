@@ -38,8 +38,10 @@ export async function live(place) {
   const tiles = new Map();
   const grid = h("div", { className: "tiles" });
   const said = h("p", { className: "dim", role: "status" });
-  place.append(h("h2", {}, "Live"), grid, said);
-  if (who().changing) place.append(changes(said));
+  const none = h("p", { hidden: true }, who().changing ? "There is no stream yet: add the first one." : "There is no stream.");
+  place.append(h("h2", {}, "Live"), none, grid, said);
+  const adding = who().changing ? changes(said) : null;
+  if (adding) place.append(adding);
   let busy = false;
   const load = async () => {
     if (busy) return;
@@ -54,6 +56,7 @@ export async function live(place) {
           grid.append(tile.element);
         }
       }
+      none.hidden = streams.length > 0;
       for (const [name, tile] of tiles) {
         if (streams.some((now) => now.name === name)) continue;
         tile.picture.close();
@@ -65,6 +68,7 @@ export async function live(place) {
     }
   };
   await load();
+  if (adding && !tiles.size) adding.open = true;
   let due = null;
   const off = onLive((record) => {
     if (!["hop", "event", "status", "stream", "start", "end"].includes(record.type)) return;
@@ -84,6 +88,8 @@ function changes(said) {
     event.preventDefault();
     try {
       said.textContent = (await send("POST", "/api/streams", { name: name.value, url: url.value })).said;
+      name.value = url.value = "";
+      name.focus();
     } catch (error) {
       said.textContent = error.message;
     }

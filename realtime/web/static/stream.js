@@ -3,6 +3,7 @@
 import { get, onLive, send, who } from "./api.js";
 import { h, percent, stateClass } from "./dom.js";
 import { Picture } from "./picture.js";
+import { settings } from "./settings.js";
 
 export async function stream(place, name) {
   place.className = "one";
@@ -17,8 +18,9 @@ export async function stream(place, name) {
   place.append(
     h("div", { className: "row" }, h("h2", {}, name), state), picture.element, now, detail,
     seconds, h("h3", {}, "Likeliest now"), top);
+  let labels = [];
   if (who().changing) {
-    place.append(h("p", {}, h("button", { type: "button", onclick: async (event) => {
+    place.append(settings(name, () => labels), h("p", {}, h("button", { type: "button", onclick: async (event) => {
       if (event.target.dataset.sure !== "yes") {
         event.target.dataset.sure = "yes";
         event.target.textContent = `Really end ${name}?`;
@@ -31,7 +33,8 @@ export async function stream(place, name) {
   let background = null;
 
   function show(view) {
-    background = view.labels.at(-1);
+    labels = view.labels;
+    background = labels.at(-1);
     state.textContent = view.state;
     state.className = `state ${stateClass(view.state)}`;
     const open = view.events.map((event) => `${event.label} (${percent(event.confidence)})`);

@@ -1,0 +1,56 @@
+"""What may be changed of a stream while it runs: thresholds and classes, as the schema declares them."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, Final
+
+from ..config.keys import keys, value_of
+from ..config.schema import Config
+from ..config.streams import StreamConfig
+from ..sinks.watch import Setting
+
+_KINDS: Final = {int: "integer", float: "number", str: "text"}
+
+
+def settings_of(stream: StreamConfig, common: Config) -> tuple[Setting, ...]:
+    """Every such key of a stream.
+
+    Args:
+        stream: as it runs, or is about to.
+        common: what holds for all streams.
+
+    """
+    found = []
+    for key in keys():
+        if key.option.affects == "decoding":
+            low, high = _bounds()[key.path]
+            found.append(
+                Setting(
+                    key.path,
+                    "names" if key.several else _KINDS[key.kind],  # type: ignore[arg-type]  # of that table
+                    _plain(stream.table.get(key.path)),
+                    _plain(value_of(common, key.path)),
+                    low,
+                    high,
+                    key.option.help.replace(" (repeat the flag)", ""),
+                )
+            )
+    return tuple(found)
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple | list) else value
+
+
+@lru_cache
+def _bounds() -> dict[str, tuple[float | None, float | None]]:
+    """Least and most of every key of the top level."""
+    from pydantic import TypeAdapter
+
+    found = {}
+    for name, said in TypeAdapter(Config).json_schema()["properties"].items():
+        kinds = said.get("anyOf", [said])
+        low, high = (next((one[end] for one in kinds if end in one), None) for end in ("minimum", "maximum"))
+        found[name] = low, high
+    return found

@@ -1,0 +1,75 @@
+// What may be changed of a stream while it runs: one field each, empty where nothing is said for it alone.
+
+import { get, send } from "./api.js";
+import { h } from "./dom.js";
+
+const NAMES = {
+  settle: "Seconds until an answer is final", enter: "An event begins at", leave: "It ends below",
+  min_event_s: "Shortest event (s)", brief: "Brief events need", hold_s: "Gaps that are bridged (s)",
+  cooldown_s: "Quiet after an event (s)",
+};
+
+export function settings(name, labels) {
+  const said = h("p", { className: "dim", role: "status" });
+  const form = h("form", { className: "settings" });
+  const path = `/api/streams/${encodeURIComponent(name)}`;
+  const details = h("details", { ontoggle: () => { if (details.open) load().catch(wrong); } },
+    h("summary", {}, "Settings"), form, said);
+  const wrong = (error) => { said.textContent = error.message; };
+  let read = () => ({});
+
+  async function load() {
+    const found = await get(`${path}/settings`);
+    const numbers = found.filter((one) => one.kind === "number" || one.kind === "integer").map(number);
+    const watched = classes(found, labels());
+    read = () => Object.assign({}, ...numbers.map((field) => field.read()), watched.read());
+    form.replaceChildren(...numbers.map((field) => field.element), ...watched.elements, h("button", { className: "main" }, "Save"));
+  }
+
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    try {
+      said.textContent = (await send("PATCH", path, read())).said;
+      await load();
+    } catch (error) {
+      wrong(error);
+    }
+  });
+  return details;
+}
+
+function number(one) {
+  const help = h("span", { className: "dim", id: `help-${one.key}` }, one.help);
+  const input = h("input", { name: one.key, type: "number", step: one.kind === "integer" ? 1 : "any", value: one.value ?? "",
+    placeholder: one.common === null ? "by calibration" : `${one.common}, as for all` });
+  if (one.minimum !== null) input.min = one.minimum;
+  if (one.maximum !== null) input.max = one.maximum;
+  input.setAttribute("aria-describedby", help.id);
+  const element = h("div", {}, h("label", {}, NAMES[one.key] || one.key, input), help);
+  // Only what is different: what is left alone goes on to hold for all.
+  return { element, read: () => {
+    const now = input.value === "" ? null : Number(input.value);
+    return now === one.value ? {} : { [one.key]: now };
+  } };
+}
+
+// All classes with a mark at those that are reported: `classes` (only these) and `ignore` (never these) in one.
+function classes(found, labels) {
+  const effective = (key) => { const one = found.find((each) => each.key === key); return one.value ?? one.common; };
+  const names = labels.slice(0, -1);
+  if (!names.length) return { elements: [], read: () => ({}) };
+  // Names are compared as the program does.
+  const plain = (text) => text.replaceAll("_", " ").toLowerCase().split(/\s+/).join(" ").trim();
+  const only = effective("classes").map(plain);
+  const never = effective("ignore").map(plain);
+  const boxes = names.map((name) => h("input", { type: "checkbox", name: "class", value: name,
+    checked: (!only.length || only.includes(plain(name))) && !never.includes(plain(name)) }));
+  const before = boxes.map((box) => box.checked).join();
+  const element = h("fieldset", {}, h("legend", {}, "Reported classes"), h("div", { className: "classes" },
+    ...boxes.map((box) => h("label", { className: "check" }, box, box.value))));
+  return { elements: [element], read: () => {
+    if (boxes.map((box) => box.checked).join() === before) return {};
+    const off = boxes.filter((box) => !box.checked).map((box) => box.value);
+    return { classes: [], ignore: off };
+  } };
+}
