@@ -56,11 +56,22 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def memory(tmp_path: Path, clips: Path) -> Memory:
+    return three_events(tmp_path / "memory.sqlite", clips)
+
+
+def three_events(path: Path, clips: Path) -> Memory:
     shown = ClipRow(
         str(clips / "a.mp4"), str(clips / "a.jpg"), NOON_US - 3_000_000, NOON_US + 5_000_000, (0,)
     )
-    rows = [bark(0), bark(1, "Bus <17>", 0.6), bark(2, confidence=0.7)]
-    return remember(tmp_path / "memory.sqlite", rows, shown)
+    return remember(path, [bark(0), bark(1, "Bus <17>", 0.6), bark(2, confidence=0.7)], shown)
+
+
+@pytest.fixture(scope="module")
+def standing_page(tmp_path_factory: pytest.TempPathFactory, clips: Path) -> Iterator[Client]:
+    """For tests that change nothing."""
+    memory = three_events(tmp_path_factory.mktemp("memory") / "memory.sqlite", clips)
+    with page(memory, (clips,)) as sink:
+        yield Client(sink.page.port)
 
 
 @pytest.fixture
@@ -90,11 +101,11 @@ def shut_page(memory: Memory, clips: Path) -> Iterator[Client]:
         ("/api/health", Health),
     ],
 )
-def test_answers_have_the_form_that_the_document_says(open_page: Client, path: str, kind: Any) -> None:
-    answer = open_page.get(path)
+def test_answers_have_the_form_that_the_document_says(standing_page: Client, path: str, kind: Any) -> None:
+    answer = standing_page.get(path)
     assert answer.status == 200
     TypeAdapter(kind).validate_json(answer.body)
-    document = open_page.get("/openapi.json").json()
+    document = standing_page.get("/openapi.json").json()
     route = next(r for r in document["paths"] if r.replace("{number}", "1") == path.split("?")[0])
     schema = document["paths"][route]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
     name = str(schema.get("items", schema)["$ref"]).rpartition("/")[2]
@@ -102,9 +113,9 @@ def test_answers_have_the_form_that_the_document_says(open_page: Client, path: s
     assert set(document["components"]["schemas"][name]["properties"]) == set(first)
 
 
-def test_events_are_filtered_and_paged(open_page: Client) -> None:
+def test_events_are_filtered_and_paged(standing_page: Client) -> None:
     def labels(query: str) -> list[str]:
-        return [event["label"] for event in open_page.get(f"/api/events?{query}").json()["events"]]
+        return [event["label"] for event in standing_page.get(f"/api/events?{query}").json()["events"]]
 
     assert labels("") == ["Bark", "Bus <17>", "Bark"]
     assert labels("label=Bark&min_confidence=0.8") == ["Bark"]
@@ -112,24 +123,24 @@ def test_events_are_filtered_and_paged(open_page: Client) -> None:
     assert labels("since=2026-11-18T12:00:30Z") == []
     assert labels("until=2026-11-18T11:00:30Z") == ["Bark"]
     assert labels("clips=true") == ["Bark"]
-    first = open_page.get("/api/events?limit=2").json()
-    rest = open_page.get(f"/api/events?limit=2&before={first['next']}").json()
+    first = standing_page.get("/api/events?limit=2").json()
+    rest = standing_page.get(f"/api/events?limit=2&before={first['next']}").json()
     assert [len(first["events"]), len(rest["events"]), rest["next"]] == [2, 1, None]
-    assert open_page.get("/api/events/count?label=Bark").json() == 2
-    assert open_page.get("/api/events?since=soon").status == 422
-    assert open_page.get("/api/events?limit=100000").status == 422
+    assert standing_page.get("/api/events/count?label=Bark").json() == 2
+    assert standing_page.get("/api/events?since=soon").status == 422
+    assert standing_page.get("/api/events?limit=100000").status == 422
 
 
-def test_a_clip_comes_in_ranges_with_its_labels_and_thumbnail(open_page: Client, clips: Path) -> None:
-    (event,) = open_page.get("/api/events?clips=true").json()["events"]
+def test_a_clip_comes_in_ranges_with_its_labels_and_thumbnail(standing_page: Client, clips: Path) -> None:
+    (event,) = standing_page.get("/api/events?clips=true").json()["events"]
     assert (event["clip_offset_s"], event["thumbnail"]) == (3.0, True)
     whole = (clips / "a.mp4").read_bytes()
     where = f"/api/events/{event['id']}"
-    assert open_page.get(f"{where}/clip.mp4").body == whole
-    part = open_page.get(f"{where}/clip.mp4", range="bytes=100-199")
+    assert standing_page.get(f"{where}/clip.mp4").body == whole
+    part = standing_page.get(f"{where}/clip.mp4", range="bytes=100-199")
     assert (part.status, part.body) == (206, whole[100:200])
-    assert open_page.get(f"{where}/thumbnail.jpg").body == b"\xff\xd8 a picture"
-    track = open_page.get(f"{where}/labels.vtt").body.decode()
+    assert standing_page.get(f"{where}/thumbnail.jpg").body == b"\xff\xd8 a picture"
+    track = standing_page.get(f"{where}/labels.vtt").body.decode()
     assert "00:00:03.000 --> 00:00:05.000\nBark (90%)" in track
 
 
@@ -176,8 +187,8 @@ def test_live_records_and_pictures_come_while_somebody_looks(memory: Memory) -> 
         assert client.get("/api/streams/yard/snapshot.jpg").status == 404
 
 
-def test_the_page_of_one_stream_adds_none(open_page: Client) -> None:
-    refused = open_page.browser()("POST", "/api/streams", {"name": "yard", "url": "rtsp://yard"})
+def test_the_page_of_one_stream_adds_none(standing_page: Client) -> None:
+    refused = standing_page.browser()("POST", "/api/streams", {"name": "yard", "url": "rtsp://yard"})
     assert (refused.status, "avel serve" in refused.json()["detail"]) == (409, True)
 
 
@@ -314,14 +325,14 @@ def test_a_page_from_elsewhere_changes_nothing(open_page: Client) -> None:
 
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "", "[", "192.168.1.5"])
-def test_a_name_bent_to_this_machine_opens_nothing(open_page: Client, host: str) -> None:
-    assert open_page.get("/api/streams", host=host).status == 403
-    assert open_page.get("/", host=host).status == 403
+def test_a_name_bent_to_this_machine_opens_nothing(standing_page: Client, host: str) -> None:
+    assert standing_page.get("/api/streams", host=host).status == 403
+    assert standing_page.get("/", host=host).status == 403
 
 
 @pytest.mark.parametrize("host", ["localhost:1", "127.0.0.1", "[::1]:80"])
-def test_this_machine_is_called_by_its_names(open_page: Client, host: str) -> None:
-    assert open_page.get("/api/streams", host=host).status == 200
+def test_this_machine_is_called_by_its_names(standing_page: Client, host: str) -> None:
+    assert standing_page.get("/api/streams", host=host).status == 200
 
 
 @pytest.mark.parametrize(
@@ -333,8 +344,8 @@ def test_this_machine_is_called_by_its_names(open_page: Client, host: str) -> No
         "/api/events/../../../etc/passwd", "/api/events/1%00/clip.mp4",
     ],
 )  # fmt: skip
-def test_paths_lead_nowhere_else(open_page: Client, path: str) -> None:
-    answer = open_page.get(path)
+def test_paths_lead_nowhere_else(standing_page: Client, path: str) -> None:
+    answer = standing_page.get(path)
     assert answer.status in (400, 404, 422), path
     assert b"root:" not in answer.body
     assert b"def " not in answer.body
@@ -375,19 +386,19 @@ def test_bodies_and_ranges_are_bounded(open_page: Client) -> None:
     assert client.get("/api/events/99999999999999999999").status == 404
 
 
-def test_headers_forbid_what_the_page_does_not_need(open_page: Client) -> None:
+def test_headers_forbid_what_the_page_does_not_need(standing_page: Client) -> None:
     for path in ("/", "/app.js", "/api/streams", "/api/nothing", "/api/events/1/clip.mp4"):
-        headers = open_page.get(path).headers
+        headers = standing_page.get(path).headers
         policy = headers["content-security-policy"]
         assert policy.startswith("default-src 'none'; script-src 'self';")
         assert "unsafe" not in policy
         assert "http" not in policy
         assert headers["x-content-type-options"] == "nosniff"
         assert "server" not in headers
-    page_text = open_page.get("/").body.decode()
+    page_text = standing_page.get("/").body.decode()
     assert "http://" not in page_text
     assert "https://" not in page_text
-    assert open_page.get("/api/streams").headers["cache-control"] == "no-store"
+    assert standing_page.get("/api/streams").headers["cache-control"] == "no-store"
 
 
 def test_secrets_are_in_no_answer(shut_page: Client) -> None:

@@ -23,5 +23,11 @@ export function day(iso) {
   return at.toLocaleDateString(undefined, { weekday: "long", year: "numeric", month: "long", day: "numeric" });
 }
 
+// Why a stream, or a device of it, is away; what a device says again is left out.
+export function troubles(now) {
+  const away = Object.entries(now.away).map(([device, why]) => `${device} ${why}`);
+  return [now.reason, ...away.filter((line) => !now.reason || !line.includes(now.reason))].filter(Boolean);
+}
+
 export const stateClass = (state) =>
   ["running", "waiting", "opening", "failed", "ended", "warning", "error", "info"].includes(state) ? state : "info";

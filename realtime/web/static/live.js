@@ -1,7 +1,7 @@
 // All streams as tiles: the picture, what is happening, the level, the state.
 
 import { get, onLive, send, who } from "./api.js";
-import { h, percent, stateClass } from "./dom.js";
+import { h, percent, stateClass, troubles } from "./dom.js";
 import { Picture } from "./picture.js";
 
 class Tile {
@@ -22,13 +22,13 @@ class Tile {
     const background = now.labels.at(-1);
     const open = now.events.map((event) => event.label);
     const quiet = !open.length && (!now.label || now.label === background);
-    this.now.textContent = open.length ? open.join(", ") : quiet ? "nothing in particular" : now.label;
+    const idle = now.state === "running" ? "nothing in particular" : "no answers";
+    this.now.textContent = open.length ? open.join(", ") : quiet ? idle : now.label;
     this.now.className = quiet ? "now quiet" : "now";
     this.state.textContent = now.state;
     this.state.className = `state ${stateClass(now.state)}`;
     this.level.value = Math.max(-60, now.level_dbfs);
-    const away = Object.entries(now.away).map(([device, why]) => `${device} ${why}`);
-    this.detail.textContent = [now.reason, ...away].filter(Boolean).join("; ")
+    this.detail.textContent = troubles(now).join("; ")
       || (now.label ? `${now.label}, ${percent(now.confidence)}` : now.source);
     this.picture.show(now.attention, quiet);
   }

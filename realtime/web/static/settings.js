@@ -41,7 +41,7 @@ export function settings(name, labels) {
 function number(one) {
   const help = h("span", { className: "dim", id: `help-${one.key}` }, one.help);
   const input = h("input", { name: one.key, type: "number", step: one.kind === "integer" ? 1 : "any", value: one.value ?? "",
-    placeholder: one.common === null ? "by calibration" : `${one.common}, as for all` });
+    placeholder: one.common === null ? "automatic" : `${one.common}, as for all` });
   if (one.minimum !== null) input.min = one.minimum;
   if (one.maximum !== null) input.max = one.maximum;
   input.setAttribute("aria-describedby", help.id);

@@ -27,7 +27,8 @@ export async function statistics(place) {
 }
 
 function shade(element, share) {
-  if (share > 0) element.style.background = `rgba(var(--heat), ${0.15 + 0.75 * share})`;
+  // No deeper than text can be read on.
+  if (share > 0) element.style.background = `rgba(var(--heat), calc(0.12 + var(--deep) * ${share}))`;
 }
 
 function heat(found) {

@@ -1,7 +1,7 @@
 // One stream in full: the picture, ten seconds, provisional and settled, and the five likeliest classes.
 
 import { get, onLive, send, who } from "./api.js";
-import { h, percent, stateClass } from "./dom.js";
+import { h, percent, stateClass, troubles } from "./dom.js";
 import { Picture } from "./picture.js";
 import { settings } from "./settings.js";
 
@@ -38,10 +38,9 @@ export async function stream(place, name) {
     state.textContent = view.state;
     state.className = `state ${stateClass(view.state)}`;
     const open = view.events.map((event) => `${event.label} (${percent(event.confidence)})`);
-    now.textContent = open.join(", ") || "nothing in particular";
+    now.textContent = open.join(", ") || (view.state === "running" ? "nothing in particular" : "no answers");
     now.className = open.length ? "now" : "now quiet";
-    const away = Object.entries(view.away).map(([device, why]) => `${device} ${why}`);
-    detail.textContent = [view.reason, ...away, view.source].filter(Boolean).join("; ");
+    detail.textContent = [...troubles(view), view.source].filter(Boolean).join("; ");
     picture.show(view.attention, !open.length && view.label === background);
     if (view.hop) hop(view.hop);
   }
