@@ -4,7 +4,9 @@ import { get, onConnected, onLive, send } from "./api.js";
 import { day, h, percent, when } from "./dom.js";
 
 export async function events(place) {
-  const names = await get("/api/names");
+  const [names, streams] = await Promise.all([get("/api/names"), get("/api/streams")]);
+  // What an event really was may be a class that was never said so far.
+  const classes = [...new Set([...names.labels, ...streams.flatMap((now) => now.labels.slice(0, -1))])].sort();
   const every = (values, all) => [h("option", { value: "" }, all), ...values.map((name) => h("option", {}, name))];
   const label = h("select", { name: "label" }, every(names.labels, "every class"));
   const stream = h("select", { name: "stream" }, every(names.streams, "every stream"));
@@ -42,7 +44,7 @@ export async function events(place) {
       const today = event.start.slice(0, 10);
       if (today !== shownDay) list.append(h("h3", {}, day(event.start)));
       shownDay = today;
-      list.append(card(event, names.labels));
+      list.append(card(event, classes));
     }
     next = page.next;
     more.hidden = !next;
