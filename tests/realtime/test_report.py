@@ -10,7 +10,6 @@ import os
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree as ET
 
 import av
@@ -35,6 +34,7 @@ from avel_live.realtime.recordings.findings import BINS, MAX_PICTURES, Collector
 from avel_live.realtime.recordings.page import Media, render_index, render_page
 from avel_live.realtime.recordings.subtitles import subrip, webvtt
 from avel_live.realtime.recordings.tracks import audacity, elan, events_csv, seconds_csv
+from support.browser import chromium
 from support.media import make_clip
 from support.peers import WAIT_S, eventually
 from support.stream import make_start, make_stream
@@ -257,76 +257,77 @@ def test_without_events_there_is_no_empty_file_of_subtitles(tmp_path: Path, find
     assert finished(job, out, "t") is not None
 
 
-def test_the_page_in_a_browser(tmp_path: Path, browser: Any) -> None:
+def test_the_page_in_a_browser(tmp_path: Path) -> None:
     source = make_clip(tmp_path / "garden.mp4", seconds=25.0, fps=10.0)
     findings = make_findings(25)
     out = tmp_path / "out"
     record = write_results(findings, Job(source, Path("garden.mp4")), out, "s", embed=False, version="1")
     job = Job(source, Path("garden.mp4"))
     index = write_index([index_row(job, record)], out)
-    from selenium.webdriver.common.action_chains import ActionChains
-    from selenium.webdriver.common.keys import Keys
+    with chromium(tmp_path / "profile") as browser:
+        from selenium.webdriver.common.action_chains import ActionChains
+        from selenium.webdriver.common.keys import Keys
 
-    def script(text: str) -> object:
-        return browser.execute_script(f"return {text}")
+        def script(text: str) -> object:
+            return browser.execute_script(f"return {text}")
 
-    browser.get(index.as_uri())
-    browser.find_element("link text", "garden.mp4").click()
-    eventually(
-        lambda: script("document.querySelector('video')?.readyState") in (1, 2, 3, 4), "the media loads"
-    )
-    timeline = browser.find_element("id", "timeline")
+        browser.get(index.as_uri())
+        browser.find_element("link text", "garden.mp4").click()
+        eventually(
+            lambda: script("document.querySelector('video')?.readyState") in (1, 2, 3, 4), "the media loads"
+        )
+        timeline = browser.find_element("id", "timeline")
 
-    def now() -> float:
-        return float(timeline.get_attribute("aria-valuenow"))
+        def now() -> float:
+            return float(timeline.get_attribute("aria-valuenow"))
 
-    def played() -> float:
-        return float(script("document.querySelector('video').currentTime"))  # type: ignore[arg-type]
+        def played() -> float:
+            return float(script("document.querySelector('video').currentTime"))  # type: ignore[arg-type]
 
-    # A click seeks the player to that second.
-    width = timeline.rect["width"]
-    ActionChains(browser).move_to_element_with_offset(timeline, int(0.3 * width), 0).click().perform()
-    eventually(lambda: abs(played() - 20.0) < 0.3, "the player is at 80 % of 25 s")
-    assert now() == pytest.approx(20.0, abs=0.3)
-    shown = browser.find_element("id", "now-label").text
-    assert shown == findings.seconds[int(now())]["label"]
-    # Keyboard: arrows, shift, home.
-    timeline.send_keys(Keys.HOME)
-    eventually(lambda: played() < 0.05, "Home")
-    timeline.send_keys(Keys.ARROW_RIGHT, Keys.ARROW_RIGHT)
-    eventually(lambda: abs(played() - 2.0) < 0.1, "two seconds on")
-    # An event's button seeks and plays.
-    button = browser.find_elements("css selector", "#events button")[1]
-    browser.execute_script("arguments[0].scrollIntoView()", button)
-    button.click()
-    event = findings.events[1]
-    eventually(lambda: played() > event.start_s, "plays from the event on")
-    script("document.querySelector('video').pause()")
-    assert played() < event.start_s + 20
-    # Attention pictures are there, decoded, and seek too.
-    pictures = browser.find_elements("css selector", "#pictures button")
-    assert len(pictures) == 25
-    browser.execute_script("arguments[0].scrollIntoView(); arguments[0].click()", pictures[7])
-    eventually(lambda: abs(played() - 7.0) < 0.1, "the picture's second")
-    assert script("document.querySelector('#now-picture').naturalWidth") == 160
-    # Drawn: the timeline is not one colour, in light and in dark.
-    for _ in range(2):
-        browser.find_element("id", "theme").click()
-        eventually(lambda: len(_colours(script(_PIXELS))) > 10, "a drawn timeline")
-    # Nothing was asked of a network, nothing complained.
-    requests = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
-    urls = {r["params"]["request"]["url"] for r in requests if r["method"] == "Network.requestWillBeSent"}
-    assert urls
-    assert {url.split(":")[0] for url in urls}.isdisjoint({"http", "https", "ws", "wss", "ftp"})
-    assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
+        # A click seeks the player to that second.
+        width = timeline.rect["width"]
+        ActionChains(browser).move_to_element_with_offset(timeline, int(0.3 * width), 0).click().perform()
+        eventually(lambda: abs(played() - 20.0) < 0.3, "the player is at 80 % of 25 s")
+        assert now() == pytest.approx(20.0, abs=0.3)
+        shown = browser.find_element("id", "now-label").text
+        assert shown == findings.seconds[int(now())]["label"]
+        # Keyboard: arrows, shift, home.
+        timeline.send_keys(Keys.HOME)
+        eventually(lambda: played() < 0.05, "Home")
+        timeline.send_keys(Keys.ARROW_RIGHT, Keys.ARROW_RIGHT)
+        eventually(lambda: abs(played() - 2.0) < 0.1, "two seconds on")
+        # An event's button seeks and plays.
+        button = browser.find_elements("css selector", "#events button")[1]
+        browser.execute_script("arguments[0].scrollIntoView()", button)
+        button.click()
+        event = findings.events[1]
+        eventually(lambda: played() > event.start_s, "plays from the event on")
+        script("document.querySelector('video').pause()")
+        assert played() < event.start_s + 20
+        # Attention pictures are there, decoded, and seek too.
+        pictures = browser.find_elements("css selector", "#pictures button")
+        assert len(pictures) == 25
+        browser.execute_script("arguments[0].scrollIntoView(); arguments[0].click()", pictures[7])
+        eventually(lambda: abs(played() - 7.0) < 0.1, "the picture's second")
+        assert script("document.querySelector('#now-picture').naturalWidth") == 160
+        # Drawn: the timeline is not one colour, in light and in dark.
+        for _ in range(2):
+            browser.find_element("id", "theme").click()
+            eventually(lambda: len(_colours(script(_PIXELS))) > 10, "a drawn timeline")
+        # Nothing was asked of a network, nothing complained.
+        requests = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+        urls = {r["params"]["request"]["url"] for r in requests if r["method"] == "Network.requestWillBeSent"}
+        assert urls
+        assert {url.split(":")[0] for url in urls}.isdisjoint({"http", "https", "ws", "wss", "ftp"})
+        assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
 
-    # A recording that was moved away: said, and the timeline still works.
-    source.rename(tmp_path / "elsewhere.mp4")
-    browser.refresh()
-    eventually(lambda: browser.find_element("id", "trouble").is_displayed(), "the trouble is shown")
-    timeline = browser.find_element("id", "timeline")
-    timeline.send_keys(Keys.END)
-    assert now() == pytest.approx(25.0, abs=0.1)
+        # A recording that was moved away: said, and the timeline still works.
+        source.rename(tmp_path / "elsewhere.mp4")
+        browser.refresh()
+        eventually(lambda: browser.find_element("id", "trouble").is_displayed(), "the trouble is shown")
+        timeline = browser.find_element("id", "timeline")
+        timeline.send_keys(Keys.END)
+        assert now() == pytest.approx(25.0, abs=0.1)
 
 
 _PIXELS = (
@@ -340,7 +341,7 @@ def _colours(values: object) -> set[int]:
     return set(values)
 
 
-def test_a_long_recording_and_an_empty_one_have_pages(tmp_path: Path, browser: Any) -> None:
+def test_a_long_recording_and_an_empty_one_have_pages(tmp_path: Path) -> None:
     collector = Collector()
     collector.start(make_start())
     _, _, end = make_stream(1)
@@ -357,13 +358,18 @@ def test_a_long_recording_and_an_empty_one_have_pages(tmp_path: Path, browser: A
         waveform=short.waveform * 180,
     )
     (tmp_path / "long.html").write_text(render_page(long, media))
-    for name in ("empty", "long"):
-        browser.get((tmp_path / f"{name}.html").as_uri())
-        eventually(lambda: browser.execute_script("return document.readyState") == "complete", name, WAIT_S)
-        bad = [
-            e for e in browser.get_log("browser") if e["level"] == "SEVERE" and "gone.mp4" not in e["message"]
-        ]
-        assert bad == []
+    with chromium(tmp_path / "profile") as browser:
+        for name in ("empty", "long"):
+            browser.get((tmp_path / f"{name}.html").as_uri())
+            eventually(
+                lambda: browser.execute_script("return document.readyState") == "complete", name, WAIT_S
+            )
+            bad = [
+                e
+                for e in browser.get_log("browser")
+                if e["level"] == "SEVERE" and "gone.mp4" not in e["message"]
+            ]
+            assert bad == []
 
 
 def test_every_option_that_changes_what_is_found_is_part_of_the_settings() -> None:
