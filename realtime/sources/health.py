@@ -92,6 +92,8 @@ class DeviceHealth:
         self._since_ns = clock.now_ns()
         self._data_ns = self._since_ns
         self._tracks = {"": _Track(self._since_ns)}
+        self._first_ns: int | None = None
+        """When the first of the tracks began to deliver; only from then on another one is missed."""
         self._missing: tuple[str, ...] = ()
         self._patience_s = options.part_after_s
         self.recoveries = 0
@@ -101,6 +103,7 @@ class DeviceHealth:
         with self._lock:
             self._data_ns = self._clock.now_ns() if since_ns is None else since_ns
             self._tracks = {name: _Track(self._data_ns) for name in tracks}
+            self._first_ns = None
 
     def to(self, state: DeviceState, reason: str) -> None:
         """Change state; the same state again is ignored.
@@ -121,6 +124,7 @@ class DeviceHealth:
             if state in ("opening", "recovering"):
                 self._data_ns = self._since_ns
                 self._tracks = {name: _Track(self._since_ns) for name in self._tracks}
+                self._first_ns = None
             if state in ("running", "recovering"):
                 self._missing = ()
             self._report(Status(self.device, state, reason, self._since_ns))
@@ -134,6 +138,8 @@ class DeviceHealth:
     def data(self, t_ns: int, note: str = "delivering", track: str = "") -> None:
         """Data of a track arrived at `t_ns`; cheap while running."""
         self._data_ns = t_ns
+        if self._first_ns is None:
+            self._first_ns = t_ns
         if track in self._tracks:
             self._tracks[track].came(t_ns)
         if self.state in ("opening", "stalled", "recovering") and not self._late(t_ns):
@@ -175,7 +181,8 @@ class DeviceHealth:
         now_ns = self._clock.now_ns()
         late = self._late(now_ns)
         after_ns = round(self.options.stall_after_s * NS_PER_S)
-        waited = all(now_ns - self._tracks[name].last_ns > after_ns for name in late)
+        first_ns = now_ns if self._first_ns is None else self._first_ns
+        waited = all(now_ns - max(self._tracks[name].last_ns, first_ns) > after_ns for name in late)
         if not late or len(late) == len(self._tracks) or not waited or late == self._missing:
             return
         self._missing = late

@@ -20,7 +20,7 @@ from ..core.states import State
 from .account import sound_ns
 from .base import Item, Source
 from .buffers import LiveBuffer
-from .clocks.sender import SenderClock
+from .clocks.sender import SenderClock, step_words
 from .connect import Connection, Connector, NetworkOptions, connect
 from .disposable import FEW_FPS, Disposable
 from .downmix import Downmix
@@ -273,9 +273,7 @@ class NetworkSource(Source):
         with self._lock:
             steps = self._sender.steps()
         for ns in steps:
-            way = "forward" if ns > 0 else "back"
-            line = f"the sender's clock stepped {way} by {abs(ns) / NS_PER_S:.1f} s: all goes on from here"
-            self.health.say(line, "warning")
+            self.health.say(step_words(ns), "warning")
 
     def _take_sound(self, frame: Any, t_ns: int, downmix: Downmix) -> None:
         if not frame.samples or not frame.sample_rate:

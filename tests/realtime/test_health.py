@@ -105,13 +105,26 @@ def test_a_device_of_two_tracks_runs_only_while_both_deliver() -> None:
     assert health.state == "opening"
     assert go(1.0, "sound") == []
     assert health.state == "stalled"
-    assert states.all[-1].reason.startswith("no picture for 1.1 s, while the sound goes on")
+    assert states.all[-1].reason.startswith("no picture for 1.2 s, while the sound goes on")
     assert go(0.3, "picture", "sound") == []
     assert health.state == "running"
     assert go(1.5, "picture") == []
     assert states.all[-1].reason.startswith("no sound for 1.1 s, while the picture goes on")
     assert go(1.0) == []
     assert go(3.0) != []  # nothing at all: it is reopened
+
+
+def test_a_track_is_missed_only_once_another_has_come() -> None:
+    """Opening a playlist takes seconds; then its sound comes a moment before its picture."""
+    health, clock, states = make(stall_after_s=1.0, lose_after_s=3.0)
+    since_ns = clock.now_ns()
+    clock.advance(1.5)
+    health.expect("picture", "sound", since_ns=since_ns)
+    health.data(clock.now_ns(), "delivering", "sound")
+    assert health.watch() == "none"
+    clock.advance(0.03)
+    health.data(clock.now_ns(), "delivering", "picture")
+    assert states.states == ["running"]
 
 
 def test_a_track_that_stays_away_is_a_reason_to_reopen_with_growing_patience() -> None:

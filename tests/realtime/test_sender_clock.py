@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from avel_live.realtime.core.clock import NS_PER_S
-from avel_live.realtime.sources.clocks.sender import SenderClock, Stamped
+from avel_live.realtime.sources.clocks.sender import SenderClock, Stamped, step_words
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -65,6 +65,14 @@ def test_a_step_below_a_second_costs_its_own_length_and_no_more(step_s: float, a
     present = clock.present_ns(START + round(200 * 0.04 * NS_PER_S))
     assert present is not None
     assert -0.05 < present / NS_PER_S - placed["video"][-1] < 2 * max(0.0, -step_s) + 0.05
+
+
+def test_a_step_back_that_was_taken_for_the_end_of_the_counter_is_called_one_back() -> None:
+    counter_s = 2**33 / 90_000  # MPEG's: FFmpeg goes on counting above it
+    assert "stepped back by 7200.0 s" in step_words(round((counter_s - 7200) * NS_PER_S))
+    assert "stepped back by 8.2 s" in step_words(round(-8.2 * NS_PER_S))
+    assert "stepped forward by 7190.5 s" in step_words(round(7190.5 * NS_PER_S))
+    assert "stepped forward by 100000.0 s" in step_words(100_000 * NS_PER_S)
 
 
 def test_a_loss_is_no_step() -> None:

@@ -17,8 +17,18 @@ AHEAD_NS = NS_PER_S
 _SAME_NS = 2 * NS_PER_S
 """A track that follows another onto a new clock lands within this of where it would have been."""
 _LEADS = 1024
+_WRAP_NS = 2**33 * NS_PER_S // 90_000
+"""What the 33 bits of MPEG's time stamps hold (26.5 hours); FFmpeg takes a step far back for their end."""
 _APART_NS = 10 * NS_PER_S
 """Tracks of one stream begin within this of each other, or have clocks of their own."""
+
+
+def step_words(ns: int) -> str:
+    """A step of the sender's clock, for people."""
+    if _WRAP_NS / 2 < ns < _WRAP_NS:
+        ns -= _WRAP_NS
+    way = "forward" if ns > 0 else "back"
+    return f"the sender's clock stepped {way} by {abs(ns) / NS_PER_S:.1f} s: all goes on from here"
 
 
 @dataclass(frozen=True, slots=True)
