@@ -1,9 +1,10 @@
 """Files joined byte by byte in formats that state their own size: where each of them begins.
 
 FFmpeg reads such a file as far as its header says (WAV, W64, AIFF, CAF, MP4, MOV, ASF, MXF, TTA, VOC) and
-passes over the rest without a word; of joined FLAC it makes one stream with wrong times, and at the joint of
-WavPack and IVF it can't go on. Joined transport and program streams, Ogg, Matroska, AVI and MP3 are read
-whole (`pieces` puts their time stamps in order); joined FLV is found while it is read (`opening.next_flv`).
+passes over the rest without a word; of joined FLAC it makes one stream with wrong times, at the joint of
+WavPack and IVF it can't go on, and the tag in the middle of MP3 it takes for damage. Joined transport and
+program streams, Ogg, Matroska, AVI and MP3 without tags are read whole (`pieces` puts their time stamps in
+order); joined FLV is found while it is read (`opening.next_flv`).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ _RIFF: Final = (b"RIFF", b"RF64", b"BW64")
 _W64: Final = b"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\x00\x00"
 _ASF: Final = b"\x30\x26\xb2\x75\x8e\x66\xcf\x11\xa6\xd9\x00\xaa\x00\x62\xce\x6c"
 _FLAC: Final = b"fLaC"
+_ID3: Final = b"ID3"
 _TTA: Final = b"TTA1"
 _VOC: Final = b"Creative Voice File\x1a"
 _WAVPACK: Final = b"wvpk"
@@ -112,6 +114,22 @@ def _marks(mark: bytes) -> Callable[[BinaryIO, int], Iterator[int]]:
     return further
 
 
+def _id3_marks(file: BinaryIO, size: int) -> Iterator[int]:
+    """Tags behind which a frame of MPEG sound begins."""
+    for at in _marks(_ID3)(file, size):
+        file.seek(at)
+        if _is_id3(head := file.read(10)):
+            file.seek(at + 10 + (head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9]))
+            frame = file.read(2)
+            if len(frame) == 2 and frame[0] == 0xFF and frame[1] & 0xE0 == 0xE0:
+                yield at
+
+
+def _is_id3(head: bytes) -> bool:
+    """The header of an ID3v2 tag (id3.org, 3.1): version 2 to 4, a size in bytes below 128."""
+    return len(head) >= 10 and head[:3] == _ID3 and head[3] in (2, 3, 4) and max(head[6:10]) < 0x80
+
+
 def _is_flac(head: bytes) -> bool:
     """The mark, and a block STREAMINFO of 34 bytes (RFC 9639, 8.1)."""
     return head[:4] == _FLAC and head[4:5] in (b"\x00", b"\x80") and head[5:8] == b"\x00\x00\x22"
@@ -190,6 +208,7 @@ _FORMS: Final = (
     _Form(lambda head: head[:4] == b"caff", _boxes(_caf_chunk, b"caff")),
     _Form(lambda head: head[:16] == _ASF, _boxes(_asf_object, _ASF)),
     _Form(_is_flac, _marks(_FLAC)),
+    _Form(_is_id3, _id3_marks),
     _Form(_is_tta, _marks(_TTA)),
     _Form(lambda head: head[:20] == _VOC, _marks(_VOC)),
     _Form(_is_wavpack, _marks(_WAVPACK)),
