@@ -28,32 +28,12 @@ from avel_live.model.training.lite.audio_augment import room_bank
 from avel_live.model.training.lite.audio_data import SoundBank, load_sounds
 from avel_live.model.training.lite.hearing import hear
 from avel_live.model.training.lite.manifests import read_manifest
+from avel_live.model.training.lite.neighbours import NEIGHBOURS
 from avel_live.model.training.lite.scenes import plain_view, webcam_view
 from avel_live.model.training.lite.takes import TakeMaker, Takes
 from rich.console import Console
 from rich.table import Table
 
-# Event → the notes of the recordings that resemble it, as the manifest begins them.
-NEIGHBOURS: Final[dict[str, tuple[str, ...]]] = {
-    "Violin, fiddle": ("cello", "Cello", "Double_bass", "saxophone"),
-    "Flute": ("clarinet", "Clarinet", "saxophone", "Saxophone", "french horn", "trombone"),
-    "Accordion": ("clarinet", "Saxophone", "french horn"),
-    "Helicopter": ("drone", "Jackhammer", "stove-fan"),
-    "Fixed-wing aircraft, airplane": ("drone", "Wind", "sea waves"),
-    "Frying (food)": ("rain", "boiling-water", "water-flowing", "chopping", "fire"),
-    "Toilet flush": ("water-flowing", "clean-dishes", "sea waves", "dishwasher"),
-    "Chainsaw": ("juicer", "blender", "Jackhammer", "Sawmill", "Mining machinery"),
-    "Motorcycle": ("juicer", "urban/traffic", "drone"),
-    "Goat": ("Sheep", "Cow", "rooster", "sneeze"),
-    "Horse": ("Cow", "Sheep", "chopping"),
-    "Train horn": ("Ship horn", "Ferry horn", "Modern car horn", "Level crossing", "transport/train"),
-    "Church bell": ("things/wind-chimes", "Level crossing", "cutlery"),
-    "Clock": ("cutlery", "microwave", "Hi_hat", "Snare_drum"),
-    "Baby cry, infant cry": ("sneeze", "rooster", "Sheep"),
-    "Bark": ("sneeze", "rooster", "Snare_drum"),
-    "Rodents, rats, mice": ("peel", "book", "Tropical: Bird"),
-    "Male speech, man speaking": ("Applause", "places/cafe", "eat", "trombone"),
-}
 TAKES: Final = 4
 """Of each neighbour, and of each event."""
 PICTURES: Final = 4

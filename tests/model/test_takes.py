@@ -74,7 +74,7 @@ def test_some_takes_of_events_are_heard_by_the_ear_at_work() -> None:
     kind = np.where(np.arange(count) < 20, 2, BACKGROUND)
     patches = np.repeat(np.arange(1, count + 1), 10 * 96 * 64).reshape(count, 10, 96, 64).astype(np.float16)
     off = np.zeros((count, 10), np.bool_)
-    takes = Takes(patches, kind, ~off, np.full(count, BACKGROUND), off)
+    takes = Takes(patches, kind, ~off, np.full(count, BACKGROUND), off, np.full(count, BACKGROUND))
     held, at_work = Ear(1.0), Ear(2.0)
     pool = hear_known(takes, hear(takes, held), at_work)  # type: ignore[arg-type]
     anew = pool.evidence[:, 0, 0] == 2 * np.arange(1, count + 1)

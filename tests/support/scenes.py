@@ -39,7 +39,7 @@ def pools(seed: int = 0) -> tuple[PicturePool, TakePool]:
         faint[row] = rng.random(10) < 0.5
         for start in (0, len(HEARD)):
             sound[row, faint[row], start + beneath[row]] = 0.9
-    return pictures, TakePool(sound, heard, audible, beneath, faint)
+    return pictures, TakePool(sound, heard, audible, beneath, faint, np.full(len(heard), BACKGROUND))
 
 
 def work_folder(folder: Path, profile: str) -> Path:

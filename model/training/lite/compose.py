@@ -16,7 +16,6 @@ of a banjo. This and other `trades` make few recordings go a long way.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -24,8 +23,10 @@ from numpy.typing import NDArray
 
 from ...errors import ModelFileError
 from ...labels import BACKGROUND, EVENT_NAMES
+from .choosing import TakeChoice
 from .material import PERSON, PLUCKED, SPEECH, UNSEEN, Batch, PicturePool, TakePool, join_visual, twins
 from .recipe import PLANS, Recipe
+from .soft import flicker, pause, soften
 from .trades import PERSON_CHANNEL, hush, mimic, mishear, relabel, slip_voices, swap_voices, trade
 
 T: Final = 10
@@ -46,10 +47,6 @@ _COMMON: Final[dict[str, float]] = {
 }
 # A view in which even ImageNet's classifier sees nothing of the event teaches only to stop looking.
 _FAINTEST: Final = 0.3
-# Takes among which one that lasts is chosen; not the longest of all, or a few would be heard all the time.
-_SEVERAL: Final = 6
-# Share of the takes of nothing that count as sounding like an event.
-_ALIKE: Final = 0.03
 
 
 @dataclass(frozen=True)
@@ -86,23 +83,18 @@ class Composer:
                 continue
             subjects = pictures.subject[of_kind]
             self._views[int(kind)] = [of_kind[subjects == s] for s in np.unique(subjects)]
-        self._takes = {int(k): np.flatnonzero(takes.kind == k) for k in np.unique(takes.kind)}
         shown_kinds = [k for k in self._views if k < BACKGROUND]
         self._lenders = [k for k in shown_kinds if len(self._views[k]) >= _ENOUGH] or shown_kinds
         missing = "pictures of events" if not shown_kinds else "pictures of nothing"
-        if not shown_kinds or BACKGROUND not in self._views or BACKGROUND not in self._takes:
+        if not shown_kinds or BACKGROUND not in self._views or not takes.nothing().size:
             raise ModelFileError(f"too little to compose scenes from: {missing} or takes without any event")
-        shown = {k for k in self._takes if k < BACKGROUND and k not in UNSEEN}
+        self._choose = TakeChoice(takes, recipe, self.rng)
+        shown = {*self._choose.audible} - {*UNSEEN}
         self._both = sorted(shown if PERSON in self._views else shown - set(SPEECH))
-        self._audible = [k for k in self._takes if k < BACKGROUND]
-        self._alike = takes.nothing_like(_ALIKE)
+        self._audible = self._choose.audible
+        self._resembled = [k for k in self._choose.resembled if k in self._both]
         self._beneath = {k: found for k in self._both if (found := takes.beneath_unlike(k)).size}
         self._weight = np.array([_COMMON.get(name, 1.0) for name in EVENT_NAMES])
-
-    @cached_property
-    def _clarity(self) -> NDArray[np.float32]:
-        """Of each take; many composers never ask."""
-        return self.takes.clarity()
 
     def _pick_views(self, kind: int, count: int) -> NDArray[np.int64]:
         """`count` views of one subject of that kind."""
@@ -148,23 +140,6 @@ class Composer:
         others = [k for k in among if k != event and not twins(k, event)]
         return int(others[self.rng.integers(len(others))])
 
-    def _take(self, kind: int) -> int:
-        options, rng = self._takes[kind], self.rng
-        take = int(options[rng.integers(len(options))])
-        if kind == BACKGROUND:
-            return take
-        if rng.random() < self.recipe.lasting:
-            some = options[rng.integers(len(options), size=_SEVERAL)]
-            seconds = self.takes.audible[some].sum(axis=1)
-            return self._clearest(some[seconds >= np.sort(seconds)[-2]])
-        if rng.random() < self.recipe.clear:
-            return self._clearest(np.array([take, options[rng.integers(len(options))]]))
-        return take
-
-    def _clearest(self, takes: NDArray[np.int64]) -> int:
-        """Of these takes, the one whose event the ear hears best."""
-        return int(takes[np.argmax(self._clarity[takes])])
-
     def _spans(self, whole: float) -> NDArray[np.bool_]:
         """When it is in view: all ten seconds with probability `whole`, else from one second to another."""
         shown = np.ones(T, np.bool_)
@@ -182,6 +157,9 @@ class Composer:
         if plan == "change":
             return self._change()
         event, take = self._subject(plan)
+        weak = plan == "both" and rng.random() < self.recipe.weak
+        if weak:
+            take = self._choose.faint(event)
         heard, beneath = int(self.takes.kind[take]), int(self.takes.beneath[take])
         backdrop = self._other_view_kind((event, heard, beneath))
         scene = Scene(
@@ -193,14 +171,31 @@ class Composer:
         )
         if plan == "wrong":
             event = self._unlike(event, self._both)
-        if plan in ("both", "seen", "wrong", "beneath"):
-            shown = self._spans(1.0 if plan == "wrong" else 0.55)
+        if plan in ("both", "seen", "wrong", "beneath", "near"):
+            shown = self._spans(1.0 if plan == "wrong" or weak else 0.55)
             if shown.any():
                 self._show(event, scene, shown)
             self._name(scene, take, event, shown)
-        if plan == "seen" and heard == BACKGROUND and rng.random() < self.recipe.mimic:
-            mimic(scene.audio, event, rng)
+        if weak:
+            soften(scene.audio, self._nothing(), rng)
+        elif plan == "both" and rng.random() < self.recipe.pauses:
+            pause(scene.audio, scene.label, self._nothing(), rng)
+        if plan == "seen" and heard == BACKGROUND:
+            self._approach(scene, event)
         return scene
+
+    def _approach(self, scene: Scene, event: int) -> None:
+        """Something like the event is heard where nothing is, or for a moment the event."""
+        if self.rng.random() < self.recipe.mimic:
+            mimic(scene.audio, event, self.rng)
+        if self.rng.random() < self.recipe.brief:
+            take = self._choose.of(event)
+            flicker(scene.audio, self.takes.evidence[take], self.takes.audible[take], self.rng)
+
+    def _nothing(self) -> NDArray[np.float16]:
+        """[10, A], what is heard where nothing is."""
+        nothing: NDArray[np.float16] = self.takes.evidence[self._choose.of(BACKGROUND)]
+        return nothing
 
     def _subject(self, plan: str) -> tuple[int, int]:
         """The event a scene is about, and a take to go with it."""
@@ -208,13 +203,19 @@ class Composer:
         if plan == "beneath" and self._beneath:
             event = self._event(list(self._beneath))
             return event, int(rng.choice(self._beneath[event]))
+        if plan == "near" and self._resembled:
+            event = self._event(self._resembled)
+            return event, self._choose.almost(event)
         event = self._event(self._audible if plan in ("heard", "wrong") else self._both)
+        if plan == "near":
+            return event, self._choose.like(event)
         if plan != "seen":
-            return event, self._take(BACKGROUND if plan == "neither" else event)
+            return event, self._choose.of(BACKGROUND if plan == "neither" else event)
         if rng.random() < 0.5:
-            return event, self._take(self._unlike(event, self._audible))
-        alike = rng.random() < self.recipe.alike
-        return event, int(rng.choice(self._alike[event])) if alike else self._take(BACKGROUND)
+            return event, self._choose.of(self._unlike(event, self._audible))
+        return event, (
+            self._choose.like(event) if rng.random() < self.recipe.alike else self._choose.of(BACKGROUND)
+        )
 
     def _name(self, scene: Scene, take: int, event: int, shown: NDArray[np.bool_]) -> None:
         """Label the seconds in which what is shown is heard; a person, by whichever voice is louder."""
@@ -231,7 +232,7 @@ class Composer:
         sound = np.empty((T, self.takes.evidence.shape[2]), np.float32)
         scene = Scene(np.empty((T, 2), np.int64), sound, np.full(T, BACKGROUND, np.int64), [], [])
         for event, span in ((first, np.arange(T) < cut), (second, np.arange(T) >= cut)):
-            take = self._take(event)
+            take = self._choose.of(event)
             self._show(event, scene, span)
             sound[span] = self.takes.evidence[take, span]
             scene.label[span] = np.where(self.takes.audible[take, span], event, BACKGROUND)

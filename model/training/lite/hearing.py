@@ -24,10 +24,13 @@ from .audio_data import SoundBank
 from .audio_measure import source_folds
 from .audio_pool import group_names
 from .material import TakePool
+from .neighbours import near
 from .stages import keep_arrays
-from .takes import TakeMaker, Takes, Wave
+from .takes import TakeMaker, Takes, Wave, join
 
 PER_EVENT: Final = {"train": 240, "validation": 40}
+PER_NEIGHBOURS: Final = {"train": 60, "validation": 20}
+"""Of what is almost one event."""
 BACKGROUNDS: Final = {"train": 2_000, "validation": 300}
 KNOWN: Final = 3
 """Of the takes of events to learn from, one in so many is heard by the ear that ships."""
@@ -60,7 +63,48 @@ def make_takes(
         for kind in sorted({bank.sounds[i].label for i in chosen} - {BACKGROUND})
     }
     wanted[BACKGROUND] = BACKGROUNDS[part] // len(folds)
-    return TakeMaker(bank, chosen, rooms, seed + fold).make(wanted, progress)
+    parts = [TakeMaker(bank, chosen, rooms, seed + fold).make(wanted, progress)]
+    nothing = {i for i in chosen if bank.sounds[i].label == BACKGROUND}
+    for event in range(BACKGROUND):
+        almost = {*near(bank, event)}
+        here = nothing & almost
+        if not here:
+            continue
+        sources = {bank.sounds[i].group for i in almost.intersection(allowed)}
+        count = -(-PER_NEIGHBOURS[part] // sum(not sources.isdisjoint(g) for g in groups))
+        parts.append(almost_event(bank, event, here, nothing - here, count, rooms, seed + 100 * fold))
+    return join(parts)
+
+
+def almost_event(
+    bank: SoundBank,
+    event: int,
+    neighbours: set[int],
+    beds: set[int],
+    count: int,
+    rooms: tuple[Wave, ...],
+    seed: int,
+) -> Takes:
+    """Takes of nothing in which an event's neighbours sound as the event would, near or far, over anything.
+
+    Args:
+        bank: all sounds.
+        event: which they are almost.
+        neighbours: indices of the sounds that are.
+        beds: of what is heard besides.
+        count: of takes.
+        rooms: impulse responses.
+        seed: of this event's takes, with its number.
+
+    """
+    sounds = [replace(s, label=event) if i in neighbours else s for i, s in enumerate(bank.sounds)]
+    maker = TakeMaker(
+        replace(bank, sounds=tuple(sounds)), sorted(neighbours | beds), rooms, seed + 1_000 * (event + 1)
+    )
+    takes = maker.make({event: count})
+    nothing = np.full(count, BACKGROUND)
+    silent = np.zeros_like(takes.audible)
+    return replace(takes, kind=nothing, audible=silent, near=np.full(count, event))
 
 
 def hear_known(takes: Takes, heard: TakePool, network: AudioEvidence) -> TakePool:
@@ -84,7 +128,7 @@ def hear(takes: Takes, network: AudioEvidence, batch: int = 64) -> TakePool:
             block = torch.from_numpy(patches[start : start + batch].astype(np.float32))
             parts.append(network(block).half().numpy())
     evidence = np.concatenate(parts).reshape(*takes.patches.shape[:2], -1)
-    return TakePool(evidence, takes.kind, takes.audible, takes.beneath, takes.faint)
+    return TakePool(evidence, takes.kind, takes.audible, takes.beneath, takes.faint, takes.near)
 
 
 def join_takes(pools: list[TakePool]) -> TakePool:
@@ -98,6 +142,7 @@ def save_takes(path: Path, pool: TakePool) -> None:
 
 
 def load_takes(path: Path) -> TakePool:
-    """What `save_takes` kept."""
+    """What `save_takes` kept; folders made before neighbours were drawn hold none."""
     with np.load(path) as stored:
-        return TakePool(**{name: stored[name] for name in TakePool.__annotations__})
+        arrays = {name: stored[name] for name in stored.files}
+    return TakePool(**{"near": np.full(len(arrays["kind"]), BACKGROUND), **arrays})

@@ -41,7 +41,8 @@ class TakePool:
     """Evidence of every ten-second take of sound.
 
     `evidence` [N, 10, A] float16; `kind` [N] is the event recorded, or BACKGROUND; `audible` [N, 10]
-    says in which seconds it can be heard; `beneath` [N] and `faint` [N, 10] the same of a quieter event.
+    says in which seconds it can be heard; `beneath` [N] and `faint` [N, 10] the same of a quieter event;
+    `near` [N] which event a take of nothing is almost, BACKGROUND elsewhere.
     """
 
     evidence: NDArray[np.float16]
@@ -49,6 +50,7 @@ class TakePool:
     audible: NDArray[np.bool_]
     beneath: NDArray[np.int64]
     faint: NDArray[np.bool_]
+    near: NDArray[np.int64]
 
     def seconds_of(self, take: int, event: int) -> NDArray[np.bool_]:
         """[10]: where the event can be heard in a take."""
@@ -71,9 +73,14 @@ class TakePool:
         mean: NDArray[np.float32] = (own * heard).sum(axis=1) / np.maximum(heard.sum(axis=1), 1)
         return mean
 
+    def nothing(self) -> NDArray[np.int64]:
+        """The takes of nothing but those that are almost an event."""
+        found: NDArray[np.int64] = np.flatnonzero((self.kind == BACKGROUND) & (self.near == BACKGROUND))
+        return found
+
     def nothing_like(self, share: float) -> NDArray[np.int64]:
         """[28, n]: that share of the takes of nothing where the ear comes nearest to hearing each event."""
-        nothing = np.flatnonzero(self.kind == BACKGROUND)
+        nothing = self.nothing()
         reading = _strongest(self.evidence[nothing].astype(np.float32).mean(axis=1))
         most = max(1, int(share * len(nothing)))
         nearest: NDArray[np.int64] = nothing[np.argsort(-reading, axis=0)[:most]].T

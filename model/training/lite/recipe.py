@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final
 
-PLANS: Final = ("both", "heard", "seen", "neither", "wrong", "change", "beneath")
+PLANS: Final = ("both", "heard", "seen", "neither", "wrong", "change", "beneath", "near")
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,7 @@ class Recipe:
         wrong: one event is seen while another is heard.
         change: one event follows another, each seen and heard.
         beneath: the event is seen and heard beneath a louder one that is not seen.
+        near: the event is seen while what is almost it is heard (`neighbours`).
         lend: probability that an event is shown by a lent picture although it has its own.
         relabel: probability that two events trade places.
         drop: probability that a modality is missing for some seconds.
@@ -32,6 +33,10 @@ class Recipe:
             hears it best: of AVE's annotated events two thirds fill their ten seconds.
         hush: probability that the ear's own classes hardly hear the event.
         mishear: probability that they, or a reader, hear one to four that are not there, often the one seen.
+        weak: where an event is seen and heard, probability that it is far away or soft for all ten seconds.
+        brief: where an event is only seen and none is heard, probability that it is heard, weakly, for a
+            moment.
+        pauses: where an event is seen and heard, probability that it stops for a second or two.
 
     """
 
@@ -42,6 +47,7 @@ class Recipe:
     wrong: float = 0.10
     change: float = 0.10
     beneath: float = 0.06
+    near: float = 0.0
     lend: float = 0.4
     relabel: float = 0.3
     drop: float = 0.25
@@ -53,6 +59,9 @@ class Recipe:
     lasting: float = 0.5
     hush: float = 0.3
     mishear: float = 0.5
+    weak: float = 0.0
+    brief: float = 0.0
+    pauses: float = 0.0
 
     @property
     def shares(self) -> tuple[float, ...]:

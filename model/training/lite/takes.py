@@ -45,7 +45,8 @@ class Takes:
     """Takes in a row.
 
     `patches` [N, 10, 96, 64] float16 log-mel; `kind` [N] the event, or BACKGROUND; `audible` [N, 10]
-    where it is heard; `beneath` [N] another event under it, or BACKGROUND; `faint` [N, 10] where that is.
+    where it is heard; `beneath` [N] another event under it, or BACKGROUND; `faint` [N, 10] where that is;
+    `near` [N] of BACKGROUND, which event it is almost, or BACKGROUND.
     """
 
     patches: NDArray[np.float16]
@@ -53,6 +54,7 @@ class Takes:
     audible: NDArray[np.bool_]
     beneath: NDArray[np.int64]
     faint: NDArray[np.bool_]
+    near: NDArray[np.int64]
 
     def rows(self, which: NDArray[np.int64]) -> Takes:
         """Some of them."""
@@ -64,9 +66,10 @@ class Takes:
 
     @classmethod
     def load(cls, path: Path) -> Takes:
-        """What `save` kept."""
+        """What `save` kept; folders made before neighbours were drawn hold none."""
         with np.load(path) as stored:
-            return cls(**{name: stored[name] for name in cls.__annotations__})
+            arrays = {name: stored[name] for name in stored.files}
+        return cls(**{"near": np.full(len(arrays["kind"]), BACKGROUND), **arrays})
 
 
 def _rms(x: Wave) -> float:
@@ -244,4 +247,10 @@ class TakeMaker:
             wave, audible[row], beneath[row], faint[row] = self.take(kind)
             patches[row] = patch(wave.reshape(T, SAMPLE_RATE)).astype(np.float16)
             progress((row + 1) / count)
-        return Takes(patches, np.asarray(kinds, np.int64), audible, beneath, faint)
+        near = np.full(count, BACKGROUND)
+        return Takes(patches, np.asarray(kinds, np.int64), audible, beneath, faint, near)
+
+
+def join(parts: Sequence[Takes]) -> Takes:
+    """Several rows as one."""
+    return Takes(*(np.concatenate([getattr(part, name) for part in parts]) for name in Takes.__annotations__))
