@@ -12,11 +12,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from ..committee import Head
 from ..probabilities import softmax
 from .data import IGNORE, DataSet, Floats, InRecordings, Rows, batches
 from .metrics import Metrics, measure
+from .scores import FieldScores, by_recording, field_scores
+from .scores import to_json as scores_to_json
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,10 @@ class Evaluation:
     split: str
     metrics: Metrics
     streaming: StreamingTable | None
+    scores: FieldScores
+    """Of the answers that `metrics` are about."""
+    online: FieldScores | None
+    """Of the answers at once: each second judged when it ends, without any future."""
 
 
 class _Tally:
@@ -116,20 +123,24 @@ def evaluate(
     background = len(data.labels) - 1
     length = data.target.shape[1]
     tallies = (_Tally(length, length), _Tally(length), _Tally(length))
-    mode, logits = model.training, []
+    mode, logits, at_once = model.training, [], []
     model.eval()
     with torch.inference_mode():
         for piece in batches(data, rows, batch):
             inputs = (piece.visual, piece.audio, piece.visual_mask, piece.audio_mask)
             tokens = model.tokens(*(torch.from_numpy(x).to(device) for x in inputs))
             answers: dict[tuple[int, int], Rows] = {}
+            latest: list[Floats] = []
             spans = [(s, e) for s in range(length) for e in range(s + 1, length + 1)]
             for start, end in spans if streaming else [(0, length)]:
                 out = model.decide(tokens.cut(start, end)).float().cpu().numpy()
                 answers[start, end] = out.argmax(-1)
                 if (start, end) == (0, length):
                     logits.append(out)
+                if start == 0 and streaming:
+                    latest.append(out[:, end - 1])
             if streaming:
+                at_once.append(np.stack(latest, axis=1))
                 _tally_batch(answers, piece.target, background, tallies)
     model.train(mode)
     probabilities = softmax(np.concatenate(logits) / temperature)
@@ -138,7 +149,20 @@ def evaluate(
         exact, latency, quiet = tallies
         table = StreamingTable(latency.share(), quiet.share(), exact.share(), exact.count)
     places = data.places(rows) if isinstance(data, InRecordings) else None
-    return Evaluation(data.labels, split, measure(probabilities, data.target[rows], places), table)
+    truth = data.target[rows]
+
+    def scored(p: NDArray[np.floating[Any]]) -> FieldScores:
+        answers = by_recording(places, p.argmax(-1), truth, p.max(-1))
+        return field_scores(*answers, len(data.labels))
+
+    return Evaluation(
+        data.labels,
+        split,
+        measure(probabilities, truth, places),
+        table,
+        scored(probabilities),
+        scored(softmax(np.concatenate(at_once) / temperature)) if streaming else None,
+    )
 
 
 def _number(value: float) -> float | None:
@@ -164,6 +188,7 @@ def to_json(result: Evaluation) -> dict[str, Any]:
             for name, score in zip(result.labels, m.classes, strict=True)
         },
         "confusion": m.confusion.tolist(),
+        **scores_to_json(result.scores),
     }
     if result.streaming is not None:
         s = result.streaming
@@ -173,4 +198,7 @@ def to_json(result: Evaluation) -> dict[str, Any]:
             "accuracy_by_past_and_latency_s": [[_number(x) for x in row] for row in s.by_past],
             "seconds_by_past_and_latency_s": s.counts.tolist(),
         }
+    if result.online is not None and result.streaming is not None:
+        accuracy = _number(result.streaming.by_latency[0])
+        plain["online"] = {"accuracy": accuracy, **scores_to_json(result.online)}
     return plain

@@ -52,7 +52,7 @@ NOTHING = 900
 PER_HOUR = 1 / 24
 CONCEPTS: dict[str, tuple[str, str]] = {
     "Accordion": ("Accordion", "accordion"),
-    "Baby cry, infant cry": ("Baby cry, infant cry", "crib,bassinet,diaper"),
+    "Baby cry, infant cry": ("Baby cry, infant cry", "cradle,bassinet,diaper"),
     "Bark": ("Bark,Dog", "Labrador Retriever,German Shepherd Dog,Beagle,Border Collie,Pug,Golden Retriever"),
     "Cat": ("Cat,Meow", "tabby cat,tiger cat,Persian cat,Siamese cat,Egyptian Mau"),
     "Clock": ("Clock,Tick-tock", "analog clock,wall clock,digital clock"),

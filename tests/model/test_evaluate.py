@@ -65,6 +65,23 @@ def test_streaming_table_equals_asking_each_window(judged):
     assert result.streaming.by_latency[9] == pytest.approx(result.metrics.accuracy)
 
 
+def test_answers_at_once_are_scored_without_any_future(judged):
+    model, data, result = judged
+    test = data.splits["test"]
+    at_once = np.array([[asked(model, data, row, 0, t + 1)[t] for t in range(10)] for row in test])
+    target = data.target[test]
+    background = len(data.labels) - 1
+    events = target != background
+    hits = ((at_once == target) & events).sum()
+    assert result.online.segment.overall.hits == hits
+    assert result.online.segment.overall.there == events.sum()
+    assert result.online.segment.overall.said == (at_once != background).sum()
+    plain = to_json(result)
+    assert plain["online"]["accuracy"] == pytest.approx((at_once == target).mean(), abs=1e-6)
+    assert 0 <= plain["average_map"] <= 1
+    assert plain["segment_based"]["f1"] == pytest.approx(result.scores.segment.overall.f1, abs=1e-6)
+
+
 def test_a_causal_network_gains_nothing_by_waiting():
     torch.manual_seed(0)
     model = DIIA(small_config(causal=True))

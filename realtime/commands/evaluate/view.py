@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from rich.table import Table
@@ -12,6 +13,7 @@ from ...ui.console import Console
 
 if TYPE_CHECKING:
     from ....model.training.evaluate import Evaluation, StreamingTable
+    from ....model.training.scores import FieldScores
 
 
 def print_summary(result: Evaluation, console: Console | None = None) -> None:
@@ -69,10 +71,34 @@ def _waiting(s: StreamingTable) -> Table:
     return table
 
 
+def _fields(result: Evaluation) -> Table:
+    """What sound event detection and localization in video report; at once beside it, where it was asked."""
+    table = Table(title="As the fields score it, %", title_justify="left")
+    table.add_column("")
+    both = [("with all of the video", result.scores)]
+    both += [("at once, no future", result.online)] if result.online is not None else []
+    for name, _ in both:
+        table.add_column(name, justify="right")
+    rows: tuple[tuple[str, Callable[[FieldScores], float]], ...] = (
+        ("segments of 1 s: F", lambda s: s.segment.overall.f1),
+        ("its mean over classes", lambda s: s.segment.macro_f1),
+        ("error rate", lambda s: s.segment.overall.error_rate),
+        ("events, collar 200 ms: F", lambda s: s.event.overall.f1),
+        ("its mean over classes", lambda s: s.event.macro_f1),
+        ("error rate", lambda s: s.event.overall.error_rate),
+        ("mAP at tIoU 0.5", lambda s: s.mean_ap[0.5]),
+        ("mean of mAP at 0.1 … 0.9", lambda s: s.average_map),
+    )
+    for name, value in rows:
+        table.add_row(name, *(percent(value(scores)) for _, scores in both))
+    return table
+
+
 def print_evaluation(result: Evaluation, console: Console | None = None) -> None:
     """Everything."""
     console = console or Console()
     print_summary(result, console)
     if result.streaming is not None:
         console.print(_waiting(result.streaming))
+    console.print(_fields(result))
     console.print(_classes(result))
