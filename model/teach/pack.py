@@ -59,6 +59,7 @@ class Card:
         biases: of the probes, by sense.
         hears: AudioSet classes of a rule, by number; empty = taught by examples.
         sees: ImageNet classes of a rule.
+        marks: of remembered events, which it was taught with.
 
     """
 
@@ -75,6 +76,7 @@ class Card:
     biases: dict[str, float] = field(default_factory=dict)
     hears: list[int] = field(default_factory=list)
     sees: list[int] = field(default_factory=list)
+    marks: list[str] = field(default_factory=list)
 
     @property
     def is_rule(self) -> bool:
@@ -188,6 +190,7 @@ def _read(
         version = tree.pop("version")
         if version != VERSION:
             raise ModelFileError(f"taught class {path}: expected version {VERSION}, got {version!r}; {again}")
+        tree.setdefault("marks", [])  # packs of before there were any
         card = Card(**{name: tree[name] for name in (one.name for one in fields(Card))})
         name = checked_name(card.name)
         if name != card.name or card.mode not in USED or not re.fullmatch(r"[0-9a-f]{8}", card.id):

@@ -76,6 +76,13 @@ def teach(
         str | None,
         typer.Option(metavar="THING,…", help="with --define: ImageNet classes, see `avel concepts`"),
     ] = None,
+    from_marks: Annotated[
+        bool, typer.Option("--from-marks", help="learn from marks of remembered events, if that helps")
+    ] = False,
+    memory_file: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="with --from-marks: the memory (default: as configured)"),
+    ] = None,
     replace: Annotated[bool, typer.Option("--replace", help="teach a class of this name anew")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="say what to expect; install nothing")] = False,
     json_out: _Json = False,
@@ -101,7 +108,11 @@ def teach(
         label=label or "",
         fps=fps,
     )
-    if define or hears or sees:
+    if from_marks:
+        from .frommarks import teach_from_marks
+
+        teach_from_marks(loaded, wanted, memory_file)
+    elif define or hears or sees:
         from .define import define_class
 
         define_class(loaded, wanted, hears or "", sees or "")

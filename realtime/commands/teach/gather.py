@@ -108,9 +108,14 @@ def sensed(senses: Senses, segment: Segment, used: tuple[Sense, ...] = SENSES) -
 
 
 def gather(
-    examples: Sequence[Example], senses: Senses, used: tuple[Sense, ...], tell: Tell
+    examples: Sequence[Example],
+    senses: Senses,
+    used: tuple[Sense, ...],
+    tell: Tell,
+    *,
+    around: bool = True,
 ) -> tuple[Seconds, Seconds]:
-    """The examples' seconds, and the background around the stretches.
+    """The examples' seconds, and the background around the stretches (none of it unless `around`).
 
     Every stretch is cut twice, half a second apart: live, an event begins anywhere in a second.
 
@@ -144,7 +149,7 @@ def gather(
     own = Gathered()
     by_file: dict[Path, list[tuple[float, float]]] = defaultdict(list)
     for example in examples:
-        if example.span is not None:
+        if around and example.span is not None:
             by_file[example.file].append(example.span)
     for path, spans in by_file.items():
         for segment in _around(path, spans):

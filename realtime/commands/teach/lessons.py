@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import numpy as np
 import typer
@@ -45,6 +45,8 @@ class Wanted:
     json: bool
     label: str = ""
     fps: float | None = None
+
+    BUDGET: ClassVar[str] = "1/day"
 
     @property
     def mode(self) -> Mode:
@@ -87,7 +89,7 @@ def teach_class(config: Config, wanted: Wanted) -> None:
             own = joined(around, background(wanted.background, senses, USED[mode], status.update))
         status.update("learning")
         other = Everything(bank_of(senses, mode), own)
-        _enough_background(other, mode, senses)
+        enough_background(other, mode, senses)
         groups = list(dict.fromkeys(example.file for example in examples))
         lesson = teach(seconds, [groups.index(e.file) for e in examples], other, mode, per_hour)
     advice = advise(lesson, examples, mode, own=len(own))
@@ -107,7 +109,7 @@ def teach_class(config: Config, wanted: Wanted) -> None:
             found=int(lesson.found.sum()),
             biases={one: probe.bias for one, probe in lesson.probes.items()},
         )
-        path = install(Pack(card, lesson.probes, _kept(seconds, own, mode)), replacing=wanted.replace)
+        path = install(Pack(card, lesson.probes, keep(seconds, own, mode)), replacing=wanted.replace)
     if wanted.json:
         typer.echo(json.dumps(_plain(name, lesson, examples, advice, refusal), ensure_ascii=False))
     else:
@@ -127,7 +129,13 @@ def bank_of(senses: Senses, mode: Mode) -> dict[Sense, np.ndarray[Any, np.dtype[
     return found
 
 
-def _enough_background(other: Everything, mode: Mode, senses: Senses) -> None:
+def enough_background(other: Everything, mode: Mode, senses: Senses) -> None:
+    """Make the two kinds of background fit each other.
+
+    Raises:
+        UsageError: none ships for these networks, and too little was given.
+
+    """
     for one in USED[mode]:
         if not len(other.bank[one]):
             if int(other.own.has[one].sum()) < OWN_LEAST:
@@ -222,7 +230,8 @@ def _plain(
     }
 
 
-def _kept(seconds: Seconds, own: Seconds, mode: Mode) -> dict[str, np.ndarray[Any, Any]]:
+def keep(seconds: Seconds, own: Seconds, mode: Mode) -> dict[str, np.ndarray[Any, Any]]:
+    """What a pack keeps, to be taught again from."""
     real = seconds.where(~seconds.copy)
     kept: dict[str, np.ndarray[Any, Any]] = {"of": real.of.astype(np.uint8)}
     for one in USED[mode]:
