@@ -76,6 +76,11 @@ def teach(
         str | None,
         typer.Option(metavar="THING,…", help="with --define: ImageNet classes, see `avel concepts`"),
     ] = None,
+    live: Annotated[
+        bool, typer.Option("--live", help="watch the camera and the microphone; Enter says when it happens")
+    ] = False,
+    camera: Annotated[str | None, typer.Option(help="with --live: index, device, address, or none")] = None,
+    mic: Annotated[str | None, typer.Option(help="with --live: name or part of it, index, or none")] = None,
     from_marks: Annotated[
         bool, typer.Option("--from-marks", help="learn from marks of remembered events, if that helps")
     ] = False,
@@ -94,7 +99,10 @@ def teach(
     """Teach a class from examples, and say what to expect of it."""
     from .lessons import Wanted, teach_class
 
-    loaded = _loaded(config, profile=profile, audio_weights=audio_weights, visual_weights=visual_weights)
+    devices = {"camera": camera, "mic": mic}
+    loaded = _loaded(
+        config, profile=profile, audio_weights=audio_weights, visual_weights=visual_weights, **devices
+    )
     wanted = Wanted(
         name=name,
         examples=tuple(examples or ()),
@@ -108,7 +116,11 @@ def teach(
         label=label or "",
         fps=fps,
     )
-    if from_marks:
+    if live:
+        from .live import teach_live
+
+        teach_live(loaded, wanted)
+    elif from_marks:
         from .frommarks import teach_from_marks
 
         teach_from_marks(loaded, wanted, memory_file)

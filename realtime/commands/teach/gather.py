@@ -132,7 +132,7 @@ def gather(
                 f"{example.name}: no second of it can be used; is it shorter than half a second?"
             )
         _usable(example, found, used)
-        taken += [(number, segment) for segment in (_loud(found) if "audio" in used else found)]
+        taken += [(number, segment) for segment in (loud(found) if "audio" in used else found)]
     rng = np.random.default_rng(0)
     into = Gathered()
     for number, segment in taken:
@@ -222,7 +222,7 @@ def _around(path: Path, spans: Sequence[tuple[float, float]]) -> Iterator[Segmen
                 return
 
 
-def _loud(found: Sequence[Segment]) -> list[Segment]:
+def loud(found: Sequence[Segment]) -> list[Segment]:
     """Those in which something can be heard: where a clip pauses, its event does not happen."""
     levels = [level_dbfs(segment.audio) if segment.sound else -np.inf for segment in found]
     least = max(SILENT_DBFS, max(levels) - PAUSE_DB)

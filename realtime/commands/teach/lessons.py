@@ -69,7 +69,8 @@ def teach_class(config: Config, wanted: Wanted) -> None:
         SourceError: an example that can't be used.
 
     """
-    mode, per_hour = wanted.mode, per_hour_of(wanted.budget)
+    mode = wanted.mode
+    per_hour_of(wanted.budget)
     name = checked_name(wanted.name)
     check_free(name, replacing=wanted.replace)
     examples, notes = read_examples(wanted.examples, wanted.label or name, wanted.fps)
@@ -87,7 +88,27 @@ def teach_class(config: Config, wanted: Wanted) -> None:
         own = around
         if wanted.background:
             own = joined(around, background(wanted.background, senses, USED[mode], status.update))
-        status.update("learning")
+    conclude(wanted, senses, examples, seconds, own)
+
+
+def conclude(
+    wanted: Wanted, senses: Senses, examples: Sequence[Example], seconds: Seconds, own: Seconds
+) -> None:
+    """From what was seen and heard to an installed class, and what is told of it.
+
+    Args:
+        wanted: what was asked for.
+        senses: that took it in.
+        examples: what they are called; those of one file are of one recording.
+        seconds: theirs, numbered in that order.
+        own: background of the place.
+
+    Raises:
+        UsageError: it can't work; nothing is installed.
+
+    """
+    name, mode, per_hour = checked_name(wanted.name), wanted.mode, per_hour_of(wanted.budget)
+    with Console(stderr=True).status("learning"):
         other = Everything(bank_of(senses, mode), own)
         enough_background(other, mode, senses)
         groups = list(dict.fromkeys(example.file for example in examples))
@@ -101,7 +122,7 @@ def teach_class(config: Config, wanted: Wanted) -> None:
             name=name,
             made=now(),
             mode=mode,
-            profile=config.profile,
+            profile=senses.profile.name,
             senses={one: senses.digest(one) for one in USED[mode]},
             threshold=lesson.threshold,
             false_alarms_per_hour=per_hour,

@@ -1,0 +1,222 @@
+"""`avel teach NAME --live`: it watches, and Enter says that it happened just now.
+
+What counts is the last three seconds before the key was pressed; whatever lies two seconds and more away
+from any of them is background of the place. Of every second only what the senses make of it is kept; pictures
+and sound are forgotten after four.
+"""
+
+from __future__ import annotations
+
+import queue
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from ....model.teach.lesson import ENOUGH, LEAST, Seconds
+from ....model.teach.pack import USED, checked_name
+from ....model.teach.seconds import Sensation, sense
+from ....model.teach.senses import Sense, Senses
+from ....model.teach.variations import variations
+from ...config.schema import Config
+from ...core.clock import NS_PER_S, Clock, SystemClock
+from ...core.errors import UsageError
+from ...core.messages import Segment
+from ...stream.segments import segments
+from ...ui.console import Console
+from ..calibrate.store import per_hour_of
+from .examples import Example
+from .gather import OWN_S, Gathered, background, joined, loud, sensed, senses_of
+from .lessons import Wanted, conclude
+from .manage import check_free
+
+if TYPE_CHECKING:
+    from ...sources.base import Source
+
+BEFORE_NS: Final = 3 * NS_PER_S
+"""People press when they have understood: so long ago the event may have begun."""
+AWAY_NS: Final = 2 * NS_PER_S
+AGAIN_NS: Final = 2 * NS_PER_S
+"""A second press within this time is of the same event."""
+_HELD: Final = 4
+
+Presses = Callable[[], Iterable[int]]
+"""Instants of the stream at which a key was pressed since one asked last, in nanoseconds."""
+
+
+@dataclass
+class Watched:
+    """What was seen and heard, and when somebody said that it happened."""
+
+    used: tuple[Sense, ...]
+    examples: Gathered = field(default_factory=Gathered)
+    pressed_ns: list[int] = field(default_factory=list)
+    _others: deque[tuple[int, Sensation]] = field(default_factory=lambda: deque(maxlen=OWN_S))
+    _recent: deque[Segment] = field(default_factory=lambda: deque(maxlen=_HELD))
+    _waiting: list[int] = field(default_factory=list)
+    _rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(0))
+
+    def press(self, at_ns: int) -> bool:
+        """Somebody said that it happened; whether that is news."""
+        last = max((*self.pressed_ns, *self._waiting), default=-AGAIN_NS)
+        if at_ns - last < AGAIN_NS:
+            return False
+        self._waiting.append(at_ns)
+        return True
+
+    def second(self, senses: Senses, segment: Segment) -> None:
+        """A second is over."""
+        self._recent.append(segment)
+        self._others.append((segment.start_ns, sensed(senses, segment, self.used)))
+        for at_ns in [one for one in self._waiting if one <= segment.start_ns + NS_PER_S]:
+            self._waiting.remove(at_ns)
+            self._example(senses, at_ns)
+
+    def finish(self, senses: Senses) -> None:
+        """The stream is over: what was pressed last is of its end."""
+        for at_ns in self._waiting:
+            self._example(senses, at_ns)
+        self._waiting.clear()
+
+    def _example(self, senses: Senses, at_ns: int) -> None:
+        number = len(self.pressed_ns)
+        self.pressed_ns.append(at_ns)
+        found = [s for s in self._recent if at_ns - BEFORE_NS < s.start_ns + NS_PER_S and s.start_ns < at_ns]
+        for segment in loud(found) if "audio" in self.used and found else found:
+            self.examples.add(sensed(senses, segment, self.used), number)
+            for frames, samples in variations(segment.frames, segment.audio, self._rng):
+                seen, heard = frames if segment.video else None, samples if segment.sound else None
+                self.examples.add(sense(senses, seen, heard, self.used), number, copy=True)
+
+    @property
+    def background(self) -> Seconds:
+        """All that is away from every press."""
+        into = Gathered()
+        for start_ns, made in self._others:
+            end_ns = start_ns + NS_PER_S
+            if all(end_ns < at - BEFORE_NS - AWAY_NS or start_ns > at + AWAY_NS for at in self.pressed_ns):
+                into.add(made, 0)
+        return into.seconds()
+
+
+def watch(
+    source: Source, senses: Senses, used: tuple[Sense, ...], presses: Presses, tell: Callable[[int], None]
+) -> Watched:
+    """Watch an open source to its end, or until `presses` raises `StopIteration`.
+
+    Args:
+        source: closed when it is over.
+        senses: of the profile in use.
+        used: which of them.
+        presses: when somebody said that it happened.
+        tell: is told how many examples there are.
+
+    """
+    watched = Watched(used)
+    stream = segments(source)
+    try:
+        for segment in stream:
+            for at_ns in presses():
+                if watched.press(at_ns):
+                    tell(len(watched.pressed_ns) + 1)
+            watched.second(senses, segment)
+    except StopIteration:
+        pass
+    finally:
+        stream.close()  # type: ignore[attr-defined]  # a generator: it closes the source
+    watched.finish(senses)
+    return watched
+
+
+class Keys:
+    """Lines of standard input in a thread of their own: Enter says now, `q` and Enter says that is all."""
+
+    def __init__(self, clock: Clock, stream_now_ns: Callable[[], int | None]) -> None:
+        self._clock, self._stream_now_ns = clock, stream_now_ns
+        self._lines: queue.SimpleQueue[int | None] = queue.SimpleQueue()
+        threading.Thread(target=self._read, name="keys", daemon=True).start()
+
+    def _read(self) -> None:
+        for line in sys.stdin:
+            if line.strip().lower() in ("q", "quit"):
+                break
+            self._lines.put(self._clock.now_ns())
+        self._lines.put(None)
+
+    def __call__(self) -> Iterable[int]:
+        """See `Presses`.
+
+        Raises:
+            StopIteration: that was all.
+
+        """
+        found: list[int] = []
+        while not self._lines.empty():
+            at_ns = self._lines.get()
+            now_ns = self._stream_now_ns()
+            if at_ns is None:
+                if not found:
+                    raise StopIteration
+                self._lines.put(None)
+                break
+            if now_ns is not None:
+                found.append(now_ns - (self._clock.now_ns() - at_ns))
+        return found
+
+
+def teach_live(config: Config, wanted: Wanted) -> None:
+    """Watch, teach, tell, install.
+
+    Raises:
+        UsageError: too few presses, or what can't work.
+        SourceError: the devices are lost for good.
+
+    """
+    from ...session.sources import make_source
+
+    mode = wanted.mode
+    name = checked_name(wanted.name)
+    per_hour_of(wanted.budget)
+    check_free(name, replacing=wanted.replace)
+    if wanted.examples:
+        raise UsageError("--live takes no examples: Enter says when it happens")
+    console = Console(stderr=True)
+    with console.status("loading the networks"):
+        senses = senses_of(config)
+    clock = SystemClock()
+    source = make_source(config, clock)
+    source.open()
+    console.print(f"watching {source.info.name}: press Enter when it happens, q and Enter when that is all")
+
+    def tell(count: int) -> None:
+        enough = (
+            f"; {ENOUGH} are plenty" if count >= ENOUGH else "; five to ten are good" if count < 5 else ""
+        )
+        console.print(f"  {count}{enough}", highlight=False)
+
+    watched = watch(source, senses, USED[mode], Keys(clock, source.stream_now_ns), tell)
+    examples = [Example(Path(f"live, {at / NS_PER_S:.0f} s")) for at in watched.pressed_ns]
+    seconds = watched.examples.seconds()
+    examples, seconds = _usable(examples, seconds, USED[mode])
+    if len(examples) < LEAST:
+        raise UsageError(f"{len(examples)} examples: {LEAST} are the least; press Enter each time it happens")
+    own = watched.background
+    if wanted.background:
+        with console.status("looking at the background") as status:
+            own = joined(own, background(wanted.background, senses, USED[mode], status.update))
+    conclude(wanted, senses, examples, seconds, own)
+
+
+def _usable(
+    examples: Sequence[Example], seconds: Seconds, used: tuple[Sense, ...]
+) -> tuple[list[Example], Seconds]:
+    """Examples in which every sense in use had something, counted anew."""
+    some = seconds.with_all(used) if len(seconds) else seconds
+    numbers = np.unique(some.of).tolist()
+    renamed = np.array([numbers.index(k) for k in some.of.tolist()], np.int64)
+    return [examples[k] for k in numbers], Seconds(some.arrays, some.has, renamed, some.copy)
