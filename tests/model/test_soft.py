@@ -7,14 +7,16 @@ import pytest
 from avel_live.model.backbones.audio_concepts import CONCEPTS as HEARD
 from avel_live.model.backbones.visual_concepts import CONCEPTS as SEEN
 from avel_live.model.labels import BACKGROUND, EVENT_NAMES
+from avel_live.model.training.annotations import read_annotations
 from avel_live.model.training.lite.audio_data import Sound, SoundBank
 from avel_live.model.training.lite.compose import Composer
 from avel_live.model.training.lite.hearing import almost_event
-from avel_live.model.training.lite.material import UNSEEN, Batch
+from avel_live.model.training.lite.material import UNSEEN, Batch, TakePool
 from avel_live.model.training.lite.neighbours import NEIGHBOURS, near
-from avel_live.model.training.lite.recipe import PLAIN, PLANS, Recipe
+from avel_live.model.training.lite.recipe import PLAIN, PLANS, RECIPE, Recipe
 from avel_live.model.training.lite.soft import flicker, pause
 from support.scenes import pools
+from support.shared import DATA, needs_data
 
 EVENT = 7  # any; its evidence is 0.9 where it is heard, 0.1 where it is not
 RATE = 16_000
@@ -114,11 +116,27 @@ def test_what_is_almost_an_event_is_no_other_nothing() -> None:
     assert (composer.takes.near[sorted(drawn)] == BACKGROUND).all()
 
 
+def test_takes_of_neighbours_leave_other_scenes_as_they_were() -> None:
+    pictures, takes = pools()
+    with_near = TakePool(*(np.concatenate([x, x[:5]]) for x in vars(takes).values()))
+    with_near.kind[-5:], with_near.near[-5:] = BACKGROUND, EVENT
+    first, second = (Composer(pictures, pool, RECIPE, 9).batch(40) for pool in (takes, with_near))
+    np.testing.assert_array_equal(first.audio, second.audio)
+    np.testing.assert_array_equal(first.label, second.label)
+
+
 def test_without_neighbours_what_sounds_alike_is_heard() -> None:
     batch = Composer(*pools(), replace(Recipe(), **{name: float(name == "near") for name in PLANS}), 1).batch(
         8
     )
     assert (batch.label == BACKGROUND).all()
+
+
+@needs_data
+def test_aves_annotations_hold_no_pauses() -> None:
+    rows = read_annotations(DATA / "ave" / "Annotations.txt")
+    assert len(rows) == 4143
+    assert len({(row.video, row.label) for row in rows}) == len(rows)  # one span of an event in a video
 
 
 def test_neighbours_are_named_for_events_that_can_be_seen() -> None:

@@ -157,7 +157,7 @@ class Composer:
         if plan == "change":
             return self._change()
         event, take = self._subject(plan)
-        weak = plan == "both" and rng.random() < self.recipe.weak
+        weak = plan == "both" and self._at_times(self.recipe.weak)
         if weak:
             take = self._choose.faint(event)
         heard, beneath = int(self.takes.kind[take]), int(self.takes.beneath[take])
@@ -178,7 +178,7 @@ class Composer:
             self._name(scene, take, event, shown)
         if weak:
             soften(scene.audio, self._nothing(), rng)
-        elif plan == "both" and rng.random() < self.recipe.pauses:
+        elif plan == "both" and self._at_times(self.recipe.pauses):
             pause(scene.audio, scene.label, self._nothing(), rng)
         if plan == "seen" and heard == BACKGROUND:
             self._approach(scene, event)
@@ -188,9 +188,13 @@ class Composer:
         """Something like the event is heard where nothing is, or for a moment the event."""
         if self.rng.random() < self.recipe.mimic:
             mimic(scene.audio, event, self.rng)
-        if self.rng.random() < self.recipe.brief:
+        if self._at_times(self.recipe.brief):
             take = self._choose.of(event)
             flicker(scene.audio, self.takes.evidence[take], self.takes.audible[take], self.rng)
+
+    def _at_times(self, probability: float) -> bool:
+        """What is never asked for draws nothing: scenes of a seed stay what they were without it."""
+        return probability > 0 and bool(self.rng.random() < probability)
 
     def _nothing(self) -> NDArray[np.float16]:
         """[10, A], what is heard where nothing is."""
