@@ -75,6 +75,7 @@ class Box:
         """The streams as the file has them, and what was kept."""
         self._stays, self._all_over = stays, False
         self._streams: dict[str, OneStream] = {}
+        self._folders = set[Path]()
         self._lock = threading.RLock()
         self._bell = Bell()
         self._reports = StatusQueue()
@@ -193,6 +194,12 @@ class Box:
     def subscribe(self) -> Subscription:
         """The records of all streams from now on, each with `stream`; close it when nobody looks any more."""
         return self._bell.subscribe()
+
+    def folders(self) -> tuple[Path, ...]:
+        """Where clips of streams lie, also of those that are gone by now."""
+        configs = [self._loaded.config, *(stream.wanted.config for stream in self._present())]
+        self._folders |= {config.clips.dir for config in configs if config.clips.dir is not None}
+        return tuple(sorted(self._folders))
 
     # Changes ----------------------------------------------------------------------------------------
 
@@ -340,6 +347,7 @@ class Box:
         return "begun anew"
 
     def _end(self, streams: list[OneStream]) -> None:
+        self.folders()  # of those that go, too
         for stream in streams:
             stream.stop()
         until_ns = self._clock.now_ns() + round(_GONE_S * NS_PER_S)

@@ -33,7 +33,7 @@ def page_of(config: Config) -> Callable[[WebOptions, About], Sink]:
 
 
 def page_of_box(
-    options: WebOptions, box: Box, memory: Path | None, streams: list[Config], clock: Clock
+    options: WebOptions, box: Box, memory: Path | None, folders: Callable[[], tuple[Path, ...]], clock: Clock
 ) -> Page:
     """The page of several streams, from now on.
 
@@ -41,7 +41,7 @@ def page_of_box(
         options: where, and who may.
         box: what it shows.
         memory: the file that all of them write, made where there is none; None = nothing is remembered.
-        streams: what they run by: clips are sent from their folders.
+        folders: says where clips may lie; nothing else is ever sent.
         clock: the one clock.
 
     Raises:
@@ -56,9 +56,8 @@ def page_of_box(
             Writer(memory).close()
         except MemoryFileError as error:
             raise OutputError(f"memory: {error}") from error
-    folders = {config.clips.dir for config in streams if config.clips.dir is not None}
     known = None if memory is None else Memory(memory)
-    return Page(options, box, known, tuple(sorted(folders, key=str)), clock)
+    return Page(options, box, known, folders, clock)
 
 
 def remembered(options: MemoryOptions) -> Memory | None:

@@ -29,8 +29,19 @@ Life = Literal["opening", "running", "waiting", "ended", "failed"]
 
 _WIDTH: Final = 480
 _QUALITY: Final = 85
+_SECONDS: Final = 10
 _WAITING: Final = 2_000
 """Records that wait for a subscriber; of one that does not take them the oldest go."""
+
+
+@dataclass(frozen=True)
+class Second:
+    """What was said of one second of a stream."""
+
+    index: int
+    label: str
+    confidence: float
+    settled: bool
 
 
 @dataclass(frozen=True)
@@ -57,6 +68,8 @@ class StreamState:
     """The `start` record of this run."""
     hop: Record | None = None
     """The newest `hop` record."""
+    seconds: tuple[Second, ...] = ()
+    """The last ten, oldest first."""
     frames_per_segment: int = 0
     runs: int = 0
     """How often it was started."""
@@ -162,6 +175,7 @@ class Watch(Sink):
         self._hop: Hop | None = None
         self._labels: tuple[str, ...] = ()
         self._open: dict[int, Event] = {}
+        self._seconds: dict[int, Second] = {}
         self._presence = Presence()
         self._picture: TimedFrame | None = None
         self._lock = threading.Lock()
@@ -171,6 +185,7 @@ class Watch(Sink):
         with self._lock:
             state, hop, labels = self._now, self._hop, self._labels
             away = {device: f"{s.state}: {s.reason}" for device, s in self._presence.all.items()}
+            seconds = tuple(self._seconds[index] for index in sorted(self._seconds)[-_SECONDS:])
             events = tuple(of_stream(event_record(e, labels), state.name) for e in self._open.values())
         if hop is None:
             return replace(state, away=away)
@@ -180,6 +195,7 @@ class Watch(Sink):
             label=labels[hop.label],
             confidence=hop.confidence,
             events=events,
+            seconds=seconds,
             level_dbfs=hop.audio_level_dbfs,
             attention=hop.scores.attention[-1],
             hop=of_stream(next(hop_records(hop, labels)), state.name),
@@ -198,6 +214,7 @@ class Watch(Sink):
             if state != "running":
                 self._hop, self._picture = None, None
                 self._open.clear()
+                self._seconds.clear()
         self._ring({"type": "stream", "state": state, "reason": reason})
 
     def start(self, start: StreamStart) -> None:
@@ -221,6 +238,9 @@ class Watch(Sink):
 
         with self._lock:
             self._hop = without_media(record)
+            self._say_second(record.segment.index, record.label, record.confidence, settled=False)
+            for one in record.settled:
+                self._say_second(one.index, one.label, one.confidence, settled=True)
             for event in record.events:
                 self._open.pop(event.id, None)
                 if event.kind in ("start", "update"):
@@ -228,6 +248,11 @@ class Watch(Sink):
         if self._bell.heard:
             for line in hop_records(record, self._labels):
                 self._ring(line)
+
+    def _say_second(self, index: int, label: int, confidence: float, *, settled: bool) -> None:
+        self._seconds[index] = Second(index, self._labels[label], float(confidence), settled)
+        for old in sorted(self._seconds)[:-_SECONDS]:
+            del self._seconds[old]
 
     def status(self, status: Status) -> None:
         """Who is away is remembered."""

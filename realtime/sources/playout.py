@@ -113,7 +113,7 @@ class Playout:
         self._late_ns: int | None = None
         """Since when it is too late for its second."""
         self._all_ns = 0
-        self._began_ns = self._last_ns = 0
+        self._began_ns = self._last_ns = -(1 << 62)
         """When passing over began, and when it was last needed."""
         self._told = False
         self._failed: BaseException | None = None

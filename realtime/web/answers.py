@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from ..memory import Remembered
 from ..memory.query import DeviceState
 from ..memory.times import iso
-from ..sinks.watch import StreamState
+from ..sinks.watch import Second, StreamState
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,8 @@ class StreamView:
     level_dbfs: float
     attention: list[list[float]] | None
     hop: dict[str, Any] | None
+    seconds: list[Second]
+    """The last ten, oldest first; of a second that is not settled the newest answer."""
     labels: list[str]
 
     @classmethod
@@ -56,6 +58,7 @@ class StreamView:
             level_dbfs=round(float(now.level_dbfs), 1),
             attention=None if attention is None else [[round(float(v), 4) for v in row] for row in attention],
             hop=now.hop,
+            seconds=[replace(one, confidence=round(one.confidence, 4)) for one in now.seconds],
             labels=list((now.start or {}).get("labels", [])),
         )
 

@@ -54,8 +54,8 @@ class Parts:
     box: Box
     memory: Memory | None
     """None where nothing is remembered."""
-    folders: tuple[Path, ...]
-    """Where clips may lie; nothing else is ever sent."""
+    folders: Callable[[], tuple[Path, ...]]
+    """Says where clips may lie; nothing else is ever sent."""
     doors: Doors
     live: Live
     secure: bool
@@ -338,7 +338,7 @@ class _Handlers:
         """A file of a clip, out of the folders of clips and from nowhere else."""
         if name is not None:
             path = Path(name).resolve()
-            inside = any(path.is_relative_to(folder.resolve()) for folder in self._parts.folders)
+            inside = any(path.is_relative_to(folder.resolve()) for folder in self._parts.folders())
             if inside and path.suffix == suffix and path.is_file():
                 return FileResponse(path, media_type=kind, headers={"cache-control": "private, max-age=3600"})
         raise HTTPException(404, "no such file (any more)")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -36,7 +37,7 @@ class Page:
         options: where to listen, and who may; `listen` is set.
         box: what it shows.
         memory: what was remembered; None = nothing.
-        folders: where clips may lie.
+        folders: says where clips may lie; asked every time.
         clock: for sessions.
         beside: the page whose place this one takes; they share the address for a moment.
 
@@ -51,7 +52,7 @@ class Page:
         options: WebOptions,
         box: Box,
         memory: Memory | None,
-        folders: tuple[Path, ...],
+        folders: Callable[[], tuple[Path, ...]],
         clock: Clock,
         beside: Page | None = None,
     ) -> None:
@@ -132,7 +133,7 @@ class PageSink(Watch):
         super().__init__(about.name, bell)
         old = about.replaces.sink if about.replaces is not None else None
         beside: Page | None = old.page if isinstance(old, PageSink) else None
-        self.page: Page = Page(options, OneStream(self, bell), memory, folders, about.clock, beside)
+        self.page: Page = Page(options, OneStream(self, bell), memory, lambda: folders, about.clock, beside)
         about.report("web", "running", f"the page is at {self.page.url}", "info")
 
     def end(self, end: StreamEnd) -> None:

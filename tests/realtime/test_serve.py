@@ -190,6 +190,10 @@ def test_what_can_be_seen_heard_and_changed_from_outside(tmp_path: Path) -> None
         with pytest.raises(UsageError, match="unknown key 'urll'"):
             box.add({"name": "lawn", "urll": "played://well/"})
         eventually(lambda: bool(one.of("yard", "hop") and one.of("door", "hop")), "both give answers", 60)
+        assert box.add({"name": "shed", "url": "played://well/", "clips.dir": str(tmp_path / "c")})
+        assert box.folders() == (tmp_path / "c",)
+        assert box.remove("shed") == "shed stopped"
+        assert box.folders() == (tmp_path / "c",), "its clips may still be played"
         picture = cv2.imdecode(np.frombuffer(box.snapshot("yard") or b"", np.uint8), cv2.IMREAD_COLOR)
         assert picture.shape == (360, 480, 3)
         state = next(s for s in box.streams() if s.name == "yard")
@@ -228,7 +232,7 @@ def test_what_can_be_seen_heard_and_changed_from_outside(tmp_path: Path) -> None
         while (record := records.get(0.0)) is not None:
             heard.append(record)
     assert records.lost == 0
-    assert {r["stream"] for r in heard} == {"door", "yard"}
+    assert {r["stream"] for r in heard} == {"door", "yard", "shed"}
     said = [r for r in one.of("yard", "hop") if r["type"] == "hop"]
     assert [r for r in heard if r["stream"] == "yard" and r["type"] == "hop"] == said
 
@@ -403,8 +407,9 @@ LAST_BUTTON = "return [...document.querySelectorAll('main button')].at(-1)"
 def test_streams_come_and_go_and_nothing_else_can_be_set(tmp_path: Path, browser: Any) -> None:
     """In the browser: one stream is added and ended; what would run programs or touch files is refused."""
     with running(tmp_path, table("door", url="played://well/")) as one, MjpegServer(fps=10) as camera:
-        streams = [stream.config for stream in streams_of(one.loaded)]
-        page = page_of_box(WebOptions(listen="0"), one.box, memory_of(one.loaded), streams, SystemClock())
+        page = page_of_box(
+            WebOptions(listen="0"), one.box, memory_of(one.loaded), one.box.folders, SystemClock()
+        )
         try:
             client = Client(page.port).browser()
             for values in (

@@ -117,6 +117,7 @@ def test_tiles_change_while_one_looks(browser: Any, memory: Memory) -> None:
         assert tile.find_element("css selector", "meter").get_attribute("aria-label")
         tile.click()
         until(lambda: len(all_of(browser, ".top li")) == 5, "the five likeliest")
+        assert len(all_of(browser, ".seconds li")) == 7, "what was said before one looked"
         sink.hop(hops[7])
         until(lambda: all_of(browser, ".seconds li.settled"), "a settled second")
         assert all_of(browser, ".seconds li.provisional")

@@ -49,9 +49,7 @@ def _serve(loaded: Loaded, signals: Signals, opened: list[Closeable]) -> None:
     opened.append(box)
     box.open()
     if paged:
-        # Those that are added later have what holds for all.
-        configs = [config, *(stream.config for stream in streams)]
-        page = page_of_box(config.web, box, memory_of(loaded), configs, clock)
+        page = page_of_box(config.web, box, memory_of(loaded), box.folders, clock)
         opened.append(page)
         empty = "" if streams or config.follow else "; there is no stream yet: add the first one there"
         box.say("web", "running", f"the page is at {page.url}{empty}")

@@ -42,11 +42,13 @@ export async function stream(place, name) {
     now.className = open.length ? "now" : "now quiet";
     detail.textContent = [...troubles(view), view.source].filter(Boolean).join("; ");
     picture.show(view.attention, !open.length && view.label === background);
+    past.clear();  // a stream that began anew counts from 0 again
+    for (const second of view.seconds) past.set(second.index, second);
     if (view.hop) hop(view.hop);
   }
 
   function hop(record) {
-    past.set(record.segment.index, { label: record.label, confidence: record.confidence, settled: false });
+    if (!past.get(record.segment.index)?.settled) past.set(record.segment.index, { label: record.label, confidence: record.confidence, settled: false });
     top.replaceChildren(...record.top.map(([label, p]) => {
       const bar = h("meter", { min: 0, max: 1, value: p });
       bar.setAttribute("aria-label", label);
