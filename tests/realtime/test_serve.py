@@ -347,7 +347,9 @@ def test_the_command_publishes_for_each_stream_and_ends_cleanly(tmp_path: Path, 
     listener.close()
 
 
-def test_from_nothing_to_a_camera_that_is_there_again_the_next_time(tmp_path: Path) -> None:
+def test_from_nothing_to_a_camera_that_is_there_again_the_next_time(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], handlers: None
+) -> None:
     """No file at all: the page is empty, a camera is added on it, and the next start has it."""
     env = {k: v for k, v in os.environ.items() if not k.startswith("AVEL_")}
     env |= {"OMP_NUM_THREADS": "1", "AVEL_DATA_DIR": str(tmp_path / "data"), "HOME": str(tmp_path)}
@@ -395,9 +397,10 @@ def test_from_nothing_to_a_camera_that_is_there_again_the_next_time(tmp_path: Pa
         assert password not in "".join(lines)
     assert password not in kept.read_text()
     kept.write_text("{")
-    broken = subprocess.run([*SERVE], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120)
-    assert broken.returncode == 2
-    assert f"{kept}: not as it was written" in broken.stderr
+    with pytest.raises(SystemExit) as code:
+        main(["serve", "--streams-file", str(kept)])
+    assert code.value.code == 2
+    assert f"{kept}: not as it was written" in capsys.readouterr().err
 
 
 TILES = "return [...document.querySelectorAll('[data-stream]')].map(e => e.dataset.stream)"
