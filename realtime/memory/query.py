@@ -169,7 +169,8 @@ class Memory:
         """Events that somebody marked, newest first; see `marks.marked`."""
         with self.reading() as db:
             where, values = _where(db, which)
-            chosen = f"SELECT e.* FROM marks k JOIN events e ON e.id = k.event_id WHERE {where}"
+            # CROSS keeps the order: from the few marks to their events.
+            chosen = f"SELECT e.* FROM marks k CROSS JOIN events e ON e.id = k.event_id WHERE {where}"
             ask = f"{_EVENT.format(chosen=chosen)} ORDER BY e.start_us DESC, e.id DESC"
             return [_remembered(row) for row in db.execute(ask, values)]
 
