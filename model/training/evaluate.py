@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from ..committee import Head
 from ..probabilities import softmax
-from .data import IGNORE, DataSet, Floats, InRecordings, Rows, batches
+from .data import IGNORE, DataSet, Floats, InRecordings, Place, Rows, batches
 from .metrics import Metrics, measure
-from .scores import FieldScores, by_recording, field_scores
+from .scores import FieldScores, by_recording, field_scores, positions
 from .scores import to_json as scores_to_json
 
 
@@ -53,6 +53,8 @@ class Evaluation:
     """Of the answers that `metrics` are about."""
     online: FieldScores | None
     """Of the answers at once: each second judged when it ends, without any future."""
+    psds: dict[str, float] | None = None
+    """Polyphonic sound detection scores of `scores`' answers, where they were asked for."""
 
 
 class _Tally:
@@ -103,6 +105,7 @@ def evaluate(
     batch: int = 64,
     streaming: bool = True,
     temperature: float = 1.0,
+    with_psds: bool = False,
 ) -> Evaluation:
     """Judge a network on a split.
 
@@ -116,6 +119,7 @@ def evaluate(
         batch: videos at a time.
         streaming: make the streaming table too.
         temperature: divides the logits before the softmax (calibrated confidence).
+        with_psds: score all thresholds, too (needs sed_scores_eval).
 
     """
     rows = data.splits[split]
@@ -162,7 +166,20 @@ def evaluate(
         table,
         scored(probabilities),
         scored(softmax(np.concatenate(at_once) / temperature)) if streaming else None,
+        _psds(probabilities, truth, places) if with_psds else None,
     )
+
+
+def _psds(p: NDArray[np.floating[Any]], truth: Rows, places: list[Place] | None) -> dict[str, float]:
+    from .psds import psds
+
+    if places is None:
+        return psds(p, truth)
+    at, whole = positions(places, truth)
+    there = at != IGNORE
+    joined = np.zeros((*at.shape, p.shape[-1]), p.dtype)
+    joined[there] = p.reshape(-1, p.shape[-1])[at[there]]
+    return psds(joined, whole)
 
 
 def _number(value: float) -> float | None:
@@ -189,6 +206,7 @@ def to_json(result: Evaluation) -> dict[str, Any]:
         },
         "confusion": m.confusion.tolist(),
         **scores_to_json(result.scores),
+        **({"psds": {k: _number(v) for k, v in result.psds.items()}} if result.psds is not None else {}),
     }
     if result.streaming is not None:
         s = result.streaming

@@ -65,16 +65,22 @@ def by_recording(
     places: Sequence[Place] | None, answers: Rows, truth: Rows, sure: NDArray[np.floating[Any]]
 ) -> tuple[Rows, Rows, NDArray[np.floating[Any]]]:
     """Rows [N, T] of windows → recordings [M, S]; as they are where a row is a recording."""
-    from .metrics import joined
-
     if places is None:
         return answers, truth, sure
-    number = np.arange(truth.size).reshape(truth.shape)
-    at, whole_truth = joined(places, np.where(truth == IGNORE, IGNORE, number), truth)
+    at, whole_truth = positions(places, truth)
     there = at != IGNORE
     whole, certain = np.full(at.shape, IGNORE, np.int64), np.zeros(at.shape, np.float64)
     whole[there], certain[there] = answers.reshape(-1)[at[there]], sure.reshape(-1)[at[there]]
     return whole, whole_truth, certain
+
+
+def positions(places: Sequence[Place], truth: Rows) -> tuple[Rows, Rows]:
+    """Of every second [M, S] of the recordings: its number among those of the windows, and its truth."""
+    from .metrics import joined
+
+    number = np.arange(truth.size).reshape(truth.shape)
+    at, whole = joined(places, np.where(truth == IGNORE, IGNORE, number), truth)
+    return at, whole
 
 
 def to_json(scores: FieldScores) -> dict[str, Any]:

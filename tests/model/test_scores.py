@@ -149,3 +149,19 @@ def test_windows_are_scored_as_the_recordings_they_are_of() -> None:
     assert plain["mean_ap"]["0.5"] == pytest.approx((0.5 + 1) / 2)
     assert plain["event_based"]["f1"] == pytest.approx(2 * 2 / (3 + 3), abs=1e-6)
     assert json.loads(json.dumps(plain, allow_nan=False))["average_map"] is not None
+
+
+@pytest.mark.slow
+def test_psds_is_that_of_sed_scores_eval_and_knows_the_order_of_answers() -> None:
+    from avel_live.model.training.psds import psds
+
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 3, (8, 3)).repeat(4, axis=1)
+    truth[0, 8:] = IGNORE
+    sure = np.eye(3)[np.where(truth == IGNORE, 2, truth)]
+    best = psds(0.8 * sure + 0.1, truth)
+    assert best["psds1"] == pytest.approx(1.0)
+    assert best["psds2"] == pytest.approx(1.0)
+    worse = psds(0.7 * sure + rng.random(sure.shape), truth)
+    assert 0 < worse["psds1"] < worse["psds2"] <= 1
+    assert psds(sure, np.full_like(truth, 2)) == {}

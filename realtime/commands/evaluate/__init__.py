@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -45,6 +46,9 @@ def evaluate(
     seed: Annotated[int, typer.Option(help="Of generated features.")] = 0,
     temperature: Annotated[float, typer.Option(help="Divides the logits (calibrated confidence).")] = 1.0,
     streaming: Annotated[bool, typer.Option(help="Make the streaming table.")] = True,
+    psds: Annotated[
+        bool, typer.Option("--psds", help="PSDS too, over all thresholds ([scores] extra).")
+    ] = False,
     json_out: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for JSON, PNG and HTML.")] = None,
 ) -> None:
@@ -69,6 +73,8 @@ def evaluate(
         raise UsageError(f"--split {split}: expected train, val or test")
     if not temperature > 0:
         raise UsageError(f"--temperature {temperature}: must be positive")
+    if psds and find_spec("sed_scores_eval") is None:
+        raise UsageError("--psds needs the package sed_scores_eval: pip install 'avel-live[scores]'")
     from ....model.checkpoint import load_checkpoint
     from ....model.training.evaluate import evaluate as judge
 
@@ -77,7 +83,7 @@ def evaluate(
     data = _checked(material.open(info), info)
     if not len(data.splits[split]):
         raise UsageError(f"--split {split}: no videos in it")
-    result = judge(model, data, split, streaming=streaming, temperature=temperature)
+    result = judge(model, data, split, streaming=streaming, temperature=temperature, with_psds=psds)
     plain = _plain(result, info)
     if json_out:
         print(json.dumps(finite(plain), ensure_ascii=False, allow_nan=False))

@@ -91,6 +91,8 @@ def _fields(result: Evaluation) -> Table:
     )
     for name, value in rows:
         table.add_row(name, *(percent(value(scores)) for _, scores in both))
+    for name, figure in (result.psds or {}).items():
+        table.add_row(name.upper(), percent(figure))
     return table
 
 
