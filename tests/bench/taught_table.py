@@ -97,10 +97,9 @@ def table(rows: Sequence[Row]) -> Iterator[str]:
         if way == "whole head":
             yield f"| {' | '.join(cells)} | | | | | |"
             continue
-        share = [
-            min(1.0, row["recall"] / max(row["whole"], 1e-9)) for row in some if row["whole"] is not None
-        ]
-        cells.append(spread(share) if share else "")  # by ear alone nobody asked the whole head
+        # By ear alone nobody asked the whole head; where it finds less than half, it is no measure.
+        share = [min(1.0, row["recall"] / row["whole"]) for row in some if (row["whole"] or 0) >= 0.5]
+        cells.append(spread(share) if share else "")
         for name in ("false_s_per_hour", "events_per_hour_of_nothing"):
             got = [row[name] for row in some if name in row]
             cells.append(f"{np.mean(got):.1f} ({np.median(got):.1f})" if got else "")
