@@ -67,7 +67,7 @@ def read_marks(path: Path, name: str, known: Sequence[str] = ()) -> Marks:
     """
     found: list[Mark] = []
     again = lost = 0
-    for event in Memory(path).events(Filter(retracted=True), oldest_first=True):
+    for event in reversed(Memory(path).marked(Filter(retracted=True))):  # oldest first
         verdict = _verdict(event, name)
         if verdict is None:
             continue
