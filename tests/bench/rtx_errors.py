@@ -18,8 +18,9 @@ it.
     eye, ear      features: ‖difference‖ / ‖float32's‖
     head          the same of its logits, where both heads are given float32's features
 
-The paper's profiles get an eye and an ear of random weights, and a head fitted to the labels of these clips.
-What was computed lies in WORK, a file a clip, and is not computed again: it may be stopped at any time.
+The paper's profiles get random weights: features and logits are compared, but labels say nothing where they
+are all alike (`kinds`). What was computed lies in WORK, a file a clip, and is not computed again: it may be
+stopped at any time.
 """
 
 from __future__ import annotations
@@ -47,7 +48,6 @@ from avel_live.realtime.events import DecoderConfig
 from avel_live.realtime.recordings.labelled import recording, settled
 from avel_live.realtime.stream.window import softmax
 from bench.peers import Listening
-from support.fitted_head import fitted_head
 from support.rtx import eight_bits, options_for
 from support.shared_clips import listed
 
@@ -157,9 +157,6 @@ def main() -> None:
     given = parser.parse_args()
     options = options_for(given.profile, given.work / "weights", given.ear)
     clips = listed(given.clips)[:: given.every]
-    if given.profile.startswith("paper"):
-        head = given.work / f"{given.profile}-{given.every}.safetensors"
-        options = options._replace(checkpoint=fitted_head(head, TorchEngine(options), given.clips, clips))
     reference = Reference(options, clips, given.work / given.profile)
     found = json.loads(given.out.read_text()) if given.out.is_file() else []
     for name in given.rows.split(","):
