@@ -44,8 +44,8 @@ _FOR_GOOD_NS = NS_PER_S // 2
 """Behind for so long it is no hiccup, which is caught up with."""
 _NO_KEY_NS = 10 * NS_PER_S
 """Streams without pictures that are made from no other (they are refreshed in stripes) go on after this."""
-_TOLD_NS = NS_PER_S
-"""Passing over is said when it goes on for longer,"""
+_TOLD_NS = 3 * NS_PER_S
+"""Passing over is said when it goes on for longer (a program that starts is busy for a moment),"""
 _CALM_NS = 5 * NS_PER_S
 """and that it is over, after this."""
 _STUCK = 8
