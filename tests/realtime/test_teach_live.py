@@ -105,7 +105,7 @@ def test_a_beep_is_taught_through_a_camera_and_a_microphone_and_then_heard(
     code = "import sys; from avel_live.realtime.commands import main, live_main; "
     teach = [sys.executable, "-c", code + "main(sys.argv[1:])", "teach", "Beep", "--live", "--heard"]
     environment = {**os.environ, **pulse.env, "AVEL_DATA_DIR": str(tmp_path / "data")}
-    period_s = 6.0
+    period_s = 10.0  # room for some seconds of the place between what belongs to two presses
     with MjpegServer() as camera, Beeper(pulse, period_s):
         devices = ["--camera", camera.url, "--mic", "default"]
         teaching = subprocess.Popen(
@@ -116,19 +116,18 @@ def test_a_beep_is_taught_through_a_camera_and_a_microphone_and_then_heard(
         assert teaching.stdin is not None
         assert teaching.stderr is not None
         assert "press Enter when it happens" in teaching.stderr.readline()
-        time.sleep(8)
-        for _ in range(5):
-            time.sleep(period_s - time.monotonic() % period_s + 1.0)
+        for _ in range(4):
+            time.sleep(period_s - time.monotonic() % period_s + 0.8)
             teaching.stdin.write("\n")
             teaching.stdin.flush()
         time.sleep(2)
         out, err = teaching.communicate("q\n", timeout=60)
         assert teaching.returncode == 0, err
-        assert "of 5 examples are found" in out
+        assert "of 4 examples are found" in out
         heard = subprocess.run(
-            [sys.executable, "-c", code + "live_main(sys.argv[1:])", *devices, "--json", "--duration", "20"],
+            [sys.executable, "-c", code + "live_main(sys.argv[1:])", *devices, "--json", "--duration", "25"],
             env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=True,
         )  # fmt: skip
     events = [r for r in map(json.loads, heard.stdout.splitlines()) if r["type"] == "event"]
     beeps = [r for r in events if r["event"] == "end" and r["label"] == "Beep"]
-    assert 2 <= len(beeps) <= 4, events
+    assert 1 <= len(beeps) <= 3, events
