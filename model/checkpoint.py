@@ -166,16 +166,24 @@ def load_checkpoint(path: Path, *, profile: str | None = None) -> tuple[Head, Ch
         ModelFileError: missing, damaged, for another profile, or tensors that do not fit its config.
 
     """
+    import torch
     from safetensors import SafetensorError
 
     from .committee import Committee
     from .diia import DIIA
 
     info = read_info(path, profile=profile)
-    members = [DIIA(info.config) for _ in range(info.members)]
-    model: Head = Committee(members) if info.members > 1 else members[0]
+
+    def network() -> Head:
+        members = [DIIA(info.config) for _ in range(info.members)]
+        return Committee(members) if info.members > 1 else members[0]
+
     try:
-        model.load_state_dict(read_weights(path))
+        weights = read_weights(path)
+        with torch.device("meta"):  # first without memory: a damaged header may ask for any
+            network().load_state_dict(weights, assign=True)
+        model = network()
+        model.load_state_dict(weights)
     except (SafetensorError, RuntimeError) as error:
         raise ModelFileError(
             f"checkpoint {path}: weights do not fit its config ({first_line(error)})"

@@ -6,11 +6,18 @@ They stand apart from it so that a checkpoint's header can be read without torch
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
 from .labels import NUM_CLASSES
 
 Modalities = Literal["audio-visual", "audio", "visual", "concat"]
+_SIZES: Final = (
+    *("visual_dim", "audio_dim", "grid", "spatial_dim", "guided_dim", "width", "heads", "ffn", "depth"),
+    *("hidden", "classes"),
+)
+_LARGEST: Final = 65_536
+_DEEPEST: Final = 64
+"""Beyond these it is a damaged header, and would fill the memory."""
 
 
 @dataclass(frozen=True)
@@ -64,22 +71,18 @@ class DIIAConfig:
 
     def __post_init__(self) -> None:
         """Reject dimensions that can't work."""
+        for name in _SIZES:
+            size = getattr(self, name)
+            if name == "guided_dim" and size is None:
+                continue
+            if not isinstance(size, int) or not 1 <= size <= _LARGEST:
+                raise ValueError(f"{name} must be a whole number of 1 to {_LARGEST}, got {size!r}")
+        if self.depth > _DEEPEST:
+            raise ValueError(f"depth must be at most {_DEEPEST}, got {self.depth}")
         if self.width % self.heads:
             raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}")
-        for name in (
-            "visual_dim",
-            "audio_dim",
-            "grid",
-            "spatial_dim",
-            "width",
-            "heads",
-            "ffn",
-            "depth",
-            "hidden",
-            "classes",
-        ):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if not 0 <= self.dropout <= 1:
+            raise ValueError(f"dropout must be 0 to 1, got {self.dropout}")
         if self.modalities not in get_args(Modalities):
             raise ValueError(f"modalities must be one of {get_args(Modalities)}, got {self.modalities!r}")
 

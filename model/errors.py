@@ -8,6 +8,10 @@ class AvelError(Exception):
 
     exit_code = 70
 
+    def __str__(self) -> str:
+        """One line, whatever was quoted in it (a damaged file's keys, a library's words)."""
+        return " ".join(super().__str__().splitlines())
+
 
 class ModelFileError(AvelError, ValueError):
     """A model, weight, calibration, engine or data file is missing, damaged, or made for another use."""

@@ -96,11 +96,29 @@ def test_another_programs_file(saved):
         ({"labels": json.dumps(["cat", "background"])}, "3 classes but 2 labels"),
         ({"config": json.dumps({**CONFIG.to_dict(), "width": 16})}, "weights do not fit its config"),
         ({"config": json.dumps({**CONFIG.to_dict(), "gate": False})}, "weights do not fit its config"),
+        ({"config": json.dumps({**CONFIG.to_dict(), "dropout": 4.1})}, "dropout must be 0 to 1"),
+        ({"config": json.dumps({**CONFIG.to_dict(), "ffn": 1.6})}, "ffn must be a whole number"),
+        ({"config": json.dumps({**CONFIG.to_dict(), "depth": 10**9})}, "depth must be a whole number"),
+        ({"config": json.dumps({**CONFIG.to_dict(), "ffn": 60_000})}, "weights do not fit its config"),
     ],
 )
 def test_damaged_headers(saved, changes, message):
     with pytest.raises(ModelFileError, match=message):
         load_checkpoint(rewrite(saved[1], **changes))
+
+
+def test_a_header_that_asks_for_more_than_there_is_gets_no_memory(saved):
+    """64 layers of 65,536 × 65,536 numbers: what is not in the file is not made either."""
+    config = {**CONFIG.to_dict(), "width": 65_536, "ffn": 65_536, "depth": 64}
+    with pytest.raises(ModelFileError, match="weights do not fit its config") as refused:
+        load_checkpoint(rewrite(saved[1], config=json.dumps(config)))
+    assert len(str(refused.value).splitlines()) == 1
+
+
+def test_an_error_is_one_line_whatever_is_quoted_in_it():
+    assert str(ModelFileError("calibration a.json: con\nfidence\r\n: extra\u2028input")) == (
+        "calibration a.json: con fidence : extra input"
+    )
 
 
 def test_a_failed_write_leaves_the_old_file(saved, monkeypatch):

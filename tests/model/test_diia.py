@@ -204,7 +204,7 @@ def test_loss_is_the_mean_cross_entropy_of_eq_12():
     ("change", "message"),
     [
         ({"heads": 3}, "not a multiple"),
-        ({"depth": 0}, "depth must be at least 1"),
+        ({"depth": 0}, "depth must be a whole number of 1 to"),
         ({"modalities": "smell"}, "modalities must be one of"),
     ],
 )
