@@ -101,9 +101,22 @@ def serve(
         daemon_threads = True
         block_on_close = False
 
+        def get_request(self) -> tuple[socket.socket, Any]:
+            connection, peer = super().get_request()
+            connection.setblocking(True)  # some systems hand on what the listening socket is
+            return connection, peer
+
         def server_bind(self) -> None:
             if beside is None:
                 super().server_bind()
+                return
+            if beside.getsockname() == self.server_address:
+                # One queue for both: nobody who waits in it is turned away when the other leaves. What the
+                # other took in the meantime is no longer there to be accepted: that must not be waited for.
+                self.socket.close()
+                self.socket = beside.dup()
+                self.socket.setblocking(False)
+                self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
                 return
             try:
                 super().server_bind()
