@@ -29,8 +29,9 @@ export function settings(name, labels) {
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     try {
-      said.textContent = (await send("PATCH", path, read())).said;
-      await load();
+      const done = await send("PATCH", path, read());
+      await load(); // before anything is said: who reads it may type on
+      said.textContent = done.said;
     } catch (error) {
       wrong(error);
     }
