@@ -33,6 +33,8 @@ MOST_ALIKE: Final = 0.03
 """Of what ships as background, how much may be left out because it is the class itself."""
 _WITHIN: Final = 2.0
 """Log-odds below an example's best second that its other seconds may be to count as the event."""
+_FEW: Final = 10
+"""So many examples take half of the room above the budget; four times as many a quarter of it."""
 _POORER: Final = 0.1
 _PAIRS: Final = 12
 """Pictures that each sound of nothing is judged with."""
@@ -260,12 +262,13 @@ def threshold_of(quiet: Doubles, own: Doubles, per_hour: float) -> float:
 
 
 def _between(budget: float, best: Doubles) -> float:
-    """What keeps the budget, or, where the examples leave room above that, half-way up to the poorer of them.
+    """What keeps the budget, or, where the examples leave room above that, some way up to the poorer of them.
 
-    A room may hold what no background did; room that costs no event is not to be given away.
+    A room may hold what no background did; room that costs no event is not to be given away. It is half of
+    the way with a few examples, and less with more: they are surer of each other than of what is to come.
     """
     poorer = float(np.quantile(np.maximum(best, -1e3), _POORER))  # an example without a second counts as lost
-    return max(budget, (budget + poorer) / 2)
+    return max(budget, budget + (poorer - budget) * 0.5 * min(1.0, math.sqrt(_FEW / len(best))))
 
 
 def _apart(

@@ -15,7 +15,7 @@ from avel_live.model.runtime.base import EngineOptions
 from avel_live.model.tails import normal_tail
 from avel_live.model.teach import bank, concepts
 from avel_live.model.teach.judge import AT_THRESHOLD, FLOOR, check_fits, join, probability
-from avel_live.model.teach.lesson import Everything, Seconds, teach, wilson
+from avel_live.model.teach.lesson import Everything, Seconds, _between, teach, wilson
 from avel_live.model.teach.pack import Card, Pack, load, save
 from avel_live.model.teach.probe import Probe, both, centre, fit_probe
 from avel_live.model.teach.senses import Senses, sense_digest
@@ -289,3 +289,10 @@ def test_lists_of_concepts_may_hold_names_with_commas() -> None:
     assert [names[k] for k in concepts.chosen("audio", text)] == ["Baby cry, infant cry", "Bark", "Cat"]
     with pytest.raises(ModelFileError, match="AudioSet has no class 'Barc'; did you mean bark"):
         concepts.chosen("audio", "Barc")
+
+
+def test_many_examples_take_less_of_the_room_above_the_budget() -> None:
+    """A threshold that rose with every example would find less the more it is taught."""
+    found = [_between(-4.0, np.full(count, 6.0)) for count in (3, 10, 40)]
+    assert found == pytest.approx([1.0, 1.0, -1.5])
+    assert _between(-4.0, np.full(5, -9.0)) == -4.0
