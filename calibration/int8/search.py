@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from ...model.runtime.base import EngineOptions
 from ...model.runtime.cache import EngineCache
 from ...model.runtime.graph import weights_digest
 from ...model.runtime.graphs import ensure, wanted
+from ...model.runtime.int8_graphs import Target
 from ...model.runtime.onnx_engine import OnnxEngine
 from ...model.runtime.probe import machine
 from ...model.runtime.select import time_visual
@@ -143,9 +144,7 @@ def calibrate(
         seven = not machine().fast_int8 if s.seven_bits is None else s.seven_bits
         cpu = folder / f"{profile.name}_visual_int8_cpu.onnx"
         gpu = folder / f"{profile.name}_visual_int8_tensorrt.onnx"
-        kept, cost = search.fewest_in_float(cpu, best, layers, seven)
-        say("the graph for TensorRT")
-        search.quantiser.build(gpu, best, "tensorrt", keep=kept)
+        kept, costs = search.fewest_in_float({"cpu": cpu, "tensorrt": gpu}, best, layers, seven)
         details = {
             "seven_bits": seven,
             "methods": {name: round(value, 5) for name, value in errors.items()},
@@ -164,7 +163,7 @@ def calibrate(
             {"visual": weights_digest(visual.files)},
             best,
             kept,
-            {"cpu": cost, "tensorrt": search.cost(gpu, {})},
+            costs,
             details,
         )
     finally:
@@ -226,21 +225,29 @@ class _Search:
         return dict(sorted(errors.items(), key=lambda item: -item[1]))
 
     def fewest_in_float(
-        self, path: Path, method: Method, layers: dict[str, float], seven_bits: bool
-    ) -> tuple[tuple[str, ...], Cost]:
-        """Build the CPU's graph with as few layers in float as is good enough: which, and what it costs."""
+        self, paths: Mapping[Target, Path], method: Method, layers: dict[str, float], seven_bits: bool
+    ) -> tuple[tuple[str, ...], dict[Target, Cost]]:
+        """Build both graphs with as few layers in float as both can do with: which, and what they cost.
+
+        TensorRT's has steps of another kind: what the CPU's can do without may still be missed there.
+        """
         s, all_layers = self._settings, len(self.quantiser.groups)
         kept: tuple[str, ...] = ()
-        cost: Cost | None = None
-        for count in sorted({min(n, all_layers - 1) for n in s.keep}):
+        costs: dict[Target, Cost] = {}
+        counts = sorted({min(n, all_layers - 1) for n in s.keep})
+        for count in counts:
             kept = tuple(layers)[:count]
             self._say(f"INT8 answers with {count} of {all_layers} layers kept in float")
-            self.quantiser.build(path, method, "cpu", keep=kept, seven_bits=seven_bits)
-            cost = self.cost(path, layers)
-            if cost.agreement >= s.agreement and cost.feature_error <= s.feature_error:
-                break
-        assert cost is not None
-        return kept, cost
+            self.quantiser.build(paths["cpu"], method, "cpu", keep=kept, seven_bits=seven_bits)
+            cost = costs["cpu"] = self.cost(paths["cpu"], layers)
+            good = cost.agreement >= s.agreement and cost.feature_error <= s.feature_error
+            if good or count == counts[-1]:
+                self._say(f"the graph for TensorRT, {count} layers kept in float")
+                self.quantiser.build(paths["tensorrt"], method, "tensorrt", keep=kept)
+                costs["tensorrt"] = self.cost(paths["tensorrt"], {})
+                if good and costs["tensorrt"].agreement >= s.agreement:
+                    break
+        return kept, costs
 
     def cost(self, path: Path, layers: dict[str, float]) -> Cost:
         """What a graph costs on the held-out seconds."""

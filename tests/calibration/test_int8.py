@@ -10,6 +10,7 @@ from avel_live.calibration.int8.install import install
 from avel_live.calibration.int8.quantise import METHODS, Quantiser, check
 from avel_live.calibration.int8.report import Cost, answers, compare, thinned
 from avel_live.calibration.int8.samples import Reservoir, Second
+from avel_live.calibration.int8.search import _Search
 from avel_live.calibration.int8.weights import pack_large_weights, store_once
 from avel_live.model.errors import BackendError, ModelFileError
 from avel_live.model.profiles import get_profile
@@ -426,6 +427,42 @@ def test_a_graph_for_exact_products_is_not_run_where_they_saturate(result, optio
         find_int8(result.profile, here, "cpu")
     monkeypatch.setattr(int8_graphs, "machine", lambda: Machine("new", 2, frozenset({"avx512_vnni"}), "", {}))
     assert find_int8(result.profile, here, "cpu").paths
+
+
+def test_layers_are_kept_until_both_graphs_are_good_enough(tmp_path):
+    """TensorRT's steps are of another kind: with two layers the CPU has enough, TensorRT with three."""
+
+    class Search(_Search):
+        def __init__(self):
+            self._settings, self._say = (
+                Int8Settings(keep=(0, 2, 3, 4), agreement=0.99, feature_error=0.1),
+                said,
+            )
+            self.quantiser = self
+
+        groups = dict.fromkeys("abcdef")
+
+        def build(self, path, _method, target, *, keep, seven_bits=None):
+            path.write_text(f"{target} {len(keep)}")
+
+        def cost(self, path, layers):
+            target, count = path.read_text().split()
+            good = int(count) >= {"cpu": 2, "tensorrt": enough}[target]
+            return Cost(90, 1.0 if good else 0.98, 1.0, 0.0, 0.05, 1.0, 0.0, layers)
+
+    steps = []
+    said = steps.append
+    paths = {target: tmp_path / target for target in TARGETS}
+    layers = dict.fromkeys("fedcba", 0.5)
+    enough = 3
+    kept, costs = Search().fewest_in_float(paths, "minmax", layers, False)
+    assert kept == ("f", "e", "d")
+    assert (costs["cpu"].agreement, costs["tensorrt"].agreement) == (1.0, 1.0)
+    assert [path.read_text() for path in paths.values()] == ["cpu 3", "tensorrt 3"]
+    assert len([step for step in steps if "TensorRT" in step]) == 2  # none where the CPU's is not good enough
+    enough = 9
+    kept, costs = Search().fewest_in_float(paths, "minmax", layers, False)
+    assert (len(kept), costs["tensorrt"].agreement) == (4, 0.98)  # to be refused
 
 
 def test_a_calibration_that_changes_labels_is_refused_and_the_old_one_stays(tmp_path):
