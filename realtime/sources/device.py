@@ -91,7 +91,8 @@ class WatchedDevice(Generic[S]):
     def close(self) -> None:
         """Stop and release the device; waits up to three seconds for the driver."""
         self._stop.set()
-        thread = self._thread
+        with self._guard:  # the watchdog may be about to open it anew
+            thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             thread.join(timeout=3.0)
         with self._guard:
@@ -115,13 +116,14 @@ class WatchedDevice(Generic[S]):
     # The life of a thread.
 
     def _spawn(self, session: S | None) -> None:
-        self._thread = threading.Thread(
+        thread = threading.Thread(
             target=self._run,
             args=(self._generation, session),
             name=f"{self._name}-{self._generation}",
             daemon=True,
         )
-        self._thread.start()
+        thread.start()
+        self._thread = thread
 
     def _lose(self, generation: int, reason: str) -> None:
         with self._guard:
