@@ -40,7 +40,7 @@ def fold_constants(model: Any, keep: Collection[str] = ()) -> int:
     while _fold_once(model, keep):
         pass
     _drop_aliases(model.graph)
-    _drop_unread(model.graph)
+    _drop_gone(model.graph)
     return before - len(model.graph.node)
 
 
@@ -114,12 +114,17 @@ def _drop_aliases(graph: Any) -> None:
     graph.node.extend(kept)
 
 
-def _drop_unread(graph: Any) -> None:
-    """Remove stored values that nobody reads, and what was noted of values that are gone."""
+def drop_unread(graph: Any) -> None:
+    """Remove stored values that nobody reads."""
     read = {name for node in graph.node for name in node.input} | {out.name for out in graph.output}
     stored = [tensor for tensor in graph.initializer if tensor.name in read]
     del graph.initializer[:]
     graph.initializer.extend(stored)
+
+
+def _drop_gone(graph: Any) -> None:
+    """Remove stored values that nobody reads, and what was noted of values that are gone."""
+    drop_unread(graph)
     made = {name for node in graph.node for name in node.output}
     noted = [value for value in graph.value_info if value.name in made]
     del graph.value_info[:]

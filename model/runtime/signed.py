@@ -18,6 +18,7 @@ from ..errors import BackendError
 from ..profiles import Profile
 from .base import EngineOptions, Network
 from .cache import EngineCache
+from .constants import drop_unread
 from .int8_graphs import Int8Graphs, find_int8, shipped_for_cpus
 
 _READS_EIGHT_BITS: Final = frozenset({"Conv", "MatMul", "Gemm"})
@@ -93,7 +94,7 @@ def to_signed(model: Any) -> int:
     del graph.node[:]
     graph.node.extend(nodes)
     del graph.value_info[:]
-    _drop_unread(graph)
+    drop_unread(graph)
     return len(steps)
 
 
@@ -142,10 +143,3 @@ def _store(graph: Any, name: str, value: NDArray[Any]) -> Any:
     tensor = numpy_helper.from_array(value, name)
     graph.initializer.append(tensor)
     return graph.initializer[-1]
-
-
-def _drop_unread(graph: Any) -> None:
-    read = {name for node in graph.node for name in node.input}
-    kept = [tensor for tensor in graph.initializer if tensor.name in read]
-    del graph.initializer[:]
-    graph.initializer.extend(kept)

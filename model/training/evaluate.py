@@ -6,7 +6,6 @@ once (latency 0) has only the past, a settled one waits. The streaming table say
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +17,7 @@ from ..committee import Head
 from ..probabilities import softmax
 from .data import IGNORE, DataSet, Floats, InRecordings, Place, Rows, batches
 from .metrics import Metrics, measure
-from .scores import FieldScores, by_recording, field_scores, positions
+from .scores import FieldScores, by_recording, field_scores, number, positions
 from .scores import to_json as scores_to_json
 
 
@@ -182,10 +181,6 @@ def _psds(p: NDArray[np.floating[Any]], truth: Rows, places: list[Place] | None)
     return psds(joined, whole)
 
 
-def _number(value: float) -> float | None:
-    return None if math.isnan(value) else round(float(value), 6)
-
-
 def to_json(result: Evaluation) -> dict[str, Any]:
     """Plain values; NaN becomes null."""
     m = result.metrics
@@ -193,30 +188,30 @@ def to_json(result: Evaluation) -> dict[str, Any]:
         "split": result.split,
         "videos": m.videos,
         "seconds": m.seconds,
-        "accuracy": _number(m.accuracy),
-        "video_oracle": _number(m.oracle),
-        "event_accuracy": _number(m.event_accuracy),
-        "background_recall": _number(m.background_recall),
-        "macro_f1": _number(m.macro_f1),
-        "calibration_error": _number(m.calibration_error),
-        "event_f1": {k: {n: _number(v) for n, v in s._asdict().items()} for k, s in m.event_f1.items()},
+        "accuracy": number(m.accuracy),
+        "video_oracle": number(m.oracle),
+        "event_accuracy": number(m.event_accuracy),
+        "background_recall": number(m.background_recall),
+        "macro_f1": number(m.macro_f1),
+        "calibration_error": number(m.calibration_error),
+        "event_f1": {k: {n: number(v) for n, v in s._asdict().items()} for k, s in m.event_f1.items()},
         "classes": {
-            name: {n: v if n == "support" else _number(v) for n, v in score._asdict().items()}
+            name: {n: v if n == "support" else number(v) for n, v in score._asdict().items()}
             for name, score in zip(result.labels, m.classes, strict=True)
         },
         "confusion": m.confusion.tolist(),
         **scores_to_json(result.scores),
-        **({"psds": {k: _number(v) for k, v in result.psds.items()}} if result.psds is not None else {}),
+        **({"psds": {k: number(v) for k, v in result.psds.items()}} if result.psds is not None else {}),
     }
     if result.streaming is not None:
         s = result.streaming
         plain["streaming"] = {
-            "accuracy_by_latency_s": [_number(x) for x in s.by_latency],
-            "background_recall_by_latency_s": [_number(x) for x in s.background_recall],
-            "accuracy_by_past_and_latency_s": [[_number(x) for x in row] for row in s.by_past],
+            "accuracy_by_latency_s": [number(x) for x in s.by_latency],
+            "background_recall_by_latency_s": [number(x) for x in s.background_recall],
+            "accuracy_by_past_and_latency_s": [[number(x) for x in row] for row in s.by_past],
             "seconds_by_past_and_latency_s": s.counts.tolist(),
         }
     if result.online is not None and result.streaming is not None:
-        accuracy = _number(result.streaming.by_latency[0])
+        accuracy = number(result.streaming.by_latency[0])
         plain["online"] = {"accuracy": accuracy, **scores_to_json(result.online)}
     return plain

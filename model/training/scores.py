@@ -89,17 +89,18 @@ def to_json(scores: FieldScores) -> dict[str, Any]:
     def counts(tally: Tally) -> dict[str, float | None]:
         o = tally.overall
         names = ("precision", "recall", "f1", "error_rate")
-        plain = {name: _number(getattr(o, name)) for name in names}
+        plain = {name: number(getattr(o, name)) for name in names}
         rates = ("substitutions", "deletions", "insertions")
-        return {**plain, **{name: getattr(o, name) for name in rates}, "macro_f1": _number(tally.macro_f1)}
+        return {**plain, **{name: getattr(o, name) for name in rates}, "macro_f1": number(tally.macro_f1)}
 
     return {
         "segment_based": counts(scores.segment),
         "event_based": counts(scores.event),
-        "mean_ap": {str(tiou): _number(value) for tiou, value in scores.mean_ap.items()},
-        "average_map": _number(scores.average_map),
+        "mean_ap": {str(tiou): number(value) for tiou, value in scores.mean_ap.items()},
+        "average_map": number(scores.average_map),
     }
 
 
-def _number(value: float) -> float | None:
+def number(value: float) -> float | None:
+    """For JSON, which knows no NaN."""
     return None if math.isnan(value) else round(float(value), 6)

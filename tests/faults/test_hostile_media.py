@@ -13,15 +13,15 @@ import av
 import numpy as np
 import pytest
 from support.media import Clip, make_clip
-from support.peak import PEAK_MB
 
 LIVE = """
 import atexit, sys
 from avel_live.realtime.commands import live_main
+from avel_live.realtime.commands.bench.meters import peak_memory_mb
 memory = sys.argv.pop(1)
-atexit.register(lambda: open(memory, "w").write(str(PEAK_MB)))
+atexit.register(lambda: open(memory, "w").write(str(peak_memory_mb())))
 live_main()
-""".replace("PEAK_MB", PEAK_MB)
+"""
 MEMORY_MB = 1_500
 SECONDS = 120
 

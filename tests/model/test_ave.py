@@ -21,7 +21,6 @@ from avel_live.model.training.annotations import (
 from avel_live.model.training.ave import AveData, write_features
 from avel_live.model.training.data import batches
 from avel_live.model.training.metrics import video_oracle
-from support.peak import PEAK_MB
 from support.shared import DATA, needs_data
 
 LINES = ["Bark&abc&good&2&5", "Church bell&def&good&0&0", "Truck&ghi&good&0&10", "Bark&jkl&good&9&10"]
@@ -207,11 +206,12 @@ from pathlib import Path
 import numpy as np
 from avel_live.model.training.ave import AveData
 from avel_live.model.training.data import batches
+from avel_live.realtime.commands.bench.meters import peak_memory_mb
 data = AveData(Path(sys.argv[1]))
-before = PEAK_MB
+before = peak_memory_mb()
 total = sum(float(b.visual.sum()) for b in batches(data, np.arange(600), 32))
-print(before, PEAK_MB, total)
-""".replace("PEAK_MB", PEAK_MB)
+print(before, peak_memory_mb(), total)
+"""
 
 
 def test_memory_does_not_grow_with_the_file(tmp_path):

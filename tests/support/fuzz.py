@@ -21,8 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from avel_live.model.errors import AvelError
-
-from support.peak import peak_mb
+from avel_live.realtime.commands.bench.meters import peak_memory_mb
 
 MEMORY_GB = 8
 """Address space: libraries reserve far more than they use."""
@@ -127,7 +126,7 @@ def main(target: str, seconds: float, folder: Path) -> int:
         read(path)  # whole files are read, and everything is imported
     limit = MEMORY_GB << 30
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-    before = peak_mb()
+    before = peak_memory_mb()
     chance, tried, refused = random.Random(0), 0, 0
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -147,7 +146,7 @@ def main(target: str, seconds: float, folder: Path) -> int:
             return 1
         signal.alarm(0)
         tried += 1
-        grown_mb = peak_mb() - before
+        grown_mb = peak_memory_mb() - before
         if grown_mb > GROWTH_MB:
             print(f"{grown_mb:.0f} MB more than before", file=sys.stderr)
             return 1

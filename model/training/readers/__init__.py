@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -21,6 +22,7 @@ from .elan import parse, read_elan
 from .label_studio import read_label_studio
 from .reading import WHOLE as WHOLE
 from .reading import Reading as Reading
+from .reading import is_number as is_number
 
 KINDS: Final = (
     "CSV with file,start,end,label; Audacity; ELAN; UnAV-100; LLP; AudioSet strong; VGGSound; AVE; "
@@ -112,7 +114,7 @@ def _table(path: Path, text: str, root: Path) -> Reading:
     return own
 
 
-def recording(event: Labelled, there: Mapping[str, str]) -> str | None:
+def recording(event: Labelled, there: Keyed) -> str | None:
     """Which recording an event is of; None where none is, or where several might be.
 
     Args:
@@ -127,16 +129,16 @@ def recording(event: Labelled, there: Mapping[str, str]) -> str | None:
     if not event.loose or key in there:
         return there.get(key)
     for name in (event.file, *event.also):
-        for form in (_whole, _stem, _last, _last_stem):
+        for form, named in there.forms.items():
             wanted = _whole(name) if form in (_whole, _stem) else _last(name)
-            found = {there[one] for one in there if form(one) == wanted}
+            found = named.get(wanted, ())
             if len(found) == 1:
-                return found.pop()
+                return next(iter(found))
     return None
 
 
 def grouped(
-    events: Iterable[Labelled], there: Mapping[str, str], path: Path
+    events: Iterable[Labelled], there: Keyed, path: Path
 ) -> tuple[dict[str, list[Labelled]], list[str]]:
     """The events of each recording, and a note on recordings that are not there.
 
@@ -188,6 +190,20 @@ def _last_stem(name: str) -> str:
     return PurePosixPath(file_key(name)).stem
 
 
-def keyed(names: Iterable[str]) -> dict[str, str]:
+class Keyed(dict[str, str]):
     """Recordings by `file_key`."""
-    return {file_key(name): name for name in names}
+
+    @cached_property
+    def forms(self) -> dict[Callable[[str], str], dict[str, set[str]]]:
+        """The recordings that a name may mean in each form of it; lists of data sets ask for thousands."""
+        found: dict[Callable[[str], str], dict[str, set[str]]] = {}
+        for form in (_whole, _stem, _last, _last_stem):
+            named = found[form] = {}
+            for key, name in self.items():
+                named.setdefault(form(key), set()).add(name)
+        return found
+
+
+def keyed(names: Iterable[str]) -> Keyed:
+    """Recordings by `file_key`."""
+    return Keyed((file_key(name), name) for name in names)

@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from .reading import WHOLE, Reading
+from .reading import WHOLE, Reading, is_number
 
 Rows = Sequence[tuple[int, list[str]]]
 
@@ -78,9 +78,11 @@ def with_header(path: Path, header: Sequence[str], rows: Rows) -> Reading | None
 def without_header(path: Path, rows: Rows) -> Reading | None:
     """A list without names of columns, told by where its numbers are; None where it is none of these."""
     first = rows[0][1]
-    if len(first) == 4 and _number(first[1]) and not _number(first[2]) and first[3].strip() in _PARTS:
+    if len(first) == 4 and is_number(first[1]) and not is_number(first[2]) and first[3].strip() in _PARTS:
         return _vggsound(path, rows)
-    at = next((k for k in (1, 2) if len(first) > k + 1 and _number(first[k]) and _number(first[k + 1])), 0)
+    at = next(
+        (k for k in (1, 2) if len(first) > k + 1 and is_number(first[k]) and is_number(first[k + 1])), 0
+    )
     if not at:
         return None
     found = Reading(path, "event list")
@@ -149,11 +151,3 @@ def _display_names(path: Path) -> Mapping[str, str]:
         return {}
     pairs = (line.split("\t", 1) for line in table.read_text(encoding="utf-8-sig").splitlines())
     return {pair[0]: pair[1].strip() for pair in pairs if len(pair) == 2}
-
-
-def _number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

@@ -121,3 +121,12 @@ class Reading:
             why = "; ".join(self.notes) or "it has no entries"
             raise ModelFileError(f"labels {self.path}: nothing of this {self.kind} can be used: {why}")
         return self
+
+
+def is_number(text: str) -> bool:
+    """Whether a cell holds a number."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

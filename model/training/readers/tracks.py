@@ -21,14 +21,13 @@ _OURS: Final = re.compile(r"(.+) (?:0\.\d\d|1\.00)")
 """`avel localize` writes the confidence behind the label."""
 
 
-def recording_of(track: Path, root: Path) -> tuple[str, tuple[str, ...]]:
+def recording_of(track: Path, root: Path) -> str:
     """The recording that a track is of, as seen from `root`: with its ending where the track carries it."""
     name = track.relative_to(root).as_posix()
     for ending in _ENDINGS:
         if name.lower().endswith(ending):
-            return name[: -len(ending)], ()
-    plain = Path(name).with_suffix("").as_posix()
-    return plain, ()
+            return name[: -len(ending)]
+    return Path(name).with_suffix("").as_posix()
 
 
 def is_track(cells: Sequence[str]) -> bool:
@@ -46,7 +45,7 @@ def read_track(path: Path, rows: Sequence[tuple[int, list[str]]], root: Path) ->
 
     """
     found = Reading(path, "label track")
-    file, also = recording_of(path, root)
+    file = recording_of(path, root)
     texts = [cells[2] for _, cells in rows if len(cells) > 2 and not cells[0].startswith("\\")]
     ours = bool(texts) and all(_OURS.fullmatch(text) for text in texts)
     for line, cells in rows:
@@ -55,16 +54,16 @@ def read_track(path: Path, rows: Sequence[tuple[int, list[str]]], root: Path) ->
         label = cells[2] if len(cells) > 2 else ""
         match = _OURS.fullmatch(label) if ours else None
         end = cells[1] if len(cells) > 1 else ""
-        found.add(line, file, _time(cells[0]), _time(end), match[1] if match else label, also=also)
+        found.add(line, file, _time(cells[0]), _time(end), match[1] if match else label)
     return found
 
 
 def read_own(path: Path, text: str, root: Path) -> Reading:
     """The events.csv beside a page of `avel localize`."""
     found = Reading(path, "list of events")
-    file, also = recording_of(path, root)
+    file = recording_of(path, root)
     for row in (reader := csv.DictReader(text.splitlines())):
-        found.add(reader.line_num, file, row["start_s"], row["end_s"], row["label"], also=also)
+        found.add(reader.line_num, file, row["start_s"], row["end_s"], row["label"])
     return found
 
 

@@ -160,9 +160,7 @@ def _reader() -> Iterator[None]:
 
 
 def _path(given: Path | None, config: Path | None) -> Path:
-    from ...memory import default_path
-
-    return given or load_config(path=config).config.memory.path or default_path()
+    return given or load_config(path=config).config.memory.file
 
 
 def _instant(flag: str, text: str | None, *, end: bool) -> int | None:

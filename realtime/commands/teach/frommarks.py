@@ -22,7 +22,6 @@ from ....model.teach.pack import USED, Card, Pack, checked_name, find, installed
 from ....model.teach.senses import SENSES, Sense, Sensed, Senses
 from ...config.schema import Config
 from ...core.errors import SourceError, UsageError
-from ...memory import default_path
 from ...ui.console import Console
 from ..calibrate.store import now, per_hour_of
 from .examples import Example
@@ -88,7 +87,7 @@ def teach_from_marks(config: Config, wanted: Wanted, memory_file: Path | None) -
     old = _there(name)
     check_free(name, replacing=True)
     mode = old.card.mode if old is not None and not (wanted.heard or wanted.seen) else wanted.mode
-    path = memory_file or config.memory.path or default_path()
+    path = memory_file or config.memory.file
     marks = read_marks(path, name, old.card.marks if old is not None else ())
     notes = list(marks.notes)
     with Console(stderr=True).status("loading the networks") as status:

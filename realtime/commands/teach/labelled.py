@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from ....model.training.labelfile import Labelled, file_key, folded, near, text_of
-from ....model.training.readers import WHOLE, keyed, read_events, recording
+from ....model.training.readers import WHOLE, is_number, keyed, read_events, recording
 from ...core.errors import SourceError, UsageError
 from ...sources.suffixes import recordings_in
 
@@ -51,8 +51,8 @@ def is_labelled(path: Path) -> bool:
     if any(cell.startswith("sep=") for cell in cells):
         return True
     if len(cells) == 2:
-        return _number(cells[0]) or cells[1] == "event_labels"
-    plain = len(cells) == 3 and _number(cells[1]) == _number(cells[2]) and not _number(cells[0])
+        return is_number(cells[0]) or cells[1] == "event_labels"
+    plain = len(cells) == 3 and is_number(cells[1]) == is_number(cells[2]) and not is_number(cells[0])
     return len(cells) > 2 and not plain
 
 
@@ -122,11 +122,3 @@ def _spread(found: Sequence[Stretch]) -> list[Stretch]:
 
 def _same(a: str, b: str) -> bool:
     return folded(a.replace("_", " ")) == folded(b.replace("_", " "))
-
-
-def _number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
