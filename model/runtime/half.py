@@ -11,6 +11,8 @@ from typing import Any, Final
 
 import numpy as np
 
+from .constants import drop_unread
+
 WIDE: Final = frozenset(
     {
         "LayerNormalization",
@@ -93,10 +95,7 @@ def to_half(model: Any) -> int:
     del graph.node[:]
     graph.node.extend(nodes)
     graph.initializer.extend(weights)
-    read = {name for node in graph.node for name in node.input}
-    kept = [tensor for tensor in graph.initializer if tensor.name in read]
-    del graph.initializer[:]
-    graph.initializer.extend(kept)
+    drop_unread(graph)
     del graph.value_info[:]
     return len(narrow)
 

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from .constants import drop_unread
+
 
 def fold_norms(model: Any) -> int:
     """Fold every BatchNormalization that alone reads a Conv with stored weights; in place.
@@ -51,8 +53,5 @@ def fold_norms(model: Any) -> int:
     for norm in folded:
         graph.node.remove(norm)
     if folded:
-        read = {name for node in graph.node for name in node.input} | {out.name for out in graph.output}
-        kept = [tensor for tensor in graph.initializer if tensor.name in read]
-        del graph.initializer[:]
-        graph.initializer.extend(kept)
+        drop_unread(graph)
     return len(folded)
