@@ -7,8 +7,7 @@
     box.reload()                                reads the file again: what is new starts, what is gone stops
     box.close()                                 every stream ends, with its end written
 
-What `add`, `change` and `remove` do is kept for the next start (`config.kept`), and a reload agrees with it.
-Where it can't be kept that is said, and a reload, which looks only at what is different, leaves it alone.
+`changes` does the changing, `fleet` has the streams; here they are put together with what they share.
 """
 
 from __future__ import annotations
@@ -18,10 +17,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from ..config.keys import keys, value_of
-from ..config.load import Loaded, flat
-from ..config.schema import Config
-from ..config.streams import SHARED, StreamConfig, checked, kept_in, stream_of, streams_of
+from ..config.load import Loaded
+from ..config.streams import streams_of
 from ..core.clock import NS_PER_S, Clock, wall_clock_s
 from ..core.errors import BackendError, UsageError
 from ..core.messages import Status
@@ -29,21 +26,19 @@ from ..core.names import slug
 from ..core.states import Severity, State
 from ..session.open import make_engine, restarting
 from ..sinks.base import Report, Sink
-from ..sinks.watch import Bell, Setting, StreamState, Subscription, Watch
+from ..sinks.watch import Bell, Setting, StreamState, Subscription
 from ..stream.budget import SharedBudget
 from ..stream.queue import StatusQueue
 from ..stream.shared import SharedEngine
+from .changes import Changes
 from .console import Console
+from .fleet import Fleet
 from .follow import Follow
-from .keeping import Change, changed, keep, say_stale
 from .metrics import AllMetrics
-from .settings import settings_of
 from .stream import House, OneStream
 
 _STOP_S: Final = 45.0
 """How long the end waits for streams and their outputs, all together."""
-_GONE_S: Final = 10.0
-"""How long a reload waits for streams that go: the next ones may want their devices."""
 _STUCK_NS: Final = 60 * NS_PER_S
 
 
@@ -71,15 +66,13 @@ class Box:
         self._loaded, self._clock, self._console = loaded, clock, console
         self.stopped = stop or threading.Event()
         """Set when all is to end."""
-        self._filed = {stream.name: stream for stream in streams_of(loaded)}
-        """The streams as the file has them, and what was kept."""
+        self._filed = streams_of(loaded)
         self._stays, self._all_over = stays, False
-        self._streams: dict[str, OneStream] = {}
-        self._folders = set[Path]()
-        self._lock = threading.RLock()
         self._bell = Bell()
         self._reports = StatusQueue()
-        self._house: House | None = None
+        self._engine: SharedEngine | None = None
+        self._fleet: Fleet | None = None
+        self._changes: Changes | None = None
         self._metrics: AllMetrics | None = None
         self._follow: Follow | None = None
         self._error: BaseException | None = None
@@ -103,14 +96,14 @@ class Box:
         loaded = make_engine(config, lambda text: self.say("networks", "loading", text))
         engine = SharedEngine(restarting(loaded, config, self._reports, self._clock), self._clock)
         budget = SharedBudget(lambda: engine.busy_ns)
-        self._house = House(self._clock, engine, budget, self._sinks, self._told, self._broken)
+        self._engine = engine
+        house = House(self._clock, engine, budget, self._sinks, self._told, self._broken)
+        self._fleet = Fleet(house, self._bell, self.stopped, self._removed)
+        self._changes = Changes(self._loaded, self._filed, self._fleet, self.say)
         info = engine.info
         running = f"{info.profile}, {info.backend} {info.precision} on {info.device}, for all streams"
         self.say("networks", "running", running)
-        say_stale(self._loaded, self.say)
-        with self._lock:
-            for stream in self._filed.values():
-                self._begin(stream)
+        self._changes.begin()
         if config.follow is not None:
             self._follow = Follow(
                 config.follow,
@@ -129,7 +122,7 @@ class Box:
             for stream in self._present():
                 if (reports := stream.reports) is not None:
                     reports(status.device, status.state, status.reason, status.severity)
-        over, before = self._over(), self._all_over
+        over, before = self._fleet is not None and self._fleet.over, self._all_over
         self._all_over = over
         if over and not before and self._stays:
             self.say("streams", "ended", "all of them are over; the page stays until it is stopped", "info")
@@ -137,12 +130,12 @@ class Box:
     @property
     def working(self) -> bool:
         """Whether the networks answer; False where a call has been in them for a minute."""
-        return self._house is None or self._house.engine.oldest_ns < _STUCK_NS
+        return self._engine is None or self._engine.oldest_ns < _STUCK_NS
 
     @property
     def over(self) -> bool:
         """Whether every stream has ended by itself, and nothing is left to wait for."""
-        return self._over() and self._follow is None and not self._stays
+        return self._fleet is not None and self._fleet.over and self._follow is None and not self._stays
 
     def stop(self) -> None:
         """End all streams soon; safe from a signal handler and from any thread."""
@@ -167,8 +160,8 @@ class Box:
             self._follow.close()
         if self._metrics is not None:
             self._metrics.close()
-        if self._house is not None:
-            self._house.engine.close()
+        if self._engine is not None:
+            self._engine.close()
         self._console.close()
         error, self._error = self._error, None
         if error is not None:
@@ -187,9 +180,10 @@ class Box:
 
     def snapshot(self, name: str) -> bytes | None:
         """The newest picture of a stream as JPEG; None where there is none: of another box, say."""
-        if self._follow is not None and name in {state.name for state in self._follow.states()}:
+        if self._is_followed(name):
             return None
-        return self._named(name).watch.snapshot()
+        assert self._fleet is not None, "open comes first"
+        return self._fleet.named(name).watch.snapshot()
 
     def subscribe(self) -> Subscription:
         """The records of all streams from now on, each with `stream`; close it when nobody looks any more."""
@@ -197,166 +191,55 @@ class Box:
 
     def folders(self) -> tuple[Path, ...]:
         """Where clips of streams lie, also of those that are gone by now."""
-        configs = [self._loaded.config, *(stream.wanted.config for stream in self._present())]
-        self._folders |= {config.clips.dir for config in configs if config.clips.dir is not None}
-        return tuple(sorted(self._folders))
+        common = None if self._changes is None else self._changes.loaded.config.clips.dir
+        own = set() if self._fleet is None else self._fleet.folders()
+        return tuple(sorted(own | ({common} if common is not None else set())))
 
     # Changes ----------------------------------------------------------------------------------------
 
     def add(self, values: Mapping[str, Any]) -> str:
-        """Start one more stream; what was done.
-
-        Args:
-            values: its keys as in a table of `[[streams]]`, nested or dotted; `name` is one of them.
-
-        Raises:
-            UsageError: a wrong key or value, or the name is taken; nothing has changed.
-
-        """
-        with self._lock:
-            table = {key: value for key, value in flat(values).items() if value is not None}
-            stream = stream_of(self._loaded, table, kept=frozenset({"name"}))
-            checked([*(one.wanted for one in self._streams.values()), stream])
-            said = self._keep(stream.name, stream, lambda kept, _: kept.with_added(table))
-            self._begin(stream)
-            return f"{stream.name} started{said}"
+        """See `Changes.add`."""
+        return self._changing().add(values)
 
     def change(self, name: str, values: Mapping[str, Any]) -> str:
-        """Change some keys of a stream, in place where that is possible; what was done.
-
-        Args:
-            name: of the stream.
-            values: new values, nested or dotted; None takes back what was said for this stream alone.
-
-        Raises:
-            UsageError: no such stream, a wrong key or value; nothing has changed.
-
-        """
-        with self._lock:
-            present = self._named(name)
-            keys = flat(values)
-            table = {key: v for key, v in (dict(present.wanted.table) | keys).items() if v is not None}
-            if table.get("name") != name:
-                raise UsageError(f"streams {name!r}: a stream keeps its name; remove it and add another one")
-            stream = stream_of(self._loaded, table)
-            checked([*(one.wanted for one in self._streams.values() if one is not present), stream])
-            present.check(stream)
-            keys.pop("name", None)
-            said = self._keep(name, stream, changed(table, keys))
-            return f"{name} changed ({self._changed(present, stream)}){said}"
+        """See `Changes.change`."""
+        return self._changing(name).change(name, values)
 
     def settings(self, name: str) -> tuple[Setting, ...]:
-        """What may be changed of a stream while it runs, and how it is set now.
-
-        Raises:
-            UsageError: no such stream.
-
-        """
-        with self._lock:
-            return settings_of(self._named(name).wanted, self._loaded.config)
+        """See `Changes.settings`."""
+        return self._changing(name).settings(name)
 
     def remove(self, name: str) -> str:
-        """End a stream: open events end, the end is written; what was done.
-
-        Raises:
-            UsageError: no such stream.
-
-        """
-        with self._lock:
-            present = self._named(name)
-            said = self._keep(name, None, lambda kept, filed: kept.without(name, filed))
-            self._end([present])
-        return f"{name} stopped{said}"
+        """See `Changes.remove`."""
+        return self._changing(name).remove(name)
 
     def reload(self) -> str:
-        """Read the file again and do what is different in it; what was done.
-
-        Raises:
-            UsageError: what is wrong with it; nothing has changed.
-
-        """
-        if self._loaded.again is None:
-            return "reloaded: nothing, the configuration did not come from anywhere"
-        new = self._loaded.again()
-        filed = {stream.name: stream for stream in streams_of(new)}
-        with self._lock:
-            # Of those that were added meanwhile, too, none may be in the way.
-            others = [one.wanted for name, one in self._streams.items() if name not in {*filed, *self._filed}]
-            checked([*filed.values(), *others])
-            gone = [
-                self._streams[name] for name in self._filed if name not in filed and name in self._streams
-            ]
-            said = [f"{stream.name} stopped" for stream in gone]
-            self._end(gone)
-            for name, stream in filed.items():
-                before, present = self._filed.get(name), self._streams.get(name)
-                if before is not None and before.config == stream.config:
-                    continue
-                if present is None:
-                    self._begin(stream)
-                    said.append(f"{name} started")
-                else:
-                    said.append(f"{name} changed ({self._changed(present, stream)})")
-            left = restart_keys(self._loaded.config, new.config)
-            self._loaded, self._filed = new, filed
-            say_stale(new, self.say)
-        text = f"reloaded: {'; '.join(said) or 'nothing is different'}"
-        return f"{text}; only a restart of the program changes {', '.join(left)}" if left else text
+        """See `Changes.reload`."""
+        return self._changing().reload()
 
     # Inside -----------------------------------------------------------------------------------------
 
-    def _over(self) -> bool:
-        return bool(self._streams) and not any(stream.alive for stream in self._present())
-
-    def _keep(self, name: str, stream: StreamConfig | None, change: Change) -> str:
-        """Keep a change for the next start; what is to be said where that is impossible."""
-        try:
-            keep(self._loaded, name, change)
-        except OSError as error:
-            why = error.strerror or str(error)
-            path = kept_in(self._loaded.config)
-            self.say("streams", "failed", f"{name}: not kept for the next start: {path}: {why}", "warning")
-            return f"; not kept for the next start: {path.name} can't be written ({why})"
-        if stream is None:
-            self._filed.pop(name, None)
-        else:
-            self._filed[name] = stream
-        return ""
-
     def _present(self) -> tuple[OneStream, ...]:
-        return tuple(self._streams.copy().values())
+        return () if self._fleet is None else self._fleet.all()
 
-    def _named(self, name: str) -> OneStream:
-        if (stream := self._streams.get(name)) is None:
-            known = ", ".join(self._streams) or "none"
-            raise UsageError(f"no stream is called {name!r}; there are: {known}")
-        return stream
+    def _changing(self, name: str = "") -> Changes:
+        """What changes streams.
 
-    def _begin(self, wanted: StreamConfig) -> None:
-        assert self._house is not None, "open comes first"
-        if self.stopped.is_set():
-            return
-        stream = OneStream(wanted, self._house, Watch(wanted.name, self._bell))
-        self._streams[wanted.name] = stream
-        stream.start()
+        Raises:
+            UsageError: the stream is another box's.
 
-    def _changed(self, present: OneStream, wanted: StreamConfig) -> str:
-        if present.alive:
-            return present.change(wanted)
-        self._begin(wanted)  # it was over, or had failed: perhaps for the reason that is mended now
-        return "begun anew"
+        """
+        assert self._changes is not None, "open comes first"
+        if name and self._is_followed(name):
+            raise UsageError(f"{name} is a stream of another box; it is changed and ended there")
+        return self._changes
 
-    def _end(self, streams: list[OneStream]) -> None:
-        self.folders()  # of those that go, too
-        for stream in streams:
-            stream.stop()
-        until_ns = self._clock.now_ns() + round(_GONE_S * NS_PER_S)
-        for stream in streams:
-            stream.join(max(0.0, (until_ns - self._clock.now_ns()) / NS_PER_S))
-            self._streams.pop(stream.name, None)
-            self._bell.ring({"type": "stream", "stream": stream.name, "state": "removed", "reason": ""})
-            if self._metrics is not None:
-                self._metrics.remove(stream.name)
+    def _is_followed(self, name: str) -> bool:
+        return self._follow is not None and any(state.name == name for state in self._follow.states())
+
+    def _removed(self, name: str) -> None:
+        if self._metrics is not None:
+            self._metrics.remove(name)
 
     def _sinks(self, name: str, report: Report) -> dict[str, Sink]:
         sinks: dict[str, Sink] = {"console": self._console.sink(name, report)}
@@ -377,12 +260,3 @@ def memory_of(loaded: Loaded) -> Path | None:
     memory = loaded.config.memory
     refused = not memory.enabled and loaded.origins.get("memory.enabled", "default") != "default"
     return None if refused else memory.file
-
-
-def restart_keys(old: Config, new: Config) -> list[str]:
-    """Keys of the whole program that differ, and that no reload changes."""
-    return [
-        key.path
-        for key in keys()
-        if key.path.split(".")[0] in SHARED and value_of(old, key.path) != value_of(new, key.path)
-    ]

@@ -112,6 +112,8 @@ class Cutter:
         self._late_sound = 0
         self._dropped = 0
         self._frame_ns = 0
+        self._full_ns: tuple[int, int] = (0, 0)
+        """The segment closed last, where it had all the pictures that it takes; others of it are not late."""
         self.late_ns = {"video": 0, "audio": 0}
         """What came after its second was closed, so far; taken off by whoever keeps the account."""
         self.jumped_s = 0
@@ -163,6 +165,9 @@ class Cutter:
         cuts: list[Cut] = []
         since_ns, self._frame_ns = frame.t_ns - self._frame_ns, frame.t_ns
         if frame.t_ns <= self._last_frame_ns or frame.t_ns < self._floor_ns():
+            if self._full_ns[0] <= frame.t_ns < self._full_ns[1] and frame.t_ns > self._last_frame_ns:
+                self._last_frame_ns = frame.t_ns
+                return cuts
             self._late += 1
             self.late_ns["video"] += min(max(0, since_ns), NS_PER_S)
             return cuts
@@ -238,6 +243,8 @@ class Cutter:
 
     def _close_first(self, cuts: list[Cut], end_ns: int | None = None) -> None:
         segment = self._open.popleft()
+        if segment.chooser.decided:
+            self._full_ns = segment.start_ns, segment.end_ns
         cuts += segment.close_video()
         frames = [frame for frame, _ in segment.chosen]
         counts = np.array([count for _, count in segment.chosen], np.float32)

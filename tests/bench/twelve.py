@@ -1,6 +1,6 @@
 """Twelve cameras on one machine: one `avel serve`, or twelve `avel-live` side by side.
 
-    python tests/bench/twelve.py [--minutes 4] [--streams 12] [--way serve|processes] [--trouble]
+    python tests/bench/twelve.py [--minutes 4] [--streams 12] [--way serve|processes] [--trouble [MINUTES]]
 
 Half of the streams are RTSP (H.264 and sound), half MJPEG over HTTP beside no microphone, all 640 × 480, from
 the servers of the tests; all of one kind read one server, so that pictures are made once. Printed are, for
@@ -8,8 +8,9 @@ the program under test alone (the servers are other processes): processor second
 that is its own (USS, and PSS where several processes share the libraries' pages), skipped answers, and how
 long after its second an answer came.
 
-`--trouble` then goes on for as long with three streams of servers of their own: one is killed, one stopped in
-its tracks, one sends twenty times as many pictures. The other streams' latency is printed for both halves.
+`--trouble` then goes on, for as long or for so many minutes, with three streams of servers of their own: one
+is killed, one stopped in its tracks, one sends twenty times as many pictures. The other streams' latency is
+printed for the time before in two halves, which differ by nothing but chance, and for the time after.
 
 What it does not show: networks between camera and machine; microphones. Other work on the machine shows in
 everything but processor seconds and memory.
@@ -27,6 +28,7 @@ import tempfile
 import time
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -55,7 +57,7 @@ class Watched:
     def __init__(self, folder: Path, streams: dict[str, dict[str, str]], way: str) -> None:
         self._logs = {name: folder / f"{name}.jsonl" for name in streams}
         clean = {name: value for name, value in os.environ.items() if not name.startswith("AVEL_")}
-        environ = {**clean, "OMP_NUM_THREADS": "1"}
+        environ = {**clean, "OMP_NUM_THREADS": "1", "AVEL_DATA_DIR": str(folder)}
         quiet = {"stdout": subprocess.DEVNULL, "cwd": folder, "env": environ}
         if way == "serve":
             file = folder / "avel.toml"
@@ -101,27 +103,22 @@ class Watched:
                 process.wait()
 
 
-def latencies(watched: Watched, names: list[str], since: dict[str, int]) -> np.ndarray:
-    """Milliseconds of the hops after the first so many of each stream."""
-    found = [r["latency_ms"] for name in names for r in watched.records(name, "hop")[since[name] :]]
-    return np.asarray(found, float)
-
-
-def said(watched: Watched, names: list[str], since: dict[str, int], what: str) -> dict[str, int]:
-    ms = latencies(watched, names, since)
-    skipped = {}
+def said(
+    watched: Watched, names: list[str], since: dict[str, int], what: str, until: dict[str, int] | None = None
+) -> None:
+    ms, skipped, pictures = [], 0, []
     for name in names:
-        hops = watched.records(name, "hop")
-        before = hops[since[name] - 1]["skipped"] if since[name] else 0
-        skipped[name] = int(hops[-1]["skipped"]) - int(before) if hops else -1  # type: ignore[call-overload]
-    p = np.percentile(ms, [50, 95, 99]) if len(ms) else [0, 0, 0]
-    found = [r["segment"] for name in names for r in watched.records(name, "hop")[since[name] :]]
-    pictures = [one["frames"] for one in found]  # type: ignore[index]
+        hops: list[dict[str, Any]] = watched.records(name, "hop")
+        hops = hops[: None if until is None else until[name]]
+        skipped += hops[-1]["skipped"] - (hops[since[name] - 1]["skipped"] if since[name] else 0)
+        ms += [hop["latency_ms"] for hop in hops[since[name] :]]
+        pictures += [hop["segment"]["frames"] for hop in hops[since[name] :]]
+    p = np.percentile(ms, [50, 95, 99])
     print(
-        f"{what}: {len(ms)} answers of {len(names)} streams, {sum(skipped.values())} skipped; latency p50 "
-        f"{p[0]:.0f}, p95 {p[1]:.0f}, p99 {p[2]:.0f} ms; {np.mean(pictures):.1f} pictures a second"
+        f"{what}: {len(ms)} answers of {len(names)} streams, {skipped} skipped; latency p50 "
+        f"{p[0]:.0f}, p95 {p[1]:.0f}, p99 {p[2]:.0f} ms; {np.mean(pictures):.1f} pictures a second",
+        flush=True,
     )
-    return skipped
 
 
 def main() -> None:
@@ -129,7 +126,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=4.0)
     parser.add_argument("--streams", type=int, default=12)
     parser.add_argument("--way", choices=("serve", "processes"), default="serve")
-    parser.add_argument("--trouble", action="store_true")
+    parser.add_argument("--trouble", type=float, nargs="?", const=0.0, metavar="MINUTES")
     parser.add_argument("--keep", type=Path, help="leave the logs of the streams in this folder")
     a = parser.parse_args()
     with ExitStack() as stack:
@@ -140,7 +137,7 @@ def main() -> None:
         mjpeg = stack.enter_context(MjpegServer(**size))  # type: ignore[arg-type]
         streams = addresses(a.streams, rtsp.url, mjpeg.url)
         own: dict[str, MjpegServer] = {}
-        if a.trouble:
+        if a.trouble is not None:
             for name, replaced in zip(TROUBLED, list(streams)[::2], strict=False):
                 own[name] = stack.enter_context(MjpegServer(**size))  # type: ignore[arg-type]
                 del streams[replaced]
@@ -159,32 +156,42 @@ def main() -> None:
 
         since, cpu_s, began = now(), watched.cpu_s(), time.monotonic()
         load = os.getloadavg()[0]
-        peak: dict[str, float] = {}
-        while time.monotonic() - began < 60 * a.minutes:
+        first = last = peak = watched.memory_mb()
+        halfway: dict[str, int] = {}
+        while (seconds := time.monotonic() - began) < 60 * a.minutes:
             time.sleep(5)
-            peak = {kind: max(mb, peak.get(kind, 0.0)) for kind, mb in watched.memory_mb().items()}
+            last = watched.memory_mb()
+            peak = {kind: max(mb, last[kind]) for kind, mb in peak.items()}
+            if not halfway and seconds >= 30 * a.minutes:
+                halfway = now()
         spent, seconds = watched.cpu_s() - cpu_s, time.monotonic() - began
         print(
             f"{a.way}: {len(streams)} streams, {seconds:.0f} s, load {load:.1f} to {os.getloadavg()[0]:.1f}"
         )
         each = 1000 * spent / seconds / len(streams)
         print(f"{spent:.0f} processor seconds, {each:.0f} ms a stream and second")
-        memory = ", ".join(f"{kind} {mb:.0f}" for kind, mb in peak.items())
-        print(f"memory, MB: {memory}; {watched.threads()} threads, {len(watched.processes)} processes")
+        memory = ", ".join(
+            f"{kind} {mb:.0f} ({first[kind]:.0f} to {last[kind]:.0f})" for kind, mb in peak.items()
+        )
+        print(f"most memory, MB: {memory}; {watched.threads()} threads, {len(watched.processes)} processes")
         said(watched, list(streams), since, "all")
-        if a.trouble:
-            said(watched, others, since, "others, before")
-            since = now()
+        if a.trouble is not None:
+            before = now()
+            said(watched, others, since, "others, first half", halfway)
+            said(watched, others, halfway, "others, second half", before)
+            said(watched, others, since, "others, before", before)
             own["killed"].kill()
             own["stalled"].stall()
             own["floods"].kill()
             stack.enter_context(MjpegServer(own["floods"].port, **{**size, "fps": 300.0}))  # type: ignore[arg-type]
             cpu_s, began = watched.cpu_s(), time.monotonic()
-            time.sleep(60 * a.minutes)
+            time.sleep(60 * (a.trouble or a.minutes))
             spent, seconds = watched.cpu_s() - cpu_s, time.monotonic() - began
-            print(f"trouble: {1000 * spent / seconds / len(streams):.0f} ms a stream and second")
-            said(watched, others, since, "others, after")
-            said(watched, ["floods"], since, "the flooding one")
+            print(
+                f"trouble: {seconds:.0f} s, {1000 * spent / seconds / len(streams):.0f} ms a stream and second"
+            )
+            said(watched, others, before, "others, after")
+            said(watched, ["floods"], before, "the flooding one")
             for name in TROUBLED:
                 states = [(r["device"], r["state"]) for r in watched.records(name, "status")]
                 print(f"  {name}: {', '.join(f'{d} {s}' for d, s in states[-4:])}")

@@ -237,6 +237,21 @@ def test_late_items_are_counted_not_used() -> None:
     assert not segment.sound
 
 
+@pytest.mark.parametrize("pictures", [16, 4, 1])
+def test_pictures_of_a_second_that_has_enough_of_them_are_not_late(pictures: int) -> None:
+    cutter = Cutter(live=True, audio=False)
+    cutter.frames_per_segment = pictures
+    closed = segments([cut for k in range(60) for cut in cutter.push(frame(k * 50 * MS))])
+    assert [len(s.frames) for s in closed] == [pictures] * 3, "each before its second is over"
+    assert [s.frames_late for s in closed] == [0, 0, 0]
+    assert cutter.late_ns == {"video": 0, "audio": 0}
+    # What comes twice, or of an earlier second, is.
+    cutter.push(frame(2_900 * MS))
+    cutter.push(frame(100 * MS))
+    (segment,) = segments(cutter.advance(4 * NS_PER_S + GRACE_NS))
+    assert segment.frames_late == 2
+
+
 @pytest.mark.parametrize(
     ("end_s", "count", "partial"), [(2.0, 2, False), (2.4, 2, False), (2.5, 3, True), (2.9, 3, True)]
 )
