@@ -23,7 +23,8 @@ def run(loaded: Loaded) -> None:
 
 def _serve(loaded: Loaded, signals: Signals, opened: list[Closeable]) -> None:
     # Only here: `--help` needs none of it.
-    from ...config.streams import streams_of
+    from ...config.streams import kept_in, streams_of
+    from ...serve.alone import Alone
     from ...serve.box import Box, memory_of
     from ...serve.console import Console
     from ...session.pages import page_of_box
@@ -38,6 +39,7 @@ def _serve(loaded: Loaded, signals: Signals, opened: list[Closeable]) -> None:
             "into avel.toml, add them on the page (--web 8090), or --follow other boxes; avel-live runs one "
             "stream"
         )
+    opened.append(Alone(kept_in(config)))
     clock = SystemClock()
 
     def gone() -> None:
