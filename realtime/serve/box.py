@@ -88,7 +88,10 @@ class Box:
 
         """
         import av  # noqa: F401 — several threads that import it at the same time break it
-        import cv2  # noqa: F401
+        import cv2
+
+        # Each stream has threads of its own; OpenCV's would be one pool for all, that waits in circles.
+        cv2.setNumThreads(1)
 
         config = self._loaded.config
         if config.metrics.port is not None:

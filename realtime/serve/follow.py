@@ -116,6 +116,7 @@ class Follow:
                 label=other.label,
                 confidence=other.confidence,
                 events=tuple(other.events.copy().values()),
+                followed=True,
             )
             for other in self._others.copy().values()
         )

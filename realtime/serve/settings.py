@@ -1,4 +1,4 @@
-"""What may be changed of a stream while it runs: thresholds and classes, as the schema declares them."""
+"""What may be changed of a stream while it runs: address, thresholds and classes, as the schema has them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, Final
 from ..config.keys import keys, value_of
 from ..config.schema import Config
 from ..config.streams import StreamConfig
+from ..core.redact import redact
 from ..sinks.watch import Setting
 
 _KINDS: Final = {int: "integer", float: "number", str: "text"}
@@ -21,7 +22,7 @@ def settings_of(stream: StreamConfig, common: Config) -> tuple[Setting, ...]:
         common: what holds for all streams.
 
     """
-    found = []
+    found = _address(stream, common)
     for key in keys():
         if key.option.affects == "decoding":
             low, high = _bounds()[key.path]
@@ -37,6 +38,27 @@ def settings_of(stream: StreamConfig, common: Config) -> tuple[Setting, ...]:
                 )
             )
     return tuple(found)
+
+
+def _address(stream: StreamConfig, common: Config) -> list[Setting]:
+    """Where the stream comes from, where that is an address, without its secrets; else nothing."""
+    config = stream.config
+    name = "url" if config.url else "camera"
+    if config.file is not None or config.demo or "://" not in str(value_of(config, name)):
+        return []
+    (key,) = (key for key in keys() if key.path == name)
+    said, shared = stream.table.get(name), value_of(common, name)
+    return [
+        Setting(
+            name,
+            "address",
+            None if said is None else redact(str(said)),
+            redact(shared) if shared and "://" in shared else None,
+            None,
+            None,
+            key.option.help,
+        )
+    ]
 
 
 def _plain(value: Any) -> Any:

@@ -73,6 +73,8 @@ class StreamState:
     frames_per_segment: int = 0
     runs: int = 0
     """How often it was started."""
+    followed: bool = False
+    """Whether it is a stream of another box, which can't be changed here."""
 
 
 @dataclass(frozen=True)
@@ -80,9 +82,9 @@ class Setting:
     """A key of a stream that may be changed while it runs."""
 
     key: str
-    kind: Literal["integer", "number", "text", "names"]
+    kind: Literal["integer", "number", "text", "names", "address"]
     value: int | float | str | list[str] | None
-    """What was said for this stream; None = nothing."""
+    """What was said for this stream, without secrets; None = nothing."""
     common: int | float | str | list[str] | None
     """What holds then: what was said for all streams, or the default; None = by calibration."""
     minimum: float | None

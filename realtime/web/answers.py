@@ -41,6 +41,8 @@ class StreamView:
     seconds: list[Second]
     """The last ten, oldest first; of a second that is not settled the newest answer."""
     labels: list[str]
+    followed: bool
+    """Whether it is a stream of another box, which is changed and ended there."""
 
     @classmethod
     def of(cls, now: StreamState) -> StreamView:
@@ -60,6 +62,7 @@ class StreamView:
             hop=now.hop,
             seconds=[replace(one, confidence=round(one.confidence, 4)) for one in now.seconds],
             labels=list((now.start or {}).get("labels", [])),
+            followed=now.followed,
         )
 
 

@@ -14,8 +14,9 @@ from fastapi.staticfiles import StaticFiles
 from ..core.errors import UsageError
 from ..core.redact import redact
 from ..memory import MemoryFileError
-from .api import Parts, routes
+from .api import routes
 from .guard import App, Guard, RefusedError
+from .parts import Parts
 
 STATIC = Path(__file__).parent / "static"
 

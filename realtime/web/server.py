@@ -19,11 +19,11 @@ from ..sinks.base import About
 from ..sinks.metrics_http import is_loopback
 from ..sinks.watch import Bell, Watch
 from ..sinks.web import WebOptions
-from .api import Parts
 from .app import make_app
 from .box import Box, OneStream
 from .guard import Doors
 from .live import Live
+from .parts import Parts
 
 _LEAVE_S: Final = 2
 """How long the end waits for answers that are on their way."""

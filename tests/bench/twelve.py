@@ -187,9 +187,8 @@ def main() -> None:
             cpu_s, began = watched.cpu_s(), time.monotonic()
             time.sleep(60 * (a.trouble or a.minutes))
             spent, seconds = watched.cpu_s() - cpu_s, time.monotonic() - began
-            print(
-                f"trouble: {seconds:.0f} s, {1000 * spent / seconds / len(streams):.0f} ms a stream and second"
-            )
+            each = 1000 * spent / seconds / len(streams)
+            print(f"trouble: {seconds:.0f} s, {each:.0f} ms a stream and second")
             said(watched, others, before, "others, after")
             said(watched, ["floods"], before, "the flooding one")
             for name in TROUBLED:

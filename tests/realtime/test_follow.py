@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import paho.mqtt.client as paho
 import pytest
@@ -15,11 +16,15 @@ from avel_live.realtime.core.messages import Event
 from avel_live.realtime.memory import Memory, MemoryFileError
 from avel_live.realtime.serve.box import Box
 from avel_live.realtime.serve.console import Console
+from avel_live.realtime.session.pages import page_of_box
 from avel_live.realtime.sinks.mqtt import MqttOptions
 from avel_live.realtime.sinks.mqtt.sink import MqttSink
+from avel_live.realtime.sinks.web import WebOptions
 from support.about import about
+from support.browser import objections
 from support.peers import Mosquitto, eventually
 from support.stream import make_start, make_stream
+from support.web import Client
 
 
 def following(folder: Path, broker: Mosquitto, *, memory: str) -> Box:
@@ -72,6 +77,38 @@ def test_events_of_another_box_are_shown_and_remembered(tmp_path: Path, broker: 
     assert sorted((e.label, e.stream) for e in kept) == sorted((e.name, "hintertür") for e in finals)
     lengths = sorted(round((e.end_us - e.start_us) / 1e6, 1) for e in kept if e.end_us is not None)
     assert lengths == sorted(round(e.end_s - e.start_s, 1) for e in finals if e.end_s is not None)
+
+
+def test_a_stream_of_another_box_is_looked_at_and_not_changed(
+    tmp_path: Path, broker: Mosquitto, browser: Any
+) -> None:
+    box = following(tmp_path, broker, memory="memory.enabled = false")
+    box.open()
+    page = page_of_box(WebOptions(listen="0"), box, None, box.folders, SystemClock())
+    try:
+        eventually(lambda: box._follow is not None and box._follow._link._up, "connected")
+        published(broker, "barn", 12)
+        eventually(lambda: [s.followed for s in box.streams()] == [True], "it is seen")
+        client = Client(page.port).browser()
+        for method, path, body in (
+            ("GET", "/settings", None),
+            ("PATCH", "", {"enter": 0.9}),
+            ("DELETE", "", None),
+        ):
+            answer = client(method, f"/api/streams/barn{path}", body)
+            assert (answer.status, "of another box" in answer.json()["detail"]) == (422, True), method
+        browser.get(f"{page.url}#/stream/barn")
+
+        def text() -> str:
+            return str(browser.find_element("css selector", "main").text)
+
+        eventually(lambda: "changed and ended there" in text(), "why nothing can be changed")
+        assert "mqtt://" in text()
+        assert browser.find_elements("css selector", "main button, main details") == []
+        assert objections(browser) == []
+    finally:
+        page.close()
+        box.close()
 
 
 def story_events(hops: int) -> list[Event]:

@@ -4,7 +4,7 @@ import { get, send } from "./api.js";
 import { h } from "./dom.js";
 
 const NAMES = {
-  settle: "Seconds until an answer is final", enter: "An event begins at", leave: "It ends below",
+  url: "Address", camera: "Address of the camera", settle: "Seconds until an answer is final", enter: "An event begins at", leave: "It ends below",
   min_event_s: "Shortest event (s)", brief: "Brief events need", hold_s: "Gaps that are bridged (s)",
   cooldown_s: "Quiet after an event (s)",
 };
@@ -20,10 +20,11 @@ export function settings(name, labels) {
 
   async function load() {
     const found = await get(`${path}/settings`);
-    const numbers = found.filter((one) => one.kind === "number" || one.kind === "integer").map(number);
+    const fields = found.flatMap((one) => one.kind === "address" ? address(one)
+      : one.kind === "number" || one.kind === "integer" ? number(one) : []);
     const watched = classes(found, labels());
-    read = () => Object.assign({}, ...numbers.map((field) => field.read()), watched.read());
-    form.replaceChildren(...numbers.map((field) => field.element), ...watched.elements, h("button", { className: "main" }, "Save"));
+    read = () => Object.assign({}, ...fields.map((field) => field.read()), watched.read());
+    form.replaceChildren(...fields.map((field) => field.element), ...watched.elements, h("button", { className: "main" }, "Save"));
   }
 
   form.addEventListener("submit", async (event) => {
@@ -50,6 +51,20 @@ function number(one) {
   // Only what is different: what is left alone goes on to hold for all.
   return { element, read: () => {
     const now = input.value === "" ? null : Number(input.value);
+    return now === one.value ? {} : { [one.key]: now };
+  } };
+}
+
+// Where the stream comes from. The program never says its password again: another address is typed whole.
+function address(one) {
+  const help = h("span", { className: "dim", id: `help-${one.key}` },
+    (one.value || "").includes("***") ? "*** is a password that is not shown; another address is typed whole" : one.help);
+  const input = h("input", { name: one.key, type: "text", value: one.value ?? "", required: one.common === null,
+    spellcheck: false, autocomplete: "off", placeholder: one.common === null ? "rtsp://…" : `${one.common}, as for all` });
+  input.setAttribute("aria-describedby", help.id);
+  const element = h("div", { className: "wide" }, h("label", {}, NAMES[one.key], input), help);
+  return { element, read: () => {
+    const now = input.value.trim() || null;
     return now === one.value ? {} : { [one.key]: now };
   } };
 }

@@ -15,25 +15,33 @@ export async function stream(place, name) {
   seconds.setAttribute("aria-label", "The last ten seconds, newest last");
   const top = h("ol", { className: "top" });
   const past = new Map();
+  const changing = h("div");
   place.append(
     h("div", { className: "row" }, h("h2", {}, name), state), picture.element, now, detail,
-    seconds, h("h3", {}, "Likeliest now"), top);
+    seconds, h("h3", {}, "Likeliest now"), top, changing);
   let labels = [];
-  if (who().changing) {
-    place.append(settings(name, () => labels), h("p", {}, h("button", { type: "button", onclick: async (event) => {
-      if (event.target.dataset.sure !== "yes") {
-        event.target.dataset.sure = "yes";
-        event.target.textContent = `Really end ${name}?`;
-        return;
-      }
-      await send("DELETE", `/api/streams/${encodeURIComponent(name)}`);
-      location.hash = "#/live";
-    } }, "End this stream")));
+  let followed = null;
+  // Once it is known whose stream it is.
+  function offer(view) {
+    if (!who().changing || followed === view.followed) return;
+    followed = view.followed;
+    changing.replaceChildren(...(followed ? [elsewhere()] : [settings(name, () => labels), ending()]));
   }
+  const elsewhere = () => h("p", { className: "dim" }, "A stream of another box: it is changed and ended there.");
+  const ending = () => h("p", {}, h("button", { type: "button", onclick: async (event) => {
+    if (event.target.dataset.sure !== "yes") {
+      event.target.dataset.sure = "yes";
+      event.target.textContent = `Really end ${name}?`;
+      return;
+    }
+    await send("DELETE", `/api/streams/${encodeURIComponent(name)}`);
+    location.hash = "#/live";
+  } }, "End this stream"));
   let background = null;
 
   function show(view) {
     labels = view.labels;
+    offer(view);
     background = labels.at(-1);
     state.textContent = view.state;
     state.className = `state ${stateClass(view.state)}`;
