@@ -27,6 +27,7 @@ from ..core.states import Severity, State
 from ..session.open import make_engine, restarting
 from ..sinks.base import Report, Sink
 from ..sinks.watch import Bell, Setting, StreamState, Subscription
+from ..sources.capture import opencv
 from ..stream.budget import SharedBudget
 from ..stream.queue import StatusQueue
 from ..stream.shared import SharedEngine
@@ -88,10 +89,9 @@ class Box:
 
         """
         import av  # noqa: F401 — several threads that import it at the same time break it
-        import cv2
 
         # Each stream has threads of its own; OpenCV's would be one pool for all, that waits in circles.
-        cv2.setNumThreads(1)
+        opencv().setNumThreads(1)
 
         config = self._loaded.config
         if config.metrics.port is not None:

@@ -83,6 +83,18 @@ def camera_paths() -> list[str]:
     return sorted((str(p) for p in found), key=lambda p: int(re.sub(r"\D", "", p)))
 
 
+def opencv() -> Any:
+    """The module `cv2`, silent: it reads how loud to be when it is imported first.
+
+    FFmpeg in it writes its complaints to stderr, credentials and all; the screen is ours.
+    """
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+    import cv2
+
+    return cv2
+
+
 def open_capture(options: CameraOptions) -> tuple[Any, CaptureFormat]:
     """Open a capture and ask for MJPG, then size, then fps (any other order is refused by many drivers).
 
@@ -90,11 +102,7 @@ def open_capture(options: CameraOptions) -> tuple[Any, CaptureFormat]:
         SourceError: it can't be opened; the message says why as far as can be found out.
 
     """
-    # FFmpeg writes its complaints to stderr, credentials and all; the screen is ours.
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
-    import cv2
-
+    cv2 = opencv()
     spec = options.spec
     if is_address(spec):
         params = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, options.open_timeout_ms]

@@ -290,7 +290,10 @@ def test_the_command_publishes_for_each_stream_and_ends_cleanly(tmp_path: Path, 
     head = (
         f'{BASE}log.jsonl = "all.jsonl"\nmetrics.port = {port}\nmqtt.url = "mqtt://127.0.0.1:{broker.port}"\n'
     )
-    file.write_text(head + table("door") + table("yard") + table("gone", url="rtsp://127.0.0.1:9/x"))
+    gone = table("gone", url="rtsp://127.0.0.1:9/x") + table(
+        "dark", camera="http://127.0.0.1:9/x", mic="none"
+    )
+    file.write_text(head + table("door") + table("yard") + gone)
     listener = Subscriber(broker.port)
     env = {k: v for k, v in os.environ.items() if not k.startswith("AVEL_")} | {"OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(
@@ -313,9 +316,9 @@ def test_the_command_publishes_for_each_stream_and_ends_cleanly(tmp_path: Path, 
         eventually(lambda: len(of("door", "hop")) > 3 and len(of("yard", "hop")) > 3, "answers", 120)
         code, body = get(f"http://127.0.0.1:{port}/healthz")
         health = json.loads(body)
-        assert (code, health["healthy"]) == (200, False), "two of three are well"
+        assert (code, health["healthy"]) == (200, False), "two of four are well"
         assert {k: v["healthy"] for k, v in health["streams"].items()} == {
-            "door": True, "yard": True, "gone": False
+            "door": True, "yard": True, "gone": False, "dark": False
         }  # fmt: skip
         assert "Connection refused" in health["streams"]["gone"]["troubles"]["stream"]
         numbers = get(f"http://127.0.0.1:{port}/metrics")[1]
