@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import sys
-import threading
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 
 from ..core.errors import SourceError
 from ..core.redact import redact
+from .jpegs import open_jpegs
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,16 +105,11 @@ def open_capture(options: CameraOptions) -> tuple[Any, CaptureFormat]:
     cv2 = opencv()
     spec = options.spec
     if is_address(spec):
+        if spec.lower().startswith("http") and (jpegs := open_jpegs(options)) is not None:
+            return jpegs, CaptureFormat(*jpegs.size, 0.0, "MJPG", "FFMPEG", jpegs.aspect)
         params = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, options.open_timeout_ms]
         params += [cv2.CAP_PROP_READ_TIMEOUT_MSEC, options.read_timeout_ms]
         capture = cv2.VideoCapture(spec, cv2.CAP_FFMPEG, params)
-        if (
-            capture.isOpened()
-            and spec.lower().startswith("http")
-            and not capture.get(cv2.CAP_PROP_FRAME_WIDTH)
-        ):
-            capture.release()
-            capture = _bare_jpegs(cv2, spec, params)
         if not capture.isOpened():
             capture.release()
             raise SourceError(
@@ -126,27 +121,6 @@ def open_capture(options: CameraOptions) -> tuple[Any, CaptureFormat]:
     else:
         capture = _open_device(cv2, options)
     return capture, read_back(capture)
-
-
-_OPENCV_OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
-_environment = threading.Lock()
-
-
-def _bare_jpegs(cv2: Any, spec: str, params: list[int]) -> Any:
-    """Motion JPEG whose parts say another type than FFmpeg insists on (image/jpg): the pictures themselves.
-
-    OpenCV takes FFmpeg's options from the environment only.
-    """
-    with _environment:
-        before = os.environ.get(_OPENCV_OPTIONS)
-        os.environ[_OPENCV_OPTIONS] = "input_format;mjpeg|probesize;2048"
-        try:
-            return cv2.VideoCapture(spec, cv2.CAP_FFMPEG, params)
-        finally:
-            if before is None:
-                del os.environ[_OPENCV_OPTIONS]
-            else:
-                os.environ[_OPENCV_OPTIONS] = before
 
 
 def read_back(capture: Any) -> CaptureFormat:

@@ -30,6 +30,8 @@ from .playout import Playout
 from .sounds import Resampler16k
 from .steady import Sound
 
+_ALONE = ("mjpeg",)
+"""Codecs of which each picture stands by itself: what is not wanted need not be decoded."""
 _ROOM_NS = 3 * NS_PER_S
 
 
@@ -48,6 +50,7 @@ class NetworkSource(Source):
         self._sound = Resampler16k()
         self._last_frame_ns = -1
         self._next_wanted_ns = 0
+        self._shift_ns = round(options.sync_offset_ms * 1e6)
         self._lock = threading.Lock()
         self._decoding = threading.Lock()
         self._stop = threading.Event()
@@ -226,6 +229,7 @@ class NetworkSource(Source):
             lambda: self._current(generation),
             {"video": self.account.video, "audio": self.account.audio},
             spare,
+            self._is_wanted if connection.video is not None and connection.video.name in _ALONE else None,
         )
         playout.start()
         reason = self._demux(generation, connection, playout)
@@ -284,9 +288,13 @@ class NetworkSource(Source):
         samples, note = downmix.mono(frame)
         self._emit(self._sound.push(Sound(t_ns, frame.sample_rate, samples, note)))
 
+    def _is_wanted(self, t_ns: int) -> bool:
+        """Whether `_take_picture` would hand on a picture of this instant, as it comes."""
+        return t_ns + self._shift_ns >= self._next_wanted_ns
+
     def _take_picture(self, frame: Any, t_ns: int, converter: FrameConverter) -> None:
         self.health.data(self._clock.now_ns(), self.info.video, "picture")
-        t_ns += round(self.options.sync_offset_ms * 1e6)
+        t_ns += self._shift_ns
         if t_ns < 0:
             return  # of before the start
         if t_ns <= self._last_frame_ns:

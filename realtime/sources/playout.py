@@ -82,6 +82,7 @@ class Playout:
         current: whether this connection still counts.
         accounts: where what can't be decoded is counted, by kind of track.
         spare: which pictures need not be decoded.
+        wanted: whether a picture of an instant is; asked where each picture is made from no other.
 
     """
 
@@ -96,10 +97,11 @@ class Playout:
         current: Callable[[], bool],
         accounts: dict[str, TrackAccount],
         spare: Disposable | None = None,
+        wanted: Callable[[int], bool] | None = None,
     ) -> None:
         self._clock, self._sender, self._lock = clock, sender, lock
         self._emit, self._say, self._current, self._accounts = emit, say, current, accounts
-        self._stampless, self._spare = connection.stampless, spare
+        self._stampless, self._spare, self._wanted = connection.stampless, spare, wanted
         self._sounds, self._pictures = deque[_Waiting](), deque[_Waiting]()
         self._changed = threading.Condition(threading.RLock())
         self._over = False
@@ -272,6 +274,8 @@ class Playout:
                     self._shown.popitem(last=False)
         if pictured:
             if self._spare is not None and self._spare.skip(packet):
+                return
+            if self._wanted is not None and not self._wanted(waiting.t_ns):
                 return
             if self._passed_over(waiting):
                 self._accounts["video"].late_ns += _length_ns(packet)
