@@ -133,7 +133,9 @@ class LiveBuffer:
     def _count(self, item: Item, sign: int) -> None:
         if isinstance(item, TimedFrame):
             self._frames += sign
-            self._bytes += sign * item.image.nbytes
+            # All of it: where clips are made, the picture at its own size is nearly everything.
+            parts = (item.image, item.preview, item.original)
+            self._bytes += sign * sum(part.nbytes for part in parts if part is not None)
         elif isinstance(item, TimedAudio):
             self._samples += sign * len(item.samples)
 
@@ -144,7 +146,7 @@ class LiveBuffer:
         while self._items and self._items[0][0] < horizon and not isinstance(self._items[0][1], Status):
             _, item = self._items.popleft()
             self._dropped(item, "older than the reader may lag")
-        if self._frames > o.max_frames or self._bytes > o.max_bytes:
+        while self._frames > o.max_frames or (self._bytes > o.max_bytes and self._frames > 1):
             self._drop_first(TimedFrame, "too many pictures waiting")
         if self._samples > o.max_audio_s * 16_000:
             self._drop_first(TimedAudio, "too much sound waiting")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 from avel_live.realtime.core.clock import ManualClock, SystemClock
@@ -32,6 +33,21 @@ def test_order_is_kept_and_the_end_is_for_ever() -> None:
     buffer.end(end)
     buffer.put(frame(1))
     assert [buffer.get(0) for _ in range(6)] == [*items, end, end]
+
+
+def test_waiting_pictures_are_bounded_by_all_that_they_hold() -> None:
+    """The picture at its own size, which clips ask for, is thirty times as large as what the networks see."""
+    options = BufferOptions(max_bytes=20 * 2**20)
+    buffer = LiveBuffer(ManualClock(), options)
+    large = np.zeros((1080, 1920, 3), np.uint8)
+    for k in range(20):
+        buffer.put(replace(frame(k / 16), preview=np.zeros((90, 160, 3), np.uint8), original=large))
+    waiting = []
+    while (item := buffer.get(0)) is not None:
+        waiting.append(item)
+    assert [round(item.t_ns / 1e9 * 16) for item in waiting if isinstance(item, TimedFrame)] == [17, 18, 19]
+    assert buffer.meter.dropped == 17
+    assert buffer._bytes == 0
 
 
 @given(st.lists(st.tuples(st.sampled_from(["frame", "sound", "get"]), st.floats(0, 0.5)), max_size=300))
