@@ -260,8 +260,8 @@ class Config(Options):
             panel=NETWORK,
             affects="findings",
             help="pictures a second that the network computes at most, where something changes: 1, 2, 4, 8, "
-            "16; all = 16 by time, changed or not; auto = 4, fewer when a live stream is too much for the "
-            "machine",
+            "16; all = 16 by time, changed or not; auto = 4, 2 while those say the same, fewer when a live "
+            "stream is too much for the machine",
         ),
     ] = "auto"
 

@@ -177,6 +177,7 @@ def open_stream(
             hop_s=config.hop_s,
             frames_per_segment=config.most_frames,
             by_change=config.frames != "all",
+            sparing=config.frames == "auto",
             duration_s=config.duration_s,
             paced=config.is_live or not config.fast,
         ),

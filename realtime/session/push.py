@@ -90,6 +90,7 @@ class Localizer:
             Decoder(numbers),
             calibrate=active.calibrate,
             by_change=config.frames != "all",
+            sparing=config.frames == "auto",
             taught=classes.taught,
         )
         self._frames = config.most_frames or LEVELS[0]

@@ -15,7 +15,7 @@ from ..core.clock import NS_PER_S
 from ..core.messages import ClosedSegment, Scores, Segment, SelectedFrame
 from ..events import Decoder, DecoderStep
 from .features import FeatureBuilder
-from .keyframes import KeyFrames
+from .keyframes import REST_NS, KeyFrames
 from .window import Calibrate, Window, softmax
 
 
@@ -40,6 +40,7 @@ class Judge:
         hop_s: seconds between answers: 0.25, 0.5 or a whole number.
         calibrate: logits → probabilities.
         by_change: compute the pictures that show something new; False = every one.
+        sparing: and fewer of those where two in a row said the same.
         taught: classes that the user taught; they stand before *background* in the decoder's labels.
 
     """
@@ -52,6 +53,7 @@ class Judge:
         calibrate: Calibrate = softmax,
         *,
         by_change: bool = False,
+        sparing: bool = False,
         taught: Taught | None = None,
     ) -> None:
         self.decoder = decoder
@@ -61,7 +63,7 @@ class Judge:
         known = len(taught.names) if taught is not None else 0
         self._windows = [Window(engine, calibrate, known) for _ in range(self._phases)]
         self._builders: dict[int, FeatureBuilder] = {}
-        self._keys = KeyFrames(engine) if by_change else None
+        self._keys = KeyFrames(engine, rest_ns=REST_NS * sparing) if by_change else None
         self._unlooked: Segment | None = None
 
     def add(self, frame: SelectedFrame) -> None:

@@ -6,6 +6,10 @@ same for hours. A picture is computed when its small luma picture differs from t
 `MAX_AGE_NS`. What is computed follows from pictures and instants alone: the same stream gives the same
 numbers at every speed. Pictures go through the network one by one, so that no number depends on its
 neighbours in a batch, and a picture that belongs to several segments (`--hop 0.5`) is computed once.
+
+Whatever moves changes every picture, and mostly still shows the same: sparing (`--frames auto`), the key
+picture stands for any other within `REST_NS` where its features and those of the one computed before it say
+the same. A picture that says something else ends that at once.
 """
 
 from __future__ import annotations
@@ -27,6 +31,12 @@ MAX_AGE_NS: Final = 5 * NS_PER_S
 BLOCKS: Final = 14
 """Blocks in each direction of the small luma picture: 16×16 pixels of 224×224, so that the noise of a
 sensor averages out and a dog at the far end of a yard does not."""
+REST_NS: Final = 2 * NS_PER_S // 5
+"""Sparing, a key picture that said nothing new stands for what follows so long: every other of four pictures
+a second, whose distances are those of a camera's own."""
+STEADY: Final = 0.15
+"""Share by which features, averaged over the grid, may differ and say the same. Of real cameras' pictures a
+quarter of a second apart two thirds do."""
 _KEPT: Final = 64
 """Pictures whose features are remembered: more than the segments that can be open at once hold."""
 
@@ -47,6 +57,12 @@ def change(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
     return float(np.abs(one - other).max())
 
 
+def says_the_same(one: NDArray[np.float32], other: NDArray[np.float32]) -> bool:
+    """Whether the features [G, G, D] of two pictures differ by no more than `STEADY` of themselves."""
+    before, after = one.mean((0, 1)), other.mean((0, 1))
+    return bool(np.abs(before - after).sum() <= STEADY * np.abs(before).sum())
+
+
 class KeyFrames:
     """Features of the pictures of one stream, computed where they show something new.
 
@@ -54,11 +70,21 @@ class KeyFrames:
         engine: the networks.
         threshold: see `THRESHOLD`.
         max_age_ns: see `MAX_AGE_NS`.
+        rest_ns: see `REST_NS`; 0 = whatever shows something new is computed.
 
     """
 
-    def __init__(self, engine: Engine, *, threshold: float = THRESHOLD, max_age_ns: int = MAX_AGE_NS) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        threshold: float = THRESHOLD,
+        max_age_ns: int = MAX_AGE_NS,
+        rest_ns: int = 0,
+    ) -> None:
         self._engine, self._threshold, self._max_age_ns = engine, threshold, max_age_ns
+        self._rest_ns = rest_ns
+        self._steady = False
         self._known: OrderedDict[int, NDArray[np.float32]] = OrderedDict()
         self._key: tuple[int, NDArray[np.float32], NDArray[np.float32]] | None = None
         self.computed = 0
@@ -73,6 +99,7 @@ class KeyFrames:
         grid = self._carried(t_ns, luma)
         if grid is None:
             grid = self._engine.visual(image[None])[0]
+            self._steady = self._key is not None and says_the_same(self._key[2], grid)
             self._key = t_ns, luma, grid
             self.computed += 1
         self._known[t_ns] = grid
@@ -85,6 +112,9 @@ class KeyFrames:
         if self._key is None:
             return None
         key_ns, key_luma, grid = self._key
-        if abs(t_ns - key_ns) >= self._max_age_ns or change(luma, key_luma) > self._threshold:
+        age_ns = abs(t_ns - key_ns)
+        if self._steady and age_ns < self._rest_ns:
+            return grid
+        if age_ns >= self._max_age_ns or change(luma, key_luma) > self._threshold:
             return None
         return grid

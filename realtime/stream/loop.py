@@ -57,6 +57,7 @@ class StreamOptions:
         hop_s: seconds between answers: 0.25, 0.5 or a whole number.
         frames_per_segment: pictures at most; None = 4, fewer while a live stream is too much for the machine.
         by_change: compute those that show something new; False = every one.
+        sparing: and fewer of those where two in a row said the same.
         duration_s: end a live stream after so long (recordings end themselves).
         paced: whether the source keeps to a speed; the real-time factor of one that does not is taken
             from the wall clock and so includes decoding.
@@ -66,6 +67,7 @@ class StreamOptions:
     hop_s: float = 1.0
     frames_per_segment: int | None = None
     by_change: bool = True
+    sparing: bool = False
     duration_s: float | None = None
     paced: bool = True
 
@@ -118,7 +120,9 @@ class Stream:
         live = source.info.live
         self._queue = SegmentQueue(live=live)
         self._reader = Reader(source, self._queue, clock, hop_s=o.hop_s, duration_s=o.duration_s)
-        self._judge = Judge(engine, decoder, o.hop_s, calibrate, by_change=o.by_change, taught=taught)
+        self._judge = Judge(
+            engine, decoder, o.hop_s, calibrate, by_change=o.by_change, sparing=o.sparing, taught=taught
+        )
         frames = o.frames_per_segment
         own = FrameBudget(frames or LEVELS[0], adaptive=live and frames is None)
         self._budget: Budget = budget or own

@@ -45,7 +45,7 @@ SECONDS, FPS, RATE, SIZE = 10, 16, 16_000, 224
 MOTIONS = ("stands", "shakes", "pans", "zooms", "cut")
 SETTINGS = [
     ("all", THRESHOLD), ("16", THRESHOLD), ("4", 0.0), ("4", 6.0), ("4", THRESHOLD), ("4", 24.0),
-    ("2", THRESHOLD), ("1", THRESHOLD),
+    ("auto", THRESHOLD), ("2", THRESHOLD), ("1", THRESHOLD),
 ]  # fmt: skip
 
 

@@ -13,9 +13,12 @@ from avel_live.realtime.session.push import Localizer
 from avel_live.realtime.stream.keyframes import (
     BLOCKS,
     MAX_AGE_NS,
+    REST_NS,
+    STEADY,
     THRESHOLD,
     KeyFrames,
     change,
+    says_the_same,
     small_luma,
 )
 from avel_live.realtime.stream.loop import Stream, StreamOptions
@@ -112,10 +115,46 @@ def test_a_key_picture_is_no_older_than_said() -> None:
     assert keys.computed == 2
 
 
+def bright(level: int) -> np.ndarray:
+    """A picture whose features, by the toy, are its brightness."""
+    return np.full((224, 224, 3), level, np.uint8)
+
+
+def test_sparing_what_moves_and_says_the_same_costs_every_other_picture() -> None:
+    # Thirteen levels at least, and a seventh at most: new to `change`, and it says the same.
+    scene = a_scene(6, lambda k: bright((200, 213, 226)[k // 4 % 3]))
+    every, sparing = ToyEngine(), ToyEngine()
+    hops_of(scene, every)
+    hops = hops_of(scene, sparing, sparing=True)
+    assert len(every.visual_calls) == 6 * 4
+    assert len(sparing.visual_calls) == 1 + 6 * 4 // 2  # the first two are compared
+    assert all(len(hop.segment.frames) == 4 for hop in hops)
+
+
+def test_sparing_a_picture_that_says_something_else_ends_it_at_once() -> None:
+    engine = ToyEngine()
+    keys = KeyFrames(engine, rest_ns=REST_NS)
+    levels = [100, 180, 200, 40, 42, 90, 40]
+    said = [float(keys.grid(k * NS // 4, bright(level)).mean()) for k, level in enumerate(levels)]
+    # 180 is no 100, so 200 is computed; that says what 180 said, so 40 has to wait for its next picture; that
+    # one says something else, so 90 is computed, and 40.
+    assert said == [100, 180, 200, 200, 42, 90, 40]
+    assert keys.computed == 6
+
+
+def test_what_says_the_same_is_told_by_shares() -> None:
+    one = np.full((7, 7, 4), 0.5, np.float32)
+    assert says_the_same(one, one * (1 + 0.9 * STEADY))
+    assert not says_the_same(one, one * (1 + 1.1 * STEADY))
+    nothing = np.zeros_like(one)
+    assert says_the_same(nothing, nothing)
+    assert not says_the_same(nothing, one)
+
+
 def test_pushed_seconds_carry_over_as_streamed_ones_do() -> None:
     images = [still(8.0, seed=k) if k < 40 else np.full((224, 224, 3), k, np.uint8) for k in range(6 * FPS)]
     streamed, pushed = ToyEngine(), ToyEngine()
-    hops = hops_of(a_scene(6, lambda k: images[k]), streamed)
+    hops = hops_of(a_scene(6, lambda k: images[k]), streamed, sparing=True)
     localizer = Localizer(pushed, calibration="none")  # type: ignore[arg-type]
     for second, hop in enumerate(hops):
         mine = localizer.push(images[second * FPS : (second + 1) * FPS], np.full(16_000, 0.1, np.float32))
