@@ -22,7 +22,7 @@ def test_twenty_minutes_of_nothing_hold_at_most_one_event(profile: str) -> None:
     weights = YAMNET if profile == "lite-yamnet" else None
     engine = load_engine(EngineOptions(profile=profile, audio_weights=weights, threads=1))
     source, sink = NothingSource(Nothing(DATA)), Collector()
-    options = StreamOptions()
+    options = StreamOptions(sparing=True)
     Stream(source, engine, Decoder(), a_start(source), ManualClock(), options).run(sink)  # type: ignore[arg-type]
     assert sink.ends[0].seconds == 1200
     events = [event for hop in sink.hops for event in hop.events if event.kind == "start"]

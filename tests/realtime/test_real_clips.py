@@ -19,7 +19,7 @@ def play(path: Path, speed: float | None, pictures: int | None = None) -> Collec
     source = Replay(path, ManualClock(), ReplayOptions(speed=speed))
     source.open()
     sink = Collector()
-    options = StreamOptions(frames_per_segment=pictures, by_change=pictures is None)
+    options = StreamOptions(frames_per_segment=pictures, by_change=pictures is None, sparing=pictures is None)
     Stream(source, ToyEngine(), Decoder(), a_start(source), ManualClock(), options).run(sink)  # type: ignore[arg-type]
     return sink
 
