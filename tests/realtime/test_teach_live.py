@@ -16,6 +16,7 @@ from avel_live.model.runtime.base import EngineOptions
 from avel_live.model.teach.pack import installed, load
 from avel_live.model.teach.senses import Senses
 from avel_live.realtime.commands import main
+from avel_live.realtime.commands.teach.claps import Claps
 from avel_live.realtime.commands.teach.examples import Example
 from avel_live.realtime.commands.teach.lessons import Wanted, conclude
 from avel_live.realtime.commands.teach.live import Watched, watch
@@ -23,7 +24,7 @@ from avel_live.realtime.core.clock import NS_PER_S, ManualClock
 from avel_live.realtime.sources.replay import Replay, ReplayOptions
 from support.mjpeg import MjpegServer
 from support.pulse import Beeper, PulseServer
-from support.taught import noise, recording, ringing
+from support.taught import RATE, clap, noise, recording, ringing
 
 
 class Pressed:
@@ -39,10 +40,12 @@ class Pressed:
         return [round(at * NS_PER_S) for at in self.at_s if int(at) == self.now - 1]
 
 
-def watched(path: Path, pressed: Pressed, senses: Senses, told: list[int]) -> Watched:
+def watched(
+    path: Path, pressed: Pressed, senses: Senses, told: list[int], claps: Claps | None = None
+) -> Watched:
     source = Replay(path, ManualClock(), ReplayOptions(speed=None, frames=4))
     source.open()
-    return watch(source, senses, ("audio",), pressed, told.append)
+    return watch(source, senses, ("audio",), pressed, told.append, claps)
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +99,42 @@ def test_it_ends_when_told_to_and_a_key_at_the_very_end_counts(hall: Path, sense
     at_end = watched(hall, Pressed([31.99]), senses, [])
     assert len(at_end.pressed_ns) == 1
     assert len(at_end.examples.of) > 0
+
+
+def test_two_claps_say_it_too_and_are_no_part_of_the_example(senses: Senses, tmp_path: Path) -> None:
+    wave = noise(26, -50, 3)
+    for first in (5.0, 15.0):
+        for start, sound in ((first, ringing(2.2, 1.0, 0.2)), (first + 3.1, clap(1)), (first + 3.5, clap(2))):
+            at = round(start * RATE)
+            wave[at : at + len(sound)] += sound[: len(wave) - at]
+    room = recording(tmp_path / "room.wav", (wave, None))
+    assert watched(room, Pressed([]), senses, []).pressed_ns == [], "nobody listens for claps unless asked to"
+    told: list[int] = []
+    got = watched(room, Pressed([]), senses, told, Claps())
+    assert told == [1, 2]
+    assert [at / NS_PER_S for at in got.pressed_ns] == pytest.approx([8.1, 18.1], abs=0.02)
+    seconds = got.examples.seconds()
+    real = seconds.where(~seconds.copy)
+    # 5.07–8.07 s and 15.07–18.07 s; in the third second of either only a fifth still rings.
+    assert np.bincount(real.of).tolist() == [3, 3]
+    bells = senses.hear(ringing(1, 1.0, 0.2)).embedding[0]
+    hands = senses.hear(clap(1, 0.4)[np.arange(RATE) % (RATE // 2)]).embedding[0]
+    near = np.sqrt(real.arrays["audio"]) @ (np.sqrt(bells) / np.linalg.norm(np.sqrt(bells)))
+    far = np.sqrt(real.arrays["audio"]) @ (np.sqrt(hands) / np.linalg.norm(np.sqrt(hands)))
+    assert (near > far).all()
+    # Three seconds and two before a mark, and two after it, are no background: 0–3, 11–13 and 21–26 s are.
+    assert len(got.background) == 3 + 2 + 5
+
+
+def test_claps_want_a_microphone_and_a_live_stream(capsys: pytest.CaptureFixture[str]) -> None:
+    for args, said in (
+        (["--clap", "a.wav"], "--clap goes with --live"),
+        (["--live", "--clap", "--mic", "none"], "--clap needs a microphone"),
+    ):
+        with pytest.raises(SystemExit) as left:
+            main(["teach", "Bell", *args])
+        assert left.value.code == 2
+        assert said in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -25,6 +25,17 @@ def ringing(seconds: float, pitch: float = 1.0, loud: float = 0.2) -> Wave:
     return (loud * (tone + 0.4 * np.sin(2 * np.pi * 3300 * pitch * t))).astype(np.float32)
 
 
+def clap(seed: int, loud: float = 0.4, room_s: float = 0.3) -> Wave:
+    """Half a second: hands that meet, and what a room makes of it; resonances as hollow hands have them."""
+    rng = np.random.default_rng(seed)
+    t = np.arange(RATE // 2) / RATE
+    burst = np.fft.rfft(rng.normal(size=len(t)) * np.exp(-t / 0.004), 2 * len(t))
+    hertz = np.fft.rfftfreq(2 * len(t), 1 / RATE) / rng.uniform(1000, 2200)
+    dry = np.fft.irfft(burst * hertz / (1 + hertz**2))[: len(t)]
+    tail = rng.normal(size=len(t)) * np.exp(-6.9 * t / room_s) * 0.05
+    return (loud * (dry / np.abs(dry).max() + tail)).astype(np.float32)
+
+
 def sign(seed: int) -> np.ndarray:
     """[120, 160, 3]: a yellow disc on red, somewhere."""
     rng = np.random.default_rng(seed)

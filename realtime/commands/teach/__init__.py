@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from ...config.typed import make_app
+from ...core.errors import UsageError
 
 _TEACH = "NAME"
 """What the command behind a class name is called in the help."""
@@ -79,6 +80,9 @@ def teach(
     live: Annotated[
         bool, typer.Option("--live", help="watch the camera and the microphone; Enter says when it happens")
     ] = False,
+    clap: Annotated[
+        bool, typer.Option("--clap", help="with --live: two claps of the hands say it, too")
+    ] = False,
     camera: Annotated[str | None, typer.Option(help="with --live: index, device, address, or none")] = None,
     mic: Annotated[str | None, typer.Option(help="with --live: name or part of it, index, or none")] = None,
     from_marks: Annotated[
@@ -115,7 +119,10 @@ def teach(
         json=json_out,
         label=label or "",
         fps=fps,
+        clap=clap,
     )
+    if clap and not live:
+        raise UsageError("--clap goes with --live")
     if live:
         from .live import teach_live
 

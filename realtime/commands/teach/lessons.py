@@ -45,6 +45,7 @@ class Wanted:
     json: bool
     label: str = ""
     fps: float | None = None
+    clap: bool = False
 
     BUDGET: ClassVar[str] = "1/day"
 

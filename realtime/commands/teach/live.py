@@ -1,8 +1,8 @@
-"""`avel teach NAME --live`: it watches, and Enter says that it happened just now.
+"""`avel teach NAME --live`: it watches, and Enter, or two claps, say that it happened just now.
 
-What counts is the last three seconds before the key was pressed; whatever lies two seconds and more away
-from any of them is background of the place. Of every second only what the senses make of it is kept; pictures
-and sound are forgotten after four.
+What counts is the last three seconds before the key was pressed, or before the first clap; whatever lies two
+seconds and more away from any of them is background of the place. Of every second only what the senses make
+of it is kept; pictures and sound are forgotten after seven.
 """
 
 from __future__ import annotations
@@ -12,24 +12,26 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from ....model.sound import SAMPLE_RATE
 from ....model.teach.lesson import ENOUGH, LEAST, Seconds
 from ....model.teach.pack import USED, checked_name
 from ....model.teach.seconds import Sensation, sense
 from ....model.teach.senses import Sense, Senses
 from ....model.teach.variations import variations
-from ...config.schema import Config
+from ...config.schema import NONE, Config
 from ...core.clock import NS_PER_S, Clock, SystemClock
 from ...core.errors import UsageError
 from ...core.messages import Segment
 from ...stream.segments import segments
 from ...ui.console import Console
 from ..calibrate.store import per_hour_of
+from .claps import Claps
 from .examples import Example
 from .gather import OWN_S, Gathered, background, joined, loud, sensed, senses_of
 from .lessons import Wanted, conclude
@@ -43,7 +45,10 @@ BEFORE_NS: Final = 3 * NS_PER_S
 AWAY_NS: Final = 2 * NS_PER_S
 AGAIN_NS: Final = 2 * NS_PER_S
 """A second press within this time is of the same event."""
-_HELD: Final = 4
+_HELD: Final = 7
+"""Three before a pair of claps, which is told two and a half seconds later at most."""
+_BEFORE_CLAP_NS: Final = NS_PER_S * 3 // 100
+"""An example ends so long before the first clap: hands are no part of it."""
 
 Presses = Callable[[], Iterable[int]]
 """Instants of the stream at which a key was pressed since one asked last, in nanoseconds."""
@@ -59,15 +64,22 @@ class Watched:
     _others: deque[tuple[int, Sensation]] = field(default_factory=lambda: deque(maxlen=OWN_S))
     _recent: deque[Segment] = field(default_factory=lambda: deque(maxlen=_HELD))
     _waiting: list[int] = field(default_factory=list)
+    _clapped: set[int] = field(default_factory=set)
     _rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(0))
 
-    def press(self, at_ns: int) -> bool:
+    def press(self, at_ns: int, *, clapped: bool = False) -> bool:
         """Somebody said that it happened; whether that is news."""
-        last = max((*self.pressed_ns, *self._waiting), default=-AGAIN_NS)
-        if at_ns - last < AGAIN_NS:
+        if any(abs(at_ns - other) < AGAIN_NS for other in (*self.pressed_ns, *self._waiting)):
             return False
         self._waiting.append(at_ns)
+        if clapped:
+            self._clapped.add(at_ns)
         return True
+
+    @property
+    def count(self) -> int:
+        """How often it happened by now."""
+        return len(self.pressed_ns) + len(self._waiting)
 
     def second(self, senses: Senses, segment: Segment) -> None:
         """A second is over."""
@@ -86,12 +98,29 @@ class Watched:
     def _example(self, senses: Senses, at_ns: int) -> None:
         number = len(self.pressed_ns)
         self.pressed_ns.append(at_ns)
-        found = [s for s in self._recent if at_ns - BEFORE_NS < s.start_ns + NS_PER_S and s.start_ns < at_ns]
+        found = [s for s in self._recent if at_ns - BEFORE_NS < s.end_ns and s.start_ns < at_ns]
+        if at_ns in self._clapped:
+            found = self._before(at_ns - _BEFORE_CLAP_NS)
         for segment in loud(found) if "audio" in self.used and found else found:
             self.examples.add(sensed(senses, segment, self.used), number)
             for frames, samples in variations(segment.frames, segment.audio, self._rng):
                 seen, heard = frames if segment.video else None, samples if segment.sound else None
                 self.examples.add(sense(senses, seen, heard, self.used), number, copy=True)
+
+    def _before(self, end_ns: int) -> list[Segment]:
+        """The three seconds that end then, cut anew, each with the pictures of where most of it lies."""
+        made: list[Segment] = []
+        for last in range(end_ns - BEFORE_NS + NS_PER_S, end_ns + 1, NS_PER_S):
+            first = last - NS_PER_S
+            parts = [s for s in self._recent if s.start_ns < last and s.end_ns > first]
+            if not parts or parts[0].start_ns > first or parts[-1].end_ns < last:
+                continue
+            at = (first - parts[0].start_ns) * SAMPLE_RATE // NS_PER_S
+            sound = np.concatenate([s.audio for s in parts])[at : at + SAMPLE_RATE]
+            most = max(parts, key=lambda s: min(last, s.end_ns) - max(first, s.start_ns))
+            heard = all(s.sound for s in parts)
+            made.append(replace(most, start_ns=first, end_ns=last, audio=sound, sound=heard))
+        return made
 
     @property
     def background(self) -> Seconds:
@@ -105,7 +134,12 @@ class Watched:
 
 
 def watch(
-    source: Source, senses: Senses, used: tuple[Sense, ...], presses: Presses, tell: Callable[[int], None]
+    source: Source,
+    senses: Senses,
+    used: tuple[Sense, ...],
+    presses: Presses,
+    tell: Callable[[int], None],
+    claps: Claps | None = None,
 ) -> Watched:
     """Watch an open source to its end, or until `presses` raises `StopIteration`.
 
@@ -115,6 +149,7 @@ def watch(
         used: which of them.
         presses: when somebody said that it happened.
         tell: is told how many examples there are.
+        claps: hears two claps of the hands, which say so, too; None: nobody listens for them.
 
     """
     watched = Watched(used)
@@ -123,7 +158,10 @@ def watch(
         for segment in stream:
             for at_ns in presses():
                 if watched.press(at_ns):
-                    tell(len(watched.pressed_ns) + 1)
+                    tell(watched.count)
+            for at_ns in () if claps is None else claps.heard(segment):
+                if watched.press(at_ns, clapped=True):
+                    tell(watched.count)
             watched.second(senses, segment)
     except StopIteration:
         pass
@@ -185,13 +223,16 @@ def teach_live(config: Config, wanted: Wanted) -> None:
     check_free(name, replacing=wanted.replace)
     if wanted.examples:
         raise UsageError("--live takes no examples: Enter says when it happens")
+    if wanted.clap and config.mic == NONE:
+        raise UsageError("--clap needs a microphone; leave --mic none out, or press Enter")
     console = Console(stderr=True)
     with console.status("loading the networks"):
         senses = senses_of(config)
     clock = SystemClock()
     source = make_source(config, clock)
     source.open()
-    console.print(f"watching {source.info.name}: press Enter when it happens, q and Enter when that is all")
+    how = "clap twice or press Enter" if wanted.clap else "press Enter"
+    console.print(f"watching {source.info.name}: {how} when it happens, q and Enter when that is all")
 
     def tell(count: int) -> None:
         enough = (
@@ -199,7 +240,8 @@ def teach_live(config: Config, wanted: Wanted) -> None:
         )
         console.print(f"  {count}{enough}", highlight=False)
 
-    watched = watch(source, senses, USED[mode], Keys(clock, source.stream_now_ns), tell)
+    keys = Keys(clock, source.stream_now_ns)
+    watched = watch(source, senses, USED[mode], keys, tell, Claps() if wanted.clap else None)
     examples = [Example(Path(f"live, {at / NS_PER_S:.0f} s")) for at in watched.pressed_ns]
     seconds = watched.examples.seconds()
     examples, seconds = _usable(examples, seconds, USED[mode])
