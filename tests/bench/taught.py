@@ -4,11 +4,13 @@
     python tests/bench/taught.py --rows FILE       the table of all rows that earlier runs added to the file
 
 DATA holds `audio/` and `photos/`, each with a MANIFEST.tsv. An example is a recording of the class with a
-photograph of it; the test shows photographs and plays recordings that no example is from, and not of the
-bank that ships either. In the shipped bank the class is left out; the shipped head, asked for comparison, is
-the whole one, trained on the class (and on some of these very sounds: optimistic). What is taught is judged
-second by second, without the shipped head beside it. Nothing: seconds of other classes' sounds with other
-pictures, none of either in the bank; a false second is one that the class would take.
+photograph of it; the test shows photographs and plays recordings that no example is from, nor a take of the
+same thing (`taught_material.apart`). Classes with six recordings and four photographs and more are asked;
+photographs come again where there are fewer than recordings. In the shipped bank the class is left out; the
+shipped head, asked for comparison, is the whole one, trained on the class (and on some of these very sounds:
+optimistic). What is taught is judged second by second, without the shipped head beside it. Other things are
+seconds of other classes' sounds with other pictures, none of either in the bank; a false second is one that
+the class would take.
 
 `--heard` teaches by ear alone, which more classes have material for; "seen and heard" takes portraits for the
 two of speech. Where DATA has `clips/` (real clips, MANIFEST.tsv), the class is asked about all of their
@@ -20,35 +22,24 @@ Not shown: places. Every photograph is of another one, and nobody gives a backgr
 from __future__ import annotations
 
 import argparse
-import csv
 import json
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
-from avel_live.model.labels import EVENT_NAMES, label_index
+from avel_live.model.labels import EVENT_NAMES
 from avel_live.model.probabilities import softmax
-from avel_live.model.runtime.base import EngineOptions
-from avel_live.model.runtime.onnx_engine import OnnxEngine
 from avel_live.model.tails import normal_tail
 from avel_live.model.teach.bank import shipped
-from avel_live.model.teach.bank_maker import PICTURES, SECONDS, chosen, trainable
 from avel_live.model.teach.judge import log_odds
 from avel_live.model.teach.lesson import STRANGE, Seconds
-from avel_live.model.teach.pack import USED, Card, Mode, Pack
+from avel_live.model.teach.pack import Card, Pack
 from avel_live.model.teach.probe import Doubles, Floats
-from avel_live.model.teach.senses import Sense, Sensed, Senses
-from avel_live.model.teach.variations import variations
-from avel_live.model.training.lite.audio_data import decode
-from taught_table import Row, kept, quiet, real_clips, table
+from avel_live.model.teach.senses import Sense, Sensed
+from taught_material import RATE, TESTED, Field, apart, picture, seconds_of, seeded
+from taught_table import Row, table
 from taught_ways import Judge, centroid, linear, paired, taught
 
-RATE = 16_000
-TESTED = 10
-"""Recordings and photographs of a class that are tested with, at most."""
-NOTHING = 900
 PER_HOUR = 1 / 24
 CONCEPTS: dict[str, tuple[str, str]] = {
     "Accordion": ("Accordion", "accordion"),
@@ -61,121 +52,6 @@ CONCEPTS: dict[str, tuple[str, str]] = {
     "Horse": ("Horse,Neigh, whinny,Clip-clop", "common sorrel horse,horse-drawn vehicle"),
     "Train horn": ("Train horn,Train whistle", "high-speed train,electric locomotive,steam locomotive"),
 }
-
-
-def rows_of(folder: Path) -> list[dict[str, str]]:
-    with (folder / "MANIFEST.tsv").open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file, delimiter="\t"))
-
-
-def kind_of(row: dict[str, str]) -> str:
-    return row["class"] if row["class"].startswith("_") else EVENT_NAMES[label_index(row["class"])]
-
-
-def seconds_of(file: Path, most: int = 3) -> Floats:
-    """[N, 16000]: the loudest seconds of a recording, at the level of a room."""
-    wave = decode(file).astype(np.float32) / 32768
-    wave = np.pad(wave, (0, max(0, RATE - len(wave))))
-    parts = wave[: len(wave) // RATE * RATE].reshape(-1, RATE)
-    level = np.sqrt(np.square(parts).mean(axis=1))
-    loud = np.flatnonzero(level > level.max() / 10)
-    loud = loud[np.argsort(-level[loud])][:most]
-    rng = np.random.default_rng(len(wave))
-    gain = 10 ** (rng.uniform(-32, -16) / 20) / level.max()
-    return np.clip(parts[loud] * gain + rng.normal(0, 1e-3, (len(loud), RATE)), -1, 1).astype(np.float32)
-
-
-def picture(file: Path) -> np.ndarray | None:
-    image = cv2.imread(str(file))
-    if image is None:
-        return None
-    return np.asarray(cv2.resize(image, (224, 224), interpolation=cv2.INTER_AREA)[..., ::-1], np.uint8)
-
-
-class Field:
-    """All material, sensed once."""
-
-    def __init__(self, data: Path, only: Sequence[str], cache: Path | None, mode: Mode) -> None:
-        self.mode, self.used = mode, USED[mode]
-        self.senses = Senses(EngineOptions())
-        self.engine = OnnxEngine(EngineOptions(backend="onnxruntime", threads=1))
-        audio, photos = rows_of(data / "audio"), rows_of(data / "photos")
-        in_bank = {r["file"] for r in chosen([r for r in photos if trainable(r)], PICTURES, _rng(0))}
-        in_bank |= {
-            r["file"] for r in chosen([r for r in audio if trainable(r)], SECONDS["lite"] - 40, _rng(1))
-        }
-        by_sound, by_photo = _by_kind(audio), _by_kind(photos)
-        for k in EVENT_NAMES:
-            if "speech" in k:
-                by_photo[k] = by_photo["_person"]
-        self.kinds = [
-            k
-            for k in EVENT_NAMES
-            if len(by_sound[k]) >= 13
-            and (len(by_photo[k]) >= 6 or mode == "heard")
-            and (not only or k in only)
-        ]
-        rng = _rng(7)
-        self.sounds = {
-            k: [data / "audio" / r["file"] for r in _some(by_sound[k], 32, rng)] for k in self.kinds
-        }
-        self.photos = {
-            k: [data / "photos" / r["file"] for r in _some(by_photo[k], 32, rng)] for k in self.kinds
-        }
-        other_sounds = [r for r in audio if r["file"] not in in_bank]
-        other_photos = [r for r in photos if r["file"] not in in_bank]
-        sounds, photos = _some(other_sounds, NOTHING, rng), _some(other_photos, NOTHING // 3, rng)
-        self.nothing_sound = kept(cache, "sounds", lambda: self._nothing(sounds, data / "audio"))
-        self.nothing_photo = kept(cache, "photos", lambda: self._nothing(photos, data / "photos"))
-        self.quiet = kept(cache, "quiet", lambda: quiet(self.senses, data))
-        self.clips = kept(cache, "clips", lambda: real_clips(self.senses, data / "clips"))
-        self.heard = {k: [self._hear(f) for f in self.sounds[k]] for k in self.kinds}
-        nothing = np.zeros((1, 1280), np.float32), np.zeros((3, 1280), np.float32)
-        self.seen = {
-            k: [self._see(f) for f in self.photos[k]] if mode == "both" else [nothing] * 32
-            for k in self.kinds
-        }
-
-    def _nothing(self, rows: list[dict[str, str]], folder: Path) -> tuple[np.ndarray, ...]:
-        made, kinds = [], []
-        for row in rows:
-            if folder.name == "audio":
-                made.append(self.senses.hear(seconds_of(folder / row["file"], 1)[0]).embedding[0])
-            elif (image := picture(folder / row["file"])) is not None:
-                made.append(self.senses.see(image[None]).embedding[0])
-            else:
-                continue
-            kinds.append(kind_of(row))
-        return np.stack(made), np.array(kinds)
-
-    def _hear(self, file: Path) -> tuple[Floats, Floats]:
-        """Real seconds and varied ones."""
-        parts = seconds_of(file)
-        blank = np.zeros((1, 224, 224, 3), np.uint8)
-        varied = [w for part in parts for _, w in variations(blank, part, _rng(3))]
-        hear = lambda waves: np.concatenate([self.senses.hear(w).embedding for w in waves])  # noqa: E731
-        return hear(parts), hear(varied)
-
-    def _see(self, file: Path) -> tuple[Floats, Floats]:
-        image = picture(file)
-        assert image is not None, file
-        varied = [v[0] for v, _ in variations(image[None], np.zeros(RATE, np.float32), _rng(4))]
-        return self.senses.see(image[None]).embedding, self.senses.see(np.stack(varied)).embedding
-
-
-def _rng(seed: int) -> np.random.Generator:
-    return np.random.default_rng(seed)
-
-
-def _by_kind(rows: list[dict[str, str]]) -> dict[str, list[dict[str, str]]]:
-    found: dict[str, list[dict[str, str]]] = defaultdict(list)
-    for row in rows:
-        found[kind_of(row)].append(row)
-    return found
-
-
-def _some(rows: list[dict[str, str]], count: int, rng: np.random.Generator) -> list[dict[str, str]]:
-    return [rows[k] for k in rng.permutation(len(rows))[:count]]
 
 
 def examples_of(field: Field, kind: str, sounds: Sequence[int], photos: Sequence[int]) -> Seconds:
@@ -229,7 +105,7 @@ def full(field: Field, kind: str, sounds: Sequence[int], photos: Sequence[int]) 
         parts = seconds_of(field.sounds[kind][s])
         image = picture(field.photos[kind][p])
         assert image is not None
-        hush = _rng(s).normal(0, 1e-3, (10, RATE)).astype(np.float32)
+        hush = seeded(s).normal(0, 1e-3, (10, RATE)).astype(np.float32)
         hush[3 : 3 + len(parts)] = parts
         grid = field.engine.visual(image[None])[0]
         visual = np.stack([grid] * 10)
@@ -275,10 +151,11 @@ def draws(field: Field, kind: str, given: argparse.Namespace) -> Iterator[Row]:
         one: e[k != number] for one, (e, k) in ((one, b) for one, b in banks.items() if b is not None)
     }
     for draw in range(given.draws):
-        rng = _rng(100 + draw)
-        sounds, photos = (rng.permutation(len(some[kind])) for some in (field.sounds, field.seen))
-        shown = photos[-max(3, min(TESTED, len(photos) // 2)) :]
-        tested = sounds[-TESTED:], np.resize(shown, TESTED)
+        rng = seeded(100 + draw)
+        sounds, spared = apart(field.sounds[kind], rng)
+        photos = rng.permutation(len(field.seen[kind]))
+        shown = photos[-min(TESTED, len(photos) // 2) :]
+        tested = spared, np.resize(shown, len(spared))
         a = np.concatenate([field.heard[kind][s][0] for s in tested[0]])
         many = [len(field.heard[kind][s][0]) for s in tested[0]]
         v = np.concatenate(
@@ -289,7 +166,7 @@ def draws(field: Field, kind: str, given: argparse.Namespace) -> Iterator[Row]:
             yield {"class": kind, "draw": draw, "way": "whole head", "shots": 0, "recall": whole}
         for shots in given.shots:
             left = photos[: -len(shown)]
-            if len(sounds) - TESTED < shots:
+            if len(sounds) < shots:
                 continue
             some = examples_of(field, kind, sounds[:shots], np.resize(left, shots))
             ways: dict[str, Judge | None] = {
