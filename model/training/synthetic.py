@@ -231,7 +231,22 @@ def bayes(
             half a count is added to every interval.
 
     """
-    event, background = likelihood_ratios(spec, visual, audio)
+    return posterior(spec, *likelihood_ratios(spec, visual, audio), prior_rows)
+
+
+def posterior(
+    spec: SyntheticSpec, event: Doubles, background: Doubles, prior_rows: Sequence[Annotation]
+) -> NDArray[np.float64]:
+    """Exact posterior [N, T, 29] from what each second says; see `bayes`.
+
+    Args:
+        spec: how the features were drawn.
+        event: [N, T, 28], `background` [N, T, 28]: of `likelihood_ratios`; 0 in both: nothing was seen or
+            heard of that second, as of one that is still to come.
+        background: see there.
+        prior_rows: see `bayes`.
+
+    """
     length = event.shape[1]
     spans = [(0, 0)] + [(s, e) for s in range(length) for e in range(s + 1, length + 1)]
     index = {span: i for i, span in enumerate(spans)}
@@ -251,10 +266,10 @@ def bayes(
     score *= classes / classes.sum()
     score /= score.sum(axis=(1, 2), keepdims=True)
     inside = (np.arange(length)[:, None] >= starts) & (np.arange(length)[:, None] < ends)  # [T, spans]
-    posterior = np.zeros((len(event), length, NUM_CLASSES))
-    posterior[..., :BACKGROUND] = np.einsum("ts,nsc->ntc", inside.astype(np.float64), score)
-    posterior[..., BACKGROUND] = 1.0 - posterior[..., :BACKGROUND].sum(-1)
-    return posterior
+    answer = np.zeros((len(event), length, NUM_CLASSES))
+    answer[..., :BACKGROUND] = np.einsum("ts,nsc->ntc", inside.astype(np.float64), score)
+    answer[..., BACKGROUND] = 1.0 - answer[..., :BACKGROUND].sum(-1)
+    return answer
 
 
 def synthetic_data(spec: SyntheticSpec, rows: Sequence[Annotation], splits: Splits) -> ArrayData:
@@ -268,6 +283,6 @@ def bayes_accuracy(spec: SyntheticSpec, data: ArrayData, rows: Sequence[Annotati
     train = [rows[i] for i in data.splits["train"]]
     right = 0
     for part in np.array_split(test, max(1, len(test) // 64)):  # the pairs of cells are large
-        posterior = bayes(spec, data.visual[part], data.audio[part], train)
-        right += int((posterior.argmax(-1) == data.target[part]).sum())
+        named = bayes(spec, data.visual[part], data.audio[part], train)
+        right += int((named.argmax(-1) == data.target[part]).sum())
     return right / (len(test) * WINDOW)
