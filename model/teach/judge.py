@@ -112,5 +112,5 @@ def check_fits(pack: Pack, digests: dict[Sense, str], profile: str) -> None:
             raise ModelFileError(
                 f"taught class {pack.card.name!r}: taught with the {what} of profile {pack.card.profile} "
                 f"({pack.card.senses[one][:8]}), but that of {profile} ({digests[one][:8]}) is in use; "
-                f"use --profile {pack.card.profile}, or teach it again from its examples"
+                f"use --profile {pack.card.profile}, or `avel teach again {pack.card.id}`"
             )

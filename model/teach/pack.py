@@ -3,10 +3,12 @@
     audio.weight, audio.mean, visual.…   the probes                       (classes taught by examples)
     kept.audio, kept.visual, kept.of     embeddings of the examples' seconds, float16, and whose each is
     kept.own_audio, kept.own_visual      the same of the user's own background
+    kept.sound, kept.picture, …          with `--keep`: seconds that can be heard and seen
 
 The metadata holds one entry, `avel_taught`: JSON with what `Card` describes. A pack is bound to the senses it
 uses, by the digest of each network with its weights (`senses.sense_digest`); the head may be another one.
-Nothing can be heard or seen again from what is kept, but the names of the example files stand in it.
+Without `--keep` nothing can be heard or seen again from what is kept, but the names of the example files, and
+where they lie, stand in it; `handed_on` takes out both.
 """
 
 from __future__ import annotations
@@ -60,6 +62,9 @@ class Card:
         hears: AudioSet classes of a rule, by number; empty = taught by examples.
         sees: ImageNet classes of a rule.
         marks: of remembered events, which it was taught with.
+        sources: where each example lies, in their order: path, start and end in seconds (None: all of it).
+            Empty where it was taught live.
+        background: paths of recordings of the place.
 
     """
 
@@ -77,6 +82,8 @@ class Card:
     hears: list[int] = field(default_factory=list)
     sees: list[int] = field(default_factory=list)
     marks: list[str] = field(default_factory=list)
+    sources: list[tuple[str, float | None, float | None]] = field(default_factory=list)
+    background: list[str] = field(default_factory=list)
 
     @property
     def is_rule(self) -> bool:
@@ -190,7 +197,9 @@ def _read(
         version = tree.pop("version")
         if version != VERSION:
             raise ModelFileError(f"taught class {path}: expected version {VERSION}, got {version!r}; {again}")
-        tree.setdefault("marks", [])  # packs of before there were any
+        for later in ("marks", "sources", "background"):  # packs of before there were any
+            tree.setdefault(later, [])
+        tree["sources"] = [_source(row) for row in tree["sources"]]
         card = Card(**{name: tree[name] for name in (one.name for one in fields(Card))})
         name = checked_name(card.name)
         if name != card.name or card.mode not in USED or not re.fullmatch(r"[0-9a-f]{8}", card.id):
@@ -210,6 +219,12 @@ def _read(
         raise ModelFileError(f"taught class {path}: damaged ({first_line(error)}); {again}") from error
     kept = {n.removeprefix("kept."): value for n, value in arrays.items() if n.startswith("kept.")}
     return card, probes, kept
+
+
+def _source(row: Any) -> tuple[str, float | None, float | None]:
+    path, *span = row
+    first, last = (None if one is None else float(one) for one in span)
+    return str(path), first, last
 
 
 def _f32(values: NDArray[Any]) -> Floats:

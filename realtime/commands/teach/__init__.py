@@ -83,6 +83,13 @@ def teach(
     clap: Annotated[
         bool, typer.Option("--clap", help="with --live: two claps of the hands say it, too")
     ] = False,
+    keep: Annotated[
+        bool,
+        typer.Option(
+            "--keep",
+            help="keep small pictures and sounds in the class (a few MB), for `avel teach again`",
+        ),
+    ] = False,
     camera: Annotated[str | None, typer.Option(help="with --live: index, device, address, or none")] = None,
     mic: Annotated[str | None, typer.Option(help="with --live: name or part of it, index, or none")] = None,
     from_marks: Annotated[
@@ -120,6 +127,7 @@ def teach(
         label=label or "",
         fps=fps,
         clap=clap,
+        keep=keep,
     )
     if clap and not live:
         raise UsageError("--clap goes with --live")
@@ -139,12 +147,36 @@ def teach(
         teach_class(loaded, wanted)
 
 
+@app.command("again")
+def teach_classes_again(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="NAME…", help="default: all that no longer fit")
+    ] = None,
+    profile: _Profile = None,
+    json_out: _Json = False,
+    audio_weights: _AudioWeights = None,
+    visual_weights: _VisualWeights = None,
+    config: _Config = None,
+) -> None:
+    """Teach classes of an older eye or ear with those in use: from their files, or from what they keep."""
+    from .again import teach_again
+
+    loaded = _loaded(config, audio_weights=audio_weights, visual_weights=visual_weights)
+    teach_again(loaded, names or [], profile, json_out=json_out)
+
+
 @app.command("list")
-def list_classes(json_out: _Json = False) -> None:
-    """Every taught class, and for which profile it is."""
+def list_classes(
+    json_out: _Json = False,
+    audio_weights: _AudioWeights = None,
+    visual_weights: _VisualWeights = None,
+    config: _Config = None,
+) -> None:
+    """Every taught class, for which profile it is, and whether it fits the networks in use."""
     from .manage import list_packs
 
-    list_packs(json_out=json_out)
+    loaded = _loaded(config, audio_weights=audio_weights, visual_weights=visual_weights)
+    list_packs(loaded, json_out=json_out)
 
 
 @app.command("show")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import typer
@@ -13,12 +15,12 @@ from ....model.teach.judge import log_odds
 from ....model.teach.lesson import threshold_of
 from ....model.teach.pack import USED, Card, Mode, Pack, checked_name
 from ....model.teach.probe import Doubles, both
-from ....model.teach.senses import Sense, Sensed
+from ....model.teach.senses import Sense, Sensed, Senses
 from ...config.schema import Config
 from ...core.errors import UsageError
 from ...ui.console import Console
 from ..calibrate.store import now, per_hour_of
-from .gather import background, senses_of
+from .gather import Tell, background, senses_of
 from .lessons import Wanted, bank_of, new_id
 from .manage import check_free, install, say
 
@@ -62,17 +64,10 @@ def define_class(config: Config, wanted: Wanted, hears: str, sees: str) -> None:
             false_alarms_per_hour=per_hour,
             hears=rule["audio"],
             sees=rule["visual"],
+            background=[str(path.resolve()) for path in wanted.background],
         )
-        bank = bank_of(senses, mode)
-        quiet = _quiet(card, {one: senses.classified(one, bank[one]) for one in USED[mode]})
-        own = np.zeros(0)
-        if wanted.background:
-            seconds = background(wanted.background, senses, USED[mode], status.update).with_all(USED[mode])
-            mine = {one: senses.classified(one, seconds.arrays[one]) for one in USED[mode]}
-            own = log_odds(Pack(card), mine) if len(seconds) else own
-    lowest = min(LOWEST[one] for one in USED[mode])
-    threshold = max(lowest, threshold_of(quiet, own, per_hour))
-    pack = Pack(replace(card, threshold=threshold))
+        pack = ruled(card, senses, wanted.background, status.update)
+    threshold = pack.card.threshold
     if wanted.json:
         typer.echo(json.dumps({"name": name, **{one: rule[one] for one in rule}, "threshold": threshold}))
     else:
@@ -81,6 +76,20 @@ def define_class(config: Config, wanted: Wanted, hears: str, sees: str) -> None:
         path = install(pack, replacing=wanted.replace)
         if not wanted.json:
             say(f"installed: {path}")
+
+
+def ruled(card: Card, senses: Senses, recordings: Sequence[Path], tell: Tell) -> Pack:
+    """A rule with the threshold that keeps its budget, by what ships as background and by the place's own."""
+    mode, used = card.mode, USED[card.mode]
+    bank = bank_of(senses, mode)
+    quiet = _quiet(card, {one: senses.classified(one, bank[one]) for one in used})
+    own = np.zeros(0)
+    if recordings:
+        seconds = background(recordings, senses, used, tell).with_all(used)
+        mine = {one: senses.classified(one, seconds.arrays[one]) for one in used}
+        own = log_odds(Pack(card), mine) if len(seconds) else own
+    lowest = min(LOWEST[one] for one in used)
+    return Pack(replace(card, threshold=max(lowest, threshold_of(quiet, own, card.false_alarms_per_hour))))
 
 
 def _quiet(card: Card, sensed: dict[Sense, Sensed]) -> Doubles:

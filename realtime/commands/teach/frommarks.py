@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import typer
@@ -29,6 +30,7 @@ from .gather import Gathered, Tell, background, gather, joined, segments_of, sen
 from .lessons import Wanted, bank_of, enough_background, keep, new_id, refuse
 from .manage import check_free, install, say
 from .marks import EVERY, Mark, read_marks
+from .material import KEYS
 
 
 @dataclass
@@ -59,17 +61,23 @@ class Ground:
     names: list[str]
     seconds: Seconds
     own: Seconds
+    sources: list[tuple[str, float | None, float | None]] = field(default_factory=list)
+    background: list[str] = field(default_factory=list)
+    material: dict[str, np.ndarray[Any, Any]] = field(default_factory=dict)
 
     def with_marks(self, *looked: Looked) -> Ground:
         """The same with marks."""
         names, seconds, own = list(self.names), self.seconds, self.own
+        sources = self.sources[: len(names)]
+        sources += [("", None, None)] * (len(names) - len(sources))
         for one in looked:
             if one.right:
                 more = replace(one.seconds, of=one.seconds.of + len(names))
                 seconds = joined(seconds, more) if names else more
                 names += [mark.name for mark in one.right]
+                sources += [(str(mark.clip.resolve()), *mark.span) for mark in one.right]
             own = joined(own, one.others)
-        return Ground(names, seconds, own)
+        return replace(self, names=names, seconds=seconds, own=own, sources=sources)
 
 
 def teach_from_marks(config: Config, wanted: Wanted, memory_file: Path | None) -> None:
@@ -101,6 +109,7 @@ def teach_from_marks(config: Config, wanted: Wanted, memory_file: Path | None) -
         ground = _ground(old, used)
         if wanted.background:
             ground.own = joined(ground.own, background(wanted.background, senses, used, status.update))
+            ground.background += [str(path.resolve()) for path in wanted.background]
         _enough(len(ground.names), rest, held, old)
         status.update("learning")
         made = _taught(_card(name, old, wanted, senses, mode), ground.with_marks(rest), senses)
@@ -186,7 +195,14 @@ def _ground(old: Pack | None, used: tuple[Sense, ...]) -> Ground:
     if old is None or old.card.is_rule or not set(used) <= set(USED[old.card.mode]):
         return Ground([], nobody, nobody)
     of = old.kept["of"].astype(np.int64)
-    return Ground(list(old.card.examples), _kept(old, used, "", of), _kept(old, used, "own_", None))
+    return Ground(
+        list(old.card.examples),
+        _kept(old, used, "", of),
+        _kept(old, used, "own_", None),
+        list(old.card.sources),
+        list(old.card.background),
+        {key: value for key, value in old.kept.items() if key in KEYS},
+    )
 
 
 def _kept(pack: Pack, used: tuple[Sense, ...], prefix: str, of: np.ndarray | None) -> Seconds:
@@ -244,10 +260,13 @@ def _taught(card: Card, ground: Ground, senses: Senses) -> tuple[Pack, Lesson]:
         card,
         threshold=lesson.threshold,
         examples=ground.names,
+        sources=ground.sources,
+        background=ground.background,
         found=int(lesson.found.sum()),
         biases={one: probe.bias for one, probe in lesson.probes.items()},
     )
-    return Pack(told, lesson.probes, keep(ground.seconds, ground.own, card.mode)), lesson
+    kept = {**keep(ground.seconds, ground.own, card.mode), **ground.material}
+    return Pack(told, lesson.probes, kept), lesson
 
 
 def _verdict(after: int, before: int | None, count: int) -> list[str]:

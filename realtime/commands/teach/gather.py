@@ -22,6 +22,7 @@ from ...core.clock import NS_PER_S, ManualClock
 from ...core.errors import SourceError
 from ...core.messages import Segment
 from .examples import Example
+from .material import Material
 
 FRAMES: Final = 4
 """Pictures a second that are decoded, as a live stream does."""
@@ -114,10 +115,12 @@ def gather(
     tell: Tell,
     *,
     around: bool = True,
+    keeping: Material | None = None,
 ) -> tuple[Seconds, Seconds]:
     """The examples' seconds, and the background around the stretches (none of it unless `around`).
 
-    Every stretch is cut twice, half a second apart: live, an event begins anywhere in a second.
+    Every stretch is cut twice, half a second apart: live, an event begins anywhere in a second. `keeping` is
+    given what is looked at.
 
     Raises:
         SourceError: a recording that can't be read, or in which there is nothing for the senses in use.
@@ -137,6 +140,8 @@ def gather(
     into = Gathered()
     for number, segment in taken:
         into.add(sensed(senses, segment, used), number)
+        if keeping is not None:
+            keeping.example(number, segment)
         if len(taken) <= VARIED:
             for frames, samples in variations(segment.frames, segment.audio, rng):
                 into.add(
@@ -154,10 +159,18 @@ def gather(
     for path, spans in by_file.items():
         for segment in _around(path, spans):
             own.add(sensed(senses, segment, used), 0)
+            if keeping is not None:
+                keeping.background(segment)
     return into.seconds(), own.seconds()
 
 
-def background(paths: Sequence[Path], senses: Senses, used: tuple[Sense, ...], tell: Tell) -> Seconds:
+def background(
+    paths: Sequence[Path],
+    senses: Senses,
+    used: tuple[Sense, ...],
+    tell: Tell,
+    keeping: Material | None = None,
+) -> Seconds:
     """Recordings in which the event does not happen: at most a quarter of an hour, evenly from all."""
     into = Gathered()
     each = max(30, OWN_S // max(1, len(paths)))
@@ -165,6 +178,8 @@ def background(paths: Sequence[Path], senses: Senses, used: tuple[Sense, ...], t
         tell(f"looking at the background, {path.name}")
         for segment in segments_of(path, duration_s=each):
             into.add(sensed(senses, segment, used), 0)
+            if keeping is not None:
+                keeping.background(segment)
             if len(into.of) >= OWN_S:
                 return into.seconds()
     return into.seconds()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -23,6 +23,7 @@ from ..calibrate.store import now, per_hour_of
 from .examples import Example, read_examples
 from .gather import background, gather, joined, senses_of
 from .manage import check_free, install, say
+from .material import Material
 
 HOPELESS: Final = 0.35
 """A class of whose examples fewer are found is not installed."""
@@ -46,6 +47,7 @@ class Wanted:
     label: str = ""
     fps: float | None = None
     clap: bool = False
+    keep: bool = False
 
     BUDGET: ClassVar[str] = "1/day"
 
@@ -83,17 +85,50 @@ def teach_class(config: Config, wanted: Wanted) -> None:
             "without any, define a rule with --define"
         )
     console = Console(stderr=True)
+    material = Material() if wanted.keep else None
     with console.status("loading the networks") as status:
         senses = senses_of(config)
-        seconds, around = gather(examples, senses, USED[mode], status.update)
-        own = around
+        used = USED[mode]
+        seconds, own = gather(examples, senses, used, status.update, keeping=material)
         if wanted.background:
-            own = joined(around, background(wanted.background, senses, USED[mode], status.update))
-    conclude(wanted, senses, examples, seconds, own)
+            own = joined(own, background(wanted.background, senses, used, status.update, material))
+    card = replace(
+        blank(wanted, senses),
+        sources=[source_of(example) for example in examples],
+        background=[str(path.resolve()) for path in wanted.background],
+    )
+    conclude(wanted, senses, examples, seconds, own, card, material.arrays() if material else {})
+
+
+def source_of(example: Example) -> tuple[str, float | None, float | None]:
+    """Where an example lies."""
+    first, last = example.span or (None, None)
+    return str(example.file.resolve()), first, last
+
+
+def blank(wanted: Wanted, senses: Senses) -> Card:
+    """The card of a class that nothing is known of yet."""
+    mode = wanted.mode
+    return Card(
+        id=new_id(checked_name(wanted.name)),
+        name=checked_name(wanted.name),
+        made=now(),
+        mode=mode,
+        profile=senses.profile.name,
+        senses={one: senses.digest(one) for one in USED[mode]},
+        threshold=0.0,
+        false_alarms_per_hour=per_hour_of(wanted.budget),
+    )
 
 
 def conclude(
-    wanted: Wanted, senses: Senses, examples: Sequence[Example], seconds: Seconds, own: Seconds
+    wanted: Wanted,
+    senses: Senses,
+    examples: Sequence[Example],
+    seconds: Seconds,
+    own: Seconds,
+    card: Card | None = None,
+    material: Mapping[str, np.ndarray[Any, Any]] | None = None,
 ) -> None:
     """From what was seen and heard to an installed class, and what is told of it.
 
@@ -103,12 +138,15 @@ def conclude(
         examples: what they are called; those of one file are of one recording.
         seconds: theirs, numbered in that order.
         own: background of the place.
+        card: of a class that nothing is known of yet; None makes one.
+        material: what is kept beside the embeddings.
 
     Raises:
         UsageError: it can't work; nothing is installed.
 
     """
-    name, mode, per_hour = checked_name(wanted.name), wanted.mode, per_hour_of(wanted.budget)
+    card = card or blank(wanted, senses)
+    name, mode, per_hour = card.name, card.mode, card.false_alarms_per_hour
     with Console(stderr=True).status("learning"):
         other = Everything(bank_of(senses, mode), own)
         enough_background(other, mode, senses)
@@ -118,20 +156,15 @@ def conclude(
     refusal = refuse(lesson, mode)
     path = None
     if not (refusal or wanted.dry_run):  # before a word of it is said: whoever reads may be gone by then
-        card = Card(
-            id=new_id(name),
-            name=name,
-            made=now(),
-            mode=mode,
-            profile=senses.profile.name,
-            senses={one: senses.digest(one) for one in USED[mode]},
+        card = replace(
+            card,
             threshold=lesson.threshold,
-            false_alarms_per_hour=per_hour,
             examples=[example.name for example in examples],
             found=int(lesson.found.sum()),
             biases={one: probe.bias for one, probe in lesson.probes.items()},
         )
-        path = install(Pack(card, lesson.probes, keep(seconds, own, mode)), replacing=wanted.replace)
+        kept = {**keep(seconds, own, mode), **(material or {})}
+        path = install(Pack(card, lesson.probes, kept), replacing=wanted.replace)
     if wanted.json:
         typer.echo(json.dumps(_plain(name, lesson, examples, advice, refusal), ensure_ascii=False))
     else:

@@ -11,10 +11,10 @@ import queue
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -34,8 +34,9 @@ from ..calibrate.store import per_hour_of
 from .claps import Claps
 from .examples import Example
 from .gather import OWN_S, Gathered, background, joined, loud, sensed, senses_of
-from .lessons import Wanted, conclude
+from .lessons import Wanted, blank, conclude
 from .manage import check_free
+from .material import Material, Small
 
 if TYPE_CHECKING:
     from ...sources.base import Source
@@ -61,7 +62,8 @@ class Watched:
     used: tuple[Sense, ...]
     examples: Gathered = field(default_factory=Gathered)
     pressed_ns: list[int] = field(default_factory=list)
-    _others: deque[tuple[int, Sensation]] = field(default_factory=lambda: deque(maxlen=OWN_S))
+    material: Material | None = None
+    _others: deque[tuple[int, Sensation, Small | None]] = field(default_factory=lambda: deque(maxlen=OWN_S))
     _recent: deque[Segment] = field(default_factory=lambda: deque(maxlen=_HELD))
     _waiting: list[int] = field(default_factory=list)
     _clapped: set[int] = field(default_factory=set)
@@ -84,7 +86,8 @@ class Watched:
     def second(self, senses: Senses, segment: Segment) -> None:
         """A second is over."""
         self._recent.append(segment)
-        self._others.append((segment.start_ns, sensed(senses, segment, self.used)))
+        small = None if self.material is None else Small.of(segment)
+        self._others.append((segment.start_ns, sensed(senses, segment, self.used), small))
         for at_ns in [one for one in self._waiting if one <= segment.start_ns + NS_PER_S]:
             self._waiting.remove(at_ns)
             self._example(senses, at_ns)
@@ -103,6 +106,8 @@ class Watched:
             found = self._before(at_ns - _BEFORE_CLAP_NS)
         for segment in loud(found) if "audio" in self.used and found else found:
             self.examples.add(sensed(senses, segment, self.used), number)
+            if self.material is not None:
+                self.material.example(number, segment)
             for frames, samples in variations(segment.frames, segment.audio, self._rng):
                 seen, heard = frames if segment.video else None, samples if segment.sound else None
                 self.examples.add(sense(senses, seen, heard, self.used), number, copy=True)
@@ -126,11 +131,25 @@ class Watched:
     def background(self) -> Seconds:
         """All that is away from every press."""
         into = Gathered()
-        for start_ns, made in self._others:
+        for made, _ in self._away():
+            into.add(made, 0)
+        return into.seconds()
+
+    def kept(self, numbers: Sequence[int]) -> dict[str, np.ndarray[Any, Any]]:
+        """Seconds of these examples that can be seen and heard again; none unless `material` is there."""
+        if self.material is None:
+            return {}
+        self.material.choose(numbers)
+        for _, small in self._away():
+            if small is not None:
+                self.material.background(small)
+        return self.material.arrays()
+
+    def _away(self) -> Iterator[tuple[Sensation, Small | None]]:
+        for start_ns, made, small in self._others:
             end_ns = start_ns + NS_PER_S
             if all(end_ns < at - BEFORE_NS - AWAY_NS or start_ns > at + AWAY_NS for at in self.pressed_ns):
-                into.add(made, 0)
-        return into.seconds()
+                yield made, small
 
 
 def watch(
@@ -140,6 +159,7 @@ def watch(
     presses: Presses,
     tell: Callable[[int], None],
     claps: Claps | None = None,
+    material: Material | None = None,
 ) -> Watched:
     """Watch an open source to its end, or until `presses` raises `StopIteration`.
 
@@ -150,9 +170,10 @@ def watch(
         presses: when somebody said that it happened.
         tell: is told how many examples there are.
         claps: hears two claps of the hands, which say so, too; None: nobody listens for them.
+        material: is given small pictures and sounds of all that counts.
 
     """
-    watched = Watched(used)
+    watched = Watched(used, material=material)
     stream = segments(source)
     try:
         for segment in stream:
@@ -241,24 +262,26 @@ def teach_live(config: Config, wanted: Wanted) -> None:
         console.print(f"  {count}{enough}", highlight=False)
 
     keys = Keys(clock, source.stream_now_ns)
-    watched = watch(source, senses, USED[mode], keys, tell, Claps() if wanted.clap else None)
+    claps, material = Claps() if wanted.clap else None, Material() if wanted.keep else None
+    watched = watch(source, senses, USED[mode], keys, tell, claps, material)
     examples = [Example(Path(f"live, {at / NS_PER_S:.0f} s")) for at in watched.pressed_ns]
     seconds = watched.examples.seconds()
-    examples, seconds = _usable(examples, seconds, USED[mode])
+    numbers, seconds = _usable(seconds, USED[mode])
+    examples = [examples[k] for k in numbers]
     if len(examples) < LEAST:
         raise UsageError(f"{len(examples)} examples: {LEAST} are the least; press Enter each time it happens")
     own = watched.background
     if wanted.background:
         with console.status("looking at the background") as status:
-            own = joined(own, background(wanted.background, senses, USED[mode], status.update))
-    conclude(wanted, senses, examples, seconds, own)
+            recordings = wanted.background
+            own = joined(own, background(recordings, senses, USED[mode], status.update, material))
+    card = replace(blank(wanted, senses), background=[str(path.resolve()) for path in wanted.background])
+    conclude(wanted, senses, examples, seconds, own, card, watched.kept(numbers))
 
 
-def _usable(
-    examples: Sequence[Example], seconds: Seconds, used: tuple[Sense, ...]
-) -> tuple[list[Example], Seconds]:
-    """Examples in which every sense in use had something, counted anew."""
+def _usable(seconds: Seconds, used: tuple[Sense, ...]) -> tuple[list[int], Seconds]:
+    """Which examples have something for every sense in use, and their seconds, counted anew."""
     some = seconds.with_all(used) if len(seconds) else seconds
     numbers = np.unique(some.of).tolist()
     renamed = np.array([numbers.index(k) for k in some.of.tolist()], np.int64)
-    return [examples[k] for k in numbers], Seconds(some.arrays, some.has, renamed, some.copy)
+    return numbers, Seconds(some.arrays, some.has, renamed, some.copy)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,14 @@ import typer
 
 from ....model.errors import ModelFileError
 from ....model.labels import LABELS
+from ....model.runtime.base import EngineOptions
 from ....model.teach.judge import Taught
-from ....model.teach.pack import Card, Pack, find, installed, load, path_of, save
+from ....model.teach.pack import USED, Card, Pack, find, installed, load, path_of, save
+from ....model.teach.senses import sense_digest
 from ...config.schema import Config
 from ...core.errors import UsageError, writing
 from ...core.text import visible
+from .material import has_material, without
 
 
 def say(text: str) -> None:
@@ -82,9 +85,20 @@ def _card(path: Path) -> Card | None:
         return None
 
 
-def list_packs(*, json_out: bool) -> None:
+def fits(config: Config, card: Card) -> bool:
+    """Whether a class was taught with the eye and the ear that are in use."""
+    options = EngineOptions(
+        profile=card.profile, audio_weights=config.audio_weights, visual_weights=config.visual_weights
+    )
+    try:
+        return all(sense_digest(options, one) == card.senses[one] for one in USED[card.mode])
+    except ModelFileError:  # weights of the user's own that are not there
+        return False
+
+
+def list_packs(config: Config, *, json_out: bool) -> None:
     """`avel teach list`."""
-    rows = [_row(path) for path in installed()]
+    rows = [_row(config, path) for path in installed()]
     if json_out:
         typer.echo(json.dumps(rows, ensure_ascii=False))
         return
@@ -96,11 +110,15 @@ def list_packs(*, json_out: bool) -> None:
         else:
             what = "a rule" if row["hears"] or row["sees"] else f"{len(row['examples'])} examples"
             say(f"{row['name']}  ({row['id']}; {row['mode']}; {what}; {row['profile']}; {row['made'][:10]})")
+            if not row["fits"]:
+                say(f"  taught with another eye or ear than is in use: avel teach again {row['id']}")
 
 
-def _row(path: Path) -> dict[str, Any]:
+def _row(config: Config, path: Path) -> dict[str, Any]:
     try:
-        return {**asdict(load(path).card), "file": str(path), "bytes": path.stat().st_size}
+        card = load(path).card
+        about = {"file": str(path), "bytes": path.stat().st_size, "fits": fits(config, card)}
+        return {**asdict(card), **about}
     except ModelFileError as error:
         return {"file": str(path), "error": str(error)}
 
@@ -125,6 +143,8 @@ def show_pack(name: str, *, json_out: bool) -> None:
         say(f"  examples    {len(card.examples)}; {card.found} of them are found by what the others teach")
         for example in card.examples:
             say(f"              {example}")
+    if has_material(pack.kept):
+        say(f"  keeps       {len(pack.kept['second_of'])} seconds that can be seen and heard")
     say(f"  file        {path} ({path.stat().st_size / 1e3:.0f} kB)")
 
 
@@ -176,8 +196,14 @@ def export_pack(name: str, file: Path) -> None:
     path, pack = named(name)
     with writing(file):
         file.parent.mkdir(parents=True, exist_ok=True)
-        save(pack, file)
+        save(handed_on(pack), file)
     say(f"{pack.card.name} from {path.name}: {file}")
+
+
+def handed_on(pack: Pack) -> Pack:
+    """A pack as others get it: without pictures, sounds, and where the examples lie."""
+    card = replace(pack.card, sources=[], background=[])
+    return replace(pack, card=card, kept=without(pack.kept))
 
 
 def import_pack(file: Path, *, replace: bool) -> None:
