@@ -14,20 +14,17 @@ lost in between, so the network undoes the one and applies the other itself.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..downloads import check_digest
 from ..errors import ModelFileError
+from ..formats.tflite_layers import read_layers
 from ..logmel import LOG_OFFSET
 from . import registry
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 EMBEDDING_DIM: Final = 1024
 CLASSES: Final = 521
@@ -116,51 +113,8 @@ def load_yamnet(path: Path | None = None) -> Yamnet:
     network = Yamnet()
     layers = [m for m in network.modules() if isinstance(m, (nn.Conv2d, nn.Linear))]
     with torch.no_grad():
-        for layer, (weight, bias) in zip(layers, _layers(blob), strict=True):
-            layer.weight.copy_(torch.from_numpy(weight).reshape(layer.weight.shape))
+        for layer, read in zip(layers, read_layers(blob, "YAMNet's weights"), strict=True):
+            layer.weight.copy_(torch.from_numpy(read.values()).reshape(layer.weight.shape))
             assert layer.bias is not None
-            layer.bias.copy_(torch.from_numpy(bias))
+            layer.bias.copy_(torch.from_numpy(read.bias))
     return network.eval()
-
-
-def _layers(blob: bytes) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
-    """Dequantised (weight, bias) of every convolution and the classifier, in order, laid out for torch."""
-    try:
-        import tflite
-    except ImportError as error:
-        raise ModelFileError(
-            "YAMNet's weight file needs the small package `tflite` to be read; "
-            "install it with `pip install 'avel-live[yamnet]'`"
-        ) from error
-    model = tflite.Model.GetRootAs(blob, 0)
-    graph = model.Subgraphs(0)
-    found: list[tuple[NDArray[np.float32], NDArray[np.float32]]] = []
-    for number in range(graph.OperatorsLength()):
-        operator = graph.Operators(number)
-        entry = model.OperatorCodes(operator.OpcodeIndex())
-        # Old files keep the operator's code in the field that later ones call deprecated.
-        code = max(entry.BuiltinCode(), entry.DeprecatedBuiltinCode())
-        if code == tflite.BuiltinOperator.CONV_2D:
-            order: tuple[int, ...] = (0, 3, 1, 2)
-        elif code == tflite.BuiltinOperator.DEPTHWISE_CONV_2D:
-            order = (3, 0, 1, 2)
-        elif code == tflite.BuiltinOperator.FULLY_CONNECTED:
-            order = (0, 1)
-        else:
-            continue
-        channel = 3 if code == tflite.BuiltinOperator.DEPTHWISE_CONV_2D else 0
-        weight = _dequantise(model, graph.Tensors(operator.Inputs(1)), np.int8, channel)
-        bias = _dequantise(model, graph.Tensors(operator.Inputs(2)), np.int32, 0)
-        found.append((np.ascontiguousarray(weight.transpose(order)), bias))
-    return found
-
-
-def _dequantise(model: Any, tensor: Any, dtype: type[np.generic], channel: int) -> NDArray[np.float32]:
-    """A constant tensor times its scale: one for all, or one per channel; its zero points are 0."""
-    values = np.frombuffer(model.Buffers(tensor.Buffer()).DataAsNumpy().tobytes(), dtype)
-    values = values.reshape(tensor.ShapeAsNumpy())
-    scale = tensor.Quantization().ScaleAsNumpy().astype(np.float64)
-    if scale.size > 1:
-        scale = scale.reshape([-1 if axis == channel else 1 for axis in range(values.ndim)])
-    result: NDArray[np.float32] = (values.astype(np.float64) * scale).astype(np.float32)
-    return result
