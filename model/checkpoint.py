@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from .errors import ModelFileError, first_line
 from .formats.weights import Stored, read_weights, save_weights
 from .labels import LABELS
+from .profiles import PROFILES
 
 if TYPE_CHECKING:
     from .committee import Head
@@ -97,7 +98,7 @@ def read_info(path: Path, *, profile: str | None = None) -> CheckpointInfo:
 
     Args:
         path: a file written by `save_checkpoint`.
-        profile: refuse a checkpoint trained on the features of another profile.
+        profile: refuse a checkpoint trained on the features of another profile, unless it takes its heads.
 
     Raises:
         ModelFileError: missing, damaged, not a DIIA checkpoint, or for another profile.
@@ -139,7 +140,7 @@ def read_info(path: Path, *, profile: str | None = None) -> CheckpointInfo:
     if len(labels) != config.classes:
         raise ModelFileError(f"checkpoint {path}: {config.classes} classes but {len(labels)} labels")
     trained_on = metadata.get("profile", "")
-    if profile is not None and trained_on != profile:
+    if profile is not None and not _serves(trained_on, profile):
         raise ModelFileError(
             f"checkpoint {path}: trained on {trained_on!r} features, but the profile is {profile!r}; "
             f"use --profile {trained_on} or another checkpoint"
@@ -155,12 +156,18 @@ def read_info(path: Path, *, profile: str | None = None) -> CheckpointInfo:
     )
 
 
+def _serves(trained_on: str, profile: str) -> bool:
+    """Whether a head trained on the features of one profile may be fed those of another."""
+    known = PROFILES.get(profile)
+    return trained_on == profile or (known is not None and trained_on in known.heads_of)
+
+
 def load_checkpoint(path: Path, *, profile: str | None = None) -> tuple[Head, CheckpointInfo]:
     """The network in eval mode, float32, on the CPU.
 
     Args:
         path: a file written by `save_checkpoint`.
-        profile: refuse a checkpoint trained on the features of another profile.
+        profile: refuse a checkpoint trained on the features of another profile, unless it takes its heads.
 
     Raises:
         ModelFileError: missing, damaged, for another profile, or tensors that do not fit its config.

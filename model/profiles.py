@@ -5,6 +5,7 @@ paper         VGG-19 block5_pool, Keras weights    VGGish, raw 128-d
 paper-torchvision  the same net, other weights     VGGish; not interchangeable with `paper`
 lite          EfficientNet-Lite0                   our small CNN on the same log-mel front end
 lite-yamnet   EfficientNet-Lite0                   YAMNet, weights fetched or given by the user
+full          EfficientNet-Lite3                   the same as lite-yamnet
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ class Profile:
     head: str | Path | None
     """The trained head: a file in `model/weights/`, or a path; None where the user brings a checkpoint."""
     summary: str
+    heads_of: tuple[str, ...] = ()
+    """Other profiles whose heads serve this one too, since its networks report on the same concepts."""
 
 
 PROFILES: Final[dict[str, Profile]] = {}
@@ -75,6 +78,16 @@ LITE_YAMNET: Final = register(
         registry.YAMNET,
         "lite_yamnet_head.safetensors",
         "a better ear: fetches YAMNet's weights once, or takes them by path",
+    )
+)
+FULL: Final = register(
+    Profile(
+        "full",
+        registry.EFFICIENTNET_LITE3,
+        registry.YAMNET,
+        "lite_yamnet_head.safetensors",
+        "lite-yamnet with a bigger eye, EfficientNet-Lite3: twice the work for each picture",
+        heads_of=("lite-yamnet",),
     )
 )
 PAPER: Final = register(

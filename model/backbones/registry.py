@@ -6,6 +6,7 @@ To add one, write its module and an entry here; or make an entry anywhere and pu
 
     name                 makes              weights
     efficientnet-lite0   evidence, 76       the package that holds ImageNet's, and probes of ours
+    efficientnet-lite3   evidence, 76       ImageNet's in eight bits, and probes of ours: both are here
     vgg19                block5_pool, 512   Keras', fetched
     vgg19-torchvision    block5_pool, 512   torchvision's, fetched
     audio-cnn            evidence, 72       ours, and those of the network of voices
@@ -188,6 +189,14 @@ EFFICIENTNET_LITE0: Final = Visual(
     f"{__package__}.visual_evidence:load_visual_evidence",
     LitePackage(),
     (Shipped("lite_visual.safetensors"),),
+    "network._fc.weight",
+)
+EFFICIENTNET_LITE3: Final = Visual(
+    "efficientnet-lite3",
+    76,
+    f"{__package__}.visual_evidence:load_visual_evidence_lite3",
+    Shipped("efficientnet_lite3.safetensors"),
+    (Shipped("efficientnet_lite3_probes.safetensors"),),
     "network._fc.weight",
 )
 VGG19: Final = Visual(

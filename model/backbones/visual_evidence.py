@@ -1,8 +1,9 @@
-"""The light profiles' eye: EfficientNet-Lite0 and what its ImageNet classifier says of every grid cell.
+"""The light profiles' eye: EfficientNet-Lite and what its ImageNet classifier says of every grid cell.
 
 For each of the 7×7 cells and for the whole picture the classifier's probabilities (and those of three
 linear probes, trained by `avel train lite`) are summed to concepts and reported as evidence. The probes
-ship in `model/weights/lite_visual.safetensors`; everything else is ImageNet's knowledge, unchanged.
+of each network lie in `model/weights`; everything else is ImageNet's knowledge, unchanged. Evidence is for
+the same concepts whatever the network: a head that learnt from one takes that of another.
 """
 
 from __future__ import annotations
@@ -15,11 +16,19 @@ from torch import Tensor, nn
 
 from ..files import SHIPPED
 from ..formats.weights import load_weights
-from .efficientnet_lite import FEATURE_DIM, EfficientNetLite0, load_efficientnet_lite0
+from .efficientnet_lite import (
+    FEATURE_DIM,
+    EfficientNetLite,
+    load_efficientnet_lite0,
+    load_efficientnet_lite3,
+)
 from .evidence import evidence
 from .visual_concepts import CONCEPTS, PROBES, concept_matrix
 
 DIM: Final = 2 * len(CONCEPTS)
+LITE0_PROBES: Final = "lite_visual.safetensors"
+LITE3_PROBES: Final = "efficientnet_lite3_probes.safetensors"
+"""Files in `model/weights/`."""
 
 
 class VisualEvidence(nn.Module):
@@ -30,10 +39,10 @@ class VisualEvidence(nn.Module):
 
     """
 
-    sensitive = (*(f"network.{part}" for part in EfficientNetLite0.sensitive), "probes")
+    sensitive = (*(f"network.{part}" for part in EfficientNetLite.sensitive), "probes")
     concepts: Tensor
 
-    def __init__(self, network: EfficientNetLite0) -> None:
+    def __init__(self, network: EfficientNetLite) -> None:
         super().__init__()
         self.network = network
         self.probes = nn.Linear(FEATURE_DIM, len(PROBES))
@@ -53,18 +62,27 @@ class VisualEvidence(nn.Module):
         return torch.cat([cells, whole[:, None, None, :].expand_as(cells)], dim=-1)
 
 
-def probe_file() -> Path:
-    """The shipped probes."""
-    return SHIPPED / "lite_visual.safetensors"
-
-
 def load_visual_evidence(weights: Path | None = None, probes: Path | None = None) -> VisualEvidence:
-    """The eye with ImageNet's weights and the shipped probes, in eval mode.
+    """EfficientNet-Lite0 with ImageNet's weights and the shipped probes, in eval mode.
 
     Raises:
         ModelFileError: a file is missing or does not fit.
 
     """
-    eye = VisualEvidence(load_efficientnet_lite0(weights))
-    load_weights(eye.probes, probes or probe_file(), "visual probes", "; reinstall avel-live")
+    return _eye(load_efficientnet_lite0(weights), probes or SHIPPED / LITE0_PROBES)
+
+
+def load_visual_evidence_lite3(weights: Path | None = None, probes: Path | None = None) -> VisualEvidence:
+    """EfficientNet-Lite3, likewise.
+
+    Raises:
+        ModelFileError: a file is missing or does not fit.
+
+    """
+    return _eye(load_efficientnet_lite3(weights), probes or SHIPPED / LITE3_PROBES)
+
+
+def _eye(network: EfficientNetLite, probes: Path) -> VisualEvidence:
+    eye = VisualEvidence(network)
+    load_weights(eye.probes, probes, "visual probes", "; reinstall avel-live")
     return eye.eval()

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from ..checkpoint import read_info
-from ..profiles import LITE, LITE_YAMNET, Profile
+from ..profiles import FULL, LITE, LITE_YAMNET, Profile
 from .base import HEADS, Network
 from .constants import fold_constants
 from .export import INPUTS, OPSET, OUTPUTS, example_inputs, prepared, quiet
@@ -63,8 +63,9 @@ def wanted() -> dict[Path, tuple[Network, Profile]]:
     files: dict[Path, tuple[Network, Profile]] = {
         FOLDER / f"{LITE.visual.name}.onnx": ("visual", LITE),
         FOLDER / f"{LITE.audio.name}.onnx": ("audio", LITE),
+        FOLDER / f"{FULL.visual.name}.onnx": ("visual", FULL),
     }
-    for profile in (LITE, LITE_YAMNET):
+    for profile in (LITE, LITE_YAMNET):  # `full` has a head of the same config
         info = read_info(head_path(profile, None))
         name = config_name(info.config.to_dict(), info.members)
         files |= {FOLDER / f"{name}-{network}.onnx": (network, profile) for network in HEADS}

@@ -6,6 +6,7 @@ answer on a new machine waits for no export, and no weight is in the package twi
 
     outline                of                                          filled from
     efficientnet-lite0     the eye of `lite` and `lite-yamnet`         the package of ImageNet's, our probes
+    efficientnet-lite3     the eye of `full`                           efficientnet_lite3, its probes
     audio-cnn              the ear of `lite`                           lite_audio, lite_voices (.safetensors)
     diia-*                 head, segment, window of one DIIAConfig     any checkpoint of that config, stacked
 
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from .graph import Graph
 
 FOLDER: Final = SHIPPED / "outlines"
+OUTLINED: Final = (registry.EFFICIENTNET_LITE0, registry.EFFICIENTNET_LITE3, registry.AUDIO_CNN)
+"""Backbones that have one."""
 ELSEWHERE: Final = "weights"
 """Where the numbers of an outline are said to be."""
 
@@ -48,7 +51,7 @@ def outline(graph: Graph) -> Path | None:
         path = FOLDER / f"{config_name(info.config.to_dict(), info.members)}-{graph.network}.onnx"
     else:
         backbone = graph.profile.visual if graph.network == "visual" else graph.profile.audio
-        if graph.given is not None or backbone not in (registry.EFFICIENTNET_LITE0, registry.AUDIO_CNN):
+        if graph.given is not None or backbone not in OUTLINED:
             return None
         path = FOLDER / f"{backbone.name}.onnx"
     return path if path.is_file() else None
@@ -115,7 +118,8 @@ def _numbers(graph: Graph) -> Numbers:
         return _under("ear", ear) | {k: v for found in beside for k, v in _under("voices", found).items()}
     if graph.network == "visual":
         network, probes = graph.files
-        return _under("network", read_early_torch(network)) | _under("probes", read_safetensors(probes))
+        read = read_safetensors if network.suffix == ".safetensors" else read_early_torch
+        return _under("network", read(network)) | _under("probes", read_safetensors(probes))
     return _under("stack", _stacked(read_safetensors(graph.files[0])))
 
 

@@ -52,7 +52,7 @@ def open(
             a `Source` of yours (opened here), or a callable that makes one for the stream's clock.
         mic: microphone beside a camera: name or part of it, index, `None` for none. Not looked at where the
             source brings its own sound.
-        profile: which networks: `lite`, `lite-yamnet`, `paper`, or one that you registered.
+        profile: which networks: `lite`, `lite-yamnet`, `full`, `paper`, or one that you registered.
         backend: what computes.
         precision: in which numbers.
         checkpoint: a trained head instead of the shipped one.
@@ -157,7 +157,7 @@ def load_engine(
     """The networks, warmed up; share them between streams that are run one after the other or in one thread.
 
     Args:
-        profile: `lite`, `lite-yamnet`, `paper`, or one that you registered.
+        profile: `lite`, `lite-yamnet`, `full`, `paper`, or one that you registered.
         backend: what computes; `auto` chooses by what is installed and fastest here.
         precision: in which numbers; `auto` by backend and processor.
         checkpoint: a trained head instead of the shipped one.

@@ -93,11 +93,14 @@ def main(folder: Path, yamnet: Path) -> None:
     """Print the table."""
     lite, lite_evidence = gather("lite", folder, None)
     yam, yam_evidence = gather("lite-yamnet", folder, yamnet)
+    full, full_evidence = gather("full", folder, yamnet)
     rules: dict[str, list[Floats]] = {
         "YAMNet alone (ears)": [a for _, a in yam_evidence],
         "our ear alone": [a for _, a in lite_evidence],
         "EfficientNet-Lite0 alone (eyes)": [v for v, _ in lite_evidence],
+        "EfficientNet-Lite3 alone (eyes)": [v for v, _ in full_evidence],
         "YAMNet × EfficientNet": [v + a for v, a in yam_evidence],
+        "YAMNet × EfficientNet-Lite3": [v + a for v, a in full_evidence],
         "our ear × EfficientNet": [v + a for v, a in lite_evidence],
     }
     table = Table(title=f"{len(lite)} clips, {sum(len(c.targets) for c in lite)} s, %; settled after 2 s")
@@ -122,6 +125,7 @@ def main(folder: Path, yamnet: Path) -> None:
         row("", "leave one out", held)
     row("lite", "none", [decode(c, 2, LABELS) for c in lite], spans=True)
     row("lite-yamnet", "none", [decode(c, 2, LABELS) for c in yam], spans=True)
+    row("full", "none", [decode(c, 2, LABELS) for c in full], spans=True)
     Console(width=150).print(table)
 
 

@@ -22,6 +22,7 @@ from typing import Any, Final, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from avel_live.model.backbones import registry
 from avel_live.model.profiles import PROFILES, get_profile
 from avel_live.model.runtime.base import NETWORKS, EngineOptions, Network, Precision
 from avel_live.model.runtime.flavours import RTX
@@ -78,7 +79,7 @@ def rows(
 ) -> Iterator[dict[str, Any]]:
     """A row for each engine that is not known yet."""
     for profile in profiles:
-        options = options_for(profile, folder, ear if profile == "lite-yamnet" else None)
+        options = options_for(profile, folder, ear if get_profile(profile).audio == registry.YAMNET else None)
         for case in cases(profile):
             if case.name not in known:
                 yield built(case, options, folder)

@@ -7,6 +7,8 @@ import torch
 from avel_live.model.checkpoint import file_sha256, load_checkpoint, read_info, save_checkpoint
 from avel_live.model.diia import DIIA, DIIAConfig
 from avel_live.model.errors import ModelFileError
+from avel_live.model.files import SHIPPED
+from avel_live.model.profiles import LITE, LITE_YAMNET
 from safetensors.torch import load_file, save_file
 
 CONFIG = DIIAConfig(visual_dim=6, audio_dim=5, grid=2, width=8, heads=2, ffn=8, hidden=4, classes=3)
@@ -57,6 +59,16 @@ def test_half_precision_is_close_and_computed_in_single(saved, tmp_path):
 def test_the_features_of_another_profile_are_refused(saved):
     with pytest.raises(ModelFileError, match="trained on 'paper' features, but the profile is 'lite'"):
         load_checkpoint(saved[1], profile="lite")
+
+
+def test_a_head_serves_a_profile_that_takes_the_heads_of_its_own():
+    """`full` has another eye; its evidence is for the same concepts."""
+    head = SHIPPED / LITE_YAMNET.head
+    assert read_info(head, profile="full").profile == "lite-yamnet"
+    with pytest.raises(ModelFileError, match="trained on 'lite-yamnet' features, but the profile is 'lite'"):
+        read_info(head, profile="lite")
+    with pytest.raises(ModelFileError, match="trained on 'lite' features, but the profile is 'full'"):
+        read_info(SHIPPED / LITE.head, profile="full")
 
 
 def test_missing(tmp_path):

@@ -1,6 +1,7 @@
 """The light backbones' evidence: what the concepts cover, the scale, photographs named rightly."""
 
 import csv
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +20,14 @@ from avel_live.model.backbones.audio_evidence import (
 from avel_live.model.backbones.efficientnet_lite import load_efficientnet_lite0
 from avel_live.model.backbones.evidence import evidence
 from avel_live.model.backbones.visual_evidence import DIM as VISUAL_DIM
-from avel_live.model.backbones.visual_evidence import load_visual_evidence
+from avel_live.model.backbones.visual_evidence import (
+    VisualEvidence,
+    load_visual_evidence,
+    load_visual_evidence_lite3,
+)
 from avel_live.model.errors import ModelFileError
 from avel_live.model.labels import EVENT_NAMES
-from avel_live.model.profiles import LITE, LITE_YAMNET
+from avel_live.model.profiles import FULL, LITE, LITE_YAMNET
 from support.shared import DATA, needs_data
 
 
@@ -39,6 +44,7 @@ def test_scale() -> None:
 def test_dims_are_the_profiles() -> None:
     assert (LITE.visual.dim, LITE.audio.dim) == (VISUAL_DIM, AUDIO_DIM)
     assert (LITE_YAMNET.visual.dim, LITE_YAMNET.audio.dim) == (VISUAL_DIM, YAMNET_DIM)
+    assert (FULL.visual.dim, FULL.audio.dim) == (VISUAL_DIM, YAMNET_DIM)
 
 
 def test_what_rests_on_nothing_is_only_the_shofar() -> None:
@@ -108,8 +114,11 @@ def test_a_damaged_reader_is_named(tmp_path: Path) -> None:
         load_reader(damaged)
 
 
-def test_a_frame_is_judged_by_itself_and_whole_evidence_is_repeated() -> None:
-    eye = load_visual_evidence()
+@pytest.mark.parametrize("load", [load_visual_evidence, load_visual_evidence_lite3])
+def test_a_frame_is_judged_by_itself_and_whole_evidence_is_repeated(
+    load: Callable[[], VisualEvidence],
+) -> None:
+    eye = load()
     frames = torch.from_numpy(np.random.default_rng(0).integers(0, 255, (3, 224, 224, 3), dtype=np.uint8))
     with torch.inference_mode():
         together, alone = eye(frames), eye(frames[1:2])

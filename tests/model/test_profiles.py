@@ -10,7 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from avel_live.model.backbones.registry import AUDIO_CNN, EFFICIENTNET_LITE0, YAMNET, Audio, Visual, refer
+from avel_live.model.backbones.registry import (
+    AUDIO_CNN,
+    EFFICIENTNET_LITE0,
+    EFFICIENTNET_LITE3,
+    YAMNET,
+    Audio,
+    Visual,
+    refer,
+)
 from avel_live.model.checkpoint import save_checkpoint
 from avel_live.model.diia import DIIA, DIIAConfig
 from avel_live.model.errors import ModelFileError
@@ -18,7 +26,6 @@ from avel_live.model.files import SHIPPED
 from avel_live.model.profiles import PROFILES, Profile, get_profile, register
 from avel_live.model.runtime import graphs, select
 from avel_live.model.runtime.base import EngineOptions
-from avel_live.model.runtime.networks import build_network
 from avel_live.model.runtime.select import load_engine
 from support.engines import pictures, sounds
 from support.tiny_profile import tiny, write_weights
@@ -190,13 +197,14 @@ def test_every_reference_leads_somewhere(name):
         assert backbone.front_end()(sounds(1)[0]).shape == backbone.shape
 
 
-@pytest.mark.parametrize("backbone", [EFFICIENTNET_LITE0, AUDIO_CNN], ids=lambda b: b.name)
+@pytest.mark.parametrize(
+    "backbone", [EFFICIENTNET_LITE0, EFFICIENTNET_LITE3, AUDIO_CNN], ids=lambda b: b.name
+)
 def test_a_backbone_is_as_wide_as_its_entry_says(backbone):
-    profile = get_profile("lite")
-    network = "visual" if backbone is profile.visual else "audio"
+    network = "visual" if isinstance(backbone, Visual) else "audio"
     shape = (1, 224, 224, 3) if network == "visual" else (1, *AUDIO_CNN.shape)
     with torch.inference_mode():
-        out = build_network(network, profile)(torch.zeros(shape))
+        out = backbone.build()(torch.zeros(shape))
     assert out.shape == ((1, 7, 7, backbone.dim) if network == "visual" else (1, backbone.dim))
 
 
@@ -208,3 +216,5 @@ def test_all_files_that_a_backbone_reads_are_named(tmp_path):
     assert list(AUDIO_CNN.files()) == [ear, voices]
     assert list(AUDIO_CNN.files(given)) == [given, voices]
     assert EFFICIENTNET_LITE0.files()[1:] == (SHIPPED / "lite_visual.safetensors",)
+    eye, probes = (SHIPPED / f"efficientnet_lite3{n}.safetensors" for n in ("", "_probes"))
+    assert EFFICIENTNET_LITE3.files() == (eye, probes)

@@ -11,11 +11,13 @@ from avel_live.model.errors import BackendError
 from avel_live.model.profiles import get_profile
 from avel_live.model.runtime import int8_graphs
 from avel_live.model.runtime.base import EngineOptions
+from avel_live.model.runtime.cache import EngineCache
 from avel_live.model.runtime.flavours import RTX
+from avel_live.model.runtime.int8_graphs import find_int8
 from avel_live.model.runtime.onnx_engine import open_session
 from avel_live.model.runtime.precisions import graphs_in
 from avel_live.model.runtime.probe import installed
-from avel_live.model.runtime.signed import to_signed
+from avel_live.model.runtime.signed import find_signed, to_signed
 from avel_live.model.runtime.trt_build import Batch, build
 from onnx import TensorProto, helper, numpy_helper
 from support.engines import pictures
@@ -85,3 +87,15 @@ def test_without_any_calibration_the_way_to_one_is_said(options, tmp_path: Path,
     monkeypatch.setattr(int8_graphs, "shipped_folder", lambda profile: tmp_path)
     with pytest.raises(BackendError, match=r"no INT8 calibration that fits.*avel calibrate int8"):
         graphs_in(options, "int8", ["visual"])
+
+
+def test_an_eye_that_ships_without_one_says_so_for_every_target(tmp_path: Path) -> None:
+    options = EngineOptions("full", cache_dir=tmp_path)
+    words = r"profile 'full' has no INT8 .*; make one with `avel calibrate int8 --profile full CLIP…`"
+    for asked in (
+        lambda: find_int8(get_profile("full"), options, "cpu"),
+        lambda: find_signed(get_profile("full"), options, EngineCache(tmp_path)),
+    ):
+        with pytest.raises(BackendError, match=words) as caught:
+            asked()
+        assert "\n" not in str(caught.value)

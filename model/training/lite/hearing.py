@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from ...backbones.audio_evidence import AudioEvidence
 from ...labels import BACKGROUND
+from ...profiles import PROFILES, get_profile
 from .audio_data import SoundBank
 from .audio_measure import source_folds
 from .audio_pool import group_names
@@ -36,6 +37,12 @@ KNOWN: Final = 3
 """Of the takes of events to learn from, one in so many is heard by the ear that ships."""
 _HELD_OUT: Final = 6
 """One recording in so many is kept for validation."""
+
+
+def heard_by(profile: str) -> str:
+    """The profile under whose name takes are kept: the first with the same ear; they serve all of them."""
+    ear = get_profile(profile).audio
+    return next(other.name for other in PROFILES.values() if other.audio == ear)
 
 
 def kept_for_validation(file: str) -> bool:

@@ -14,9 +14,9 @@ from typing import Final
 
 from ...errors import ModelFileError
 from .compose import Composer
-from .hearing import join_takes, load_takes
+from .hearing import heard_by, join_takes, load_takes
 from .material import Batch, PicturePool, TakePool
-from .pictures import load_picture_pools
+from .pictures import kept, load_picture_pools
 from .recipe import RECIPE
 
 SEED: Final = 1000
@@ -28,18 +28,20 @@ def held_out_material(work: Path, profile: str) -> tuple[PicturePool, TakePool]:
 
     Args:
         work: the work folder of `avel train lite`.
-        profile: whose ears the takes were heard with.
+        profile: whose ears the takes were heard with, and whose eye saw the photographs.
 
     Raises:
-        ModelFileError: the folder lacks takes for this profile.
+        ModelFileError: the folder lacks takes or pictures for this profile.
 
     """
-    heard = sorted(work.glob(f"takes_{profile}_validation_*.npz"))
+    pattern = f"takes_{heard_by(profile)}_validation_*.npz"
+    heard = sorted(work.glob(pattern))
     if not heard:
-        raise ModelFileError(
-            f"{work}: no takes_{profile}_validation_*.npz there; run `avel train lite` first"
-        )
-    _, pictures = load_picture_pools(work / "views.npz", work / "pictures.npz")
+        raise ModelFileError(f"{work}: no {pattern} there; run `avel train lite` first")
+    missing = [path.name for path in kept(work, profile) if not path.is_file()]
+    if missing:
+        raise ModelFileError(f"{work}: no {' nor '.join(missing)} there; run `avel train lite` first")
+    _, pictures = load_picture_pools(*kept(work, profile))
     return pictures, join_takes([load_takes(path) for path in heard])
 
 
@@ -48,12 +50,12 @@ def held_out_scenes(work: Path, profile: str, batches: int, *, size: int = 64) -
 
     Args:
         work: the work folder of `avel train lite`.
-        profile: whose ears the takes were heard with.
+        profile: whose ears the takes were heard with, and whose eye saw the photographs.
         batches: how many.
         size: scenes in each.
 
     Raises:
-        ModelFileError: the folder lacks takes for this profile.
+        ModelFileError: the folder lacks takes or pictures for this profile.
 
     """
     recipe = replace(RECIPE, relabel=0.0, lend=0.0, hush=0.0, mishear=0.0)

@@ -13,11 +13,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ...backbones.efficientnet_lite import FEATURE_DIM, load_efficientnet_lite0
+from ...backbones.efficientnet_lite import FEATURE_DIM, EfficientNetLite
 from ...backbones.visual_concepts import PROBES
 from ...backbones.visual_evidence import VisualEvidence
 from ...errors import ModelFileError
 from ...labels import BACKGROUND, label_index
+from ...profiles import LITE, get_profile
 from .manifests import gpl_alone, read_manifest
 from .material import PERSON, PicturePool
 from .scenes import Image, plain_view, webcam_view
@@ -27,6 +28,8 @@ from .stages import keep_arrays
 _NOT_FOR_TRAINING: Final = "ImageNet"
 _VIEWS: Final = 200
 """Views per kind to aim for, between 4 and 16 of each photograph."""
+_FEW: Final = 4
+"""Where probes alone are wanted, one photograph in so many is enough of what they do not name."""
 HELD_OUT: Final = 5
 """One subject in so many is kept for validation."""
 _PROBE_KINDS: Final = {
@@ -75,24 +78,43 @@ def read_photos(folder: Path) -> list[Photo]:
     ]
 
 
-def view_features(photos: list[Photo], path: Path, seed: int, progress: Callable[[float], None]) -> None:
-    """Views of every photograph through EfficientNet-Lite0, written to `path` (npz: grid, kind, subject)."""
+def view_features(
+    photos: list[Photo],
+    network: EfficientNetLite,
+    path: Path,
+    seed: int,
+    progress: Callable[[float], None],
+    *,
+    few: bool = False,
+) -> None:
+    """Views of photographs through a network, written to `path` (npz: grid, kind, subject).
+
+    Args:
+        photos: all there are.
+        network: what sees them.
+        path: the file.
+        seed: of the views.
+        progress: told the share done.
+        few: enough to fit probes: two views of each photograph of what they name and of some others.
+
+    """
     rng = np.random.default_rng(seed)
     per_kind = Counter(photo.kind for photo in photos)
     behind = [photo.load() for photo in photos if photo.kind == BACKGROUND][::2]
-    network = load_efficientnet_lite0()
     grids: list[NDArray[np.float16]] = []
     kinds: list[int] = []
     subjects: list[int] = []
     for subject, photo in enumerate(photos):
+        if few and subject % _FEW and photo.kind not in _PROBE_KINDS.values():
+            continue
         image = photo.load()
-        count = int(np.clip(_VIEWS // per_kind[photo.kind], 4, 16))
-        views = [plain_view(image)]
-        views += [webcam_view(image, behind[rng.integers(len(behind))], rng) for _ in range(count)]
+        count = 1 if few else int(np.clip(_VIEWS // per_kind[photo.kind], 4, 16))
+        seen = [plain_view(image)]
+        seen += [webcam_view(image, behind[rng.integers(len(behind))], rng) for _ in range(count)]
         with torch.inference_mode():
-            grids.append(network(torch.from_numpy(np.stack(views))).half().numpy())
-        kinds += [photo.kind] * len(views)
-        subjects += [subject] * len(views)
+            grids.append(network(torch.from_numpy(np.stack(seen))).half().numpy())
+        kinds += [photo.kind] * len(seen)
+        subjects += [subject] * len(seen)
         progress((subject + 1) / len(photos))
     keep_arrays(path, grid=np.concatenate(grids), kind=np.array(kinds), subject=np.array(subjects))
 
@@ -126,6 +148,13 @@ def fit_probes(pooled: NDArray[np.float32], kind: NDArray[np.int64]) -> torch.nn
     return probes
 
 
+def kept(work: Path, profile: str) -> tuple[Path, Path]:
+    """Where the features and the evidence of what a profile's eye sees lie in a work folder."""
+    eye = get_profile(profile).visual
+    more = "" if eye == LITE.visual else f"_{eye.name}"
+    return work / f"views{more}.npz", work / f"pictures{more}.npz"
+
+
 def held_out(subject: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Which rows belong to subjects kept for validation."""
     kept: NDArray[np.bool_] = (subject * 7919 % HELD_OUT) == 0
@@ -133,12 +162,13 @@ def held_out(subject: NDArray[np.int64]) -> NDArray[np.bool_]:
 
 
 def picture_pools(
-    features: Path, target: Path, progress: Callable[[float], None]
+    features: Path, network: EfficientNetLite, target: Path, progress: Callable[[float], None]
 ) -> tuple[PicturePool, PicturePool, torch.nn.Linear]:
     """Fit the probes and turn stored features into evidence: pools for training and for validation.
 
     Args:
         features: what `view_features` wrote.
+        network: what it asked.
         target: where the evidence is kept (npz), so that a second run starts from there.
         progress: told the share done.
 
@@ -152,7 +182,7 @@ def picture_pools(
     keep = held_out(subject)
     probes = fit_probes(pooled[~keep], kind[~keep])
     if not target.is_file():
-        eye = VisualEvidence(load_efficientnet_lite0())
+        eye = VisualEvidence(network)
         eye.probes = probes
         cells, whole = [], []
         with torch.inference_mode():

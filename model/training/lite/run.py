@@ -1,6 +1,7 @@
 """`avel train lite`: from a folder of photographs and sounds to the weights that ship in the package.
 
-    pictures   photographs → views → features → probes → evidence
+    pictures   photographs → views → features → probes → evidence; again, with fewer views, by the eye of
+               `full`, whose weights are unpacked from its TFLite file
     ear        sounds → mixtures with the teacher's scores → student (audio_stage), and one student a fold;
                a reader of YAMNet's embedding, likewise
     voices     the published network of men's and women's voices, fitted to the profiles' front end
@@ -19,6 +20,13 @@ from typing import Any
 
 from ...backbones.audio_cnn import AudioCNN, load_audio_cnn
 from ...backbones.audio_evidence import READER, AudioEvidence, Listener, Reader, load_reader
+from ...backbones.efficientnet_lite import (
+    EfficientNetLite,
+    load_efficientnet_lite0,
+    load_efficientnet_lite3,
+)
+from ...backbones.registry import EFFICIENTNET_LITE3
+from ...backbones.visual_evidence import LITE0_PROBES, LITE3_PROBES
 from ...backbones.voices import VOICES
 from ...backbones.yamnet import Yamnet, load_yamnet
 from ...formats.weights import save_weights
@@ -28,11 +36,12 @@ from .audio_measure import source_folds
 from .audio_pool import Pool
 from .audio_stage import SHARDS, prepare_pool, train_ear
 from .audio_student import StudentConfig
+from .eye import TFLITE, build_eye
 from .head import HeadSettings
 from .head_stage import train_committee
 from .hearing import hear, hear_known, join_takes, load_takes, make_takes, save_takes
 from .material import PicturePool, TakePool
-from .pictures import picture_pools, read_photos, view_features
+from .pictures import kept, picture_pools, read_photos, view_features
 from .reader import train_reader
 from .stages import Report
 from .takes import Takes
@@ -44,8 +53,9 @@ class LiteSettings:
     """What `avel train lite` is asked for.
 
     Attributes:
-        data: folder with `audio/`, `photos/`, `voice_sex/` and, for `lite-yamnet` and as teacher, `teacher/`.
-        work: where intermediate results are kept (about 5 GB).
+        data: folder with `audio/`, `photos/`, `voice_sex/`, for `lite-yamnet` and as teacher `teacher/`, and
+            for `full` `eye_lite3/`.
+        work: where intermediate results are kept (about 6 GB).
         out: where the weight files go.
         student: how the ear is trained.
         head: how each head is trained.
@@ -73,7 +83,8 @@ def train_lite(settings: LiteSettings, report: Report = lambda *_: None) -> dict
     s = settings
     s.work.mkdir(parents=True, exist_ok=True)
     s.out.mkdir(parents=True, exist_ok=True)
-    pictures = _pictures(s, report)
+    pictures = _pictures(s, load_efficientnet_lite0(), "lite", LITE0_PROBES, report)
+    _big_eye(s, report)
     sounds = _Sounds(s, report)
     _ear(s, sounds, None, report)
     _voices(s, report)
@@ -89,17 +100,34 @@ def train_lite(settings: LiteSettings, report: Report = lambda *_: None) -> dict
     return results
 
 
-def _pictures(s: LiteSettings, report: Report) -> tuple[PicturePool, PicturePool]:
-    features = s.work / "views.npz"
+def _pictures(
+    s: LiteSettings, network: EfficientNetLite, profile: str, probe_file: str, report: Report
+) -> tuple[PicturePool, PicturePool]:
+    """What the eye of a profile sees in the photographs; its probes are fitted on the way."""
+    features, evidence = kept(s.work, profile)
     if not features.is_file():
         view_features(
-            read_photos(s.data / "photos"), features, s.seed, lambda share: report("views", share, "")
+            read_photos(s.data / "photos"),
+            network,
+            features,
+            s.seed,
+            lambda share: report(features.stem, share, ""),
+            few=profile == "full",
         )
     train, validation, probes = picture_pools(
-        features, s.work / "pictures.npz", lambda share: report("evidence", share, "")
+        features, network, evidence, lambda share: report(evidence.stem, share, "")
     )
-    save_weights(s.out / "lite_visual.safetensors", probes)
+    save_weights(s.out / probe_file, probes)
     return train, validation
+
+
+def _big_eye(s: LiteSettings, report: Report) -> None:
+    """The eye of `full` and its probes, where its TFLite file is in the data folder."""
+    source = s.data / TFLITE
+    if source.is_file():
+        path = s.out / EFFICIENTNET_LITE3.own().name
+        build_eye(source, path)
+        _pictures(s, load_efficientnet_lite3(path), "full", LITE3_PROBES, report)
 
 
 class _Sounds:

@@ -35,7 +35,7 @@ app = make_app(
 )
 app.callback()(lambda: None)
 
-_Profile = Annotated[str | None, typer.Option(help="whose eye and ear: lite, lite-yamnet, …")]
+_Profile = Annotated[str | None, typer.Option(help="whose eye and ear: lite, lite-yamnet, full")]
 _AudioWeights = Annotated[Path | None, typer.Option(help="weights of the audio network")]
 _VisualWeights = Annotated[Path | None, typer.Option(help="weights of the visual network")]
 _Config = Annotated[Path | None, typer.Option(help="read this file instead of ./avel.toml")]

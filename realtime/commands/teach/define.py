@@ -51,7 +51,7 @@ def define_class(config: Config, wanted: Wanted, hears: str, sees: str) -> None:
         for one in USED[mode]:
             if not senses.classes(one):
                 raise UsageError(
-                    f"profile {config.profile} has no concepts of its own; use lite or lite-yamnet"
+                    f"profile {config.profile} has no concepts of its own; use lite, lite-yamnet or full"
                 )
         card = Card(
             id=new_id(name),

@@ -12,7 +12,8 @@ from ...core.errors import UsageError
 
 def train_lite(
     data: Annotated[
-        Path, typer.Option(help="Folder with audio/ and photos/ (each with MANIFEST.tsv), and teacher/.")
+        Path,
+        typer.Option(help="Folder with audio/ and photos/ (each with MANIFEST.tsv), teacher/, eye_lite3/."),
     ],
     out: Annotated[Path, typer.Option(help="Where the weight files go.")] = Path("lite-weights"),
     work: Annotated[
