@@ -14,17 +14,19 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ..backbones.registry import YAMNET
 from ..files import replacing
 from ..labels import BACKGROUND, label_index
+from ..profiles import get_profile
 from ..runtime.base import EngineOptions
 from ..sound import SAMPLE_RATE
 from ..training.lite.audio_data import decode
 from ..training.lite.manifests import gpl_alone, read_manifest
 from .bank import FILE
-from .senses import Sense, Senses
+from .senses import Senses
 
 PICTURES: Final = 260
-SECONDS: Final[dict[str, int]] = {"lite": 620, "lite-yamnet": 360}
+SECONDS: Final[dict[str, int]] = {"lite": 620, "lite-yamnet": 360, "full": 360}
 _NOTHING: Final = 0.6
 """Share that is none of the 28 events."""
 _MADE_UP: Final = 40
@@ -123,14 +125,14 @@ def main() -> None:
     given = parser.parse_args()
     arrays: dict[str, NDArray[Any]] = {}
     for name, count in SECONDS.items():
-        weights = given.yamnet if name == "lite-yamnet" else None
+        weights = given.yamnet if get_profile(name).audio == YAMNET else None
         senses = Senses(EngineOptions(profile=name, audio_weights=weights))
-        seen: Sense = "visual"
-        if f"{senses.digest(seen)}.embedding" not in arrays:
+        if f"{senses.digest('visual')}.embedding" not in arrays:
             made = pictures(given.data / "photos", senses, np.random.default_rng(0))
-            arrays |= packed(made, senses.digest(seen))
-        made = sounds(given.data / "audio", senses, count, np.random.default_rng(1))
-        arrays |= packed(made, senses.digest("audio"))
+            arrays |= packed(made, senses.digest("visual"))
+        if f"{senses.digest('audio')}.embedding" not in arrays:
+            made = sounds(given.data / "audio", senses, count, np.random.default_rng(1))
+            arrays |= packed(made, senses.digest("audio"))
     with replacing(given.out) as temporary:
         save_file(arrays, temporary)
     print(f"{given.out.name}: {given.out.stat().st_size / 1e3:.0f} kB")
