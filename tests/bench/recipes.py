@@ -1,6 +1,6 @@
 """What scenes should hold: heads are trained with each part of the recipe alone, and asked kind by kind.
 
-    python tests/bench/recipes.py WORK [lite | lite-yamnet] [--steps N] [--seeds N] [--shipped]
+    python tests/bench/recipes.py WORK [lite | lite-yamnet] [--steps N] [--seeds N] [--shipped] [--heads FILE]
 
 WORK is the folder in which `avel train lite` kept what it made. Every head is trained on scenes composed
 from the training material and judged on scenes composed from what was held out, at one prior: the share of
@@ -8,7 +8,8 @@ held-out seconds of nothing that gets an event is that of the heads that ship. C
 kinds of scenes named rightly; of events; of *weak* events, the least clear third of the held-out takes of a
 class in which it lasts eight seconds or more; and seconds wrongly given an event: where it is seen and what
 is *almost* it is heard, where it is heard weakly for a *moment* (or another is heard), and where it
-*pauses* in view. `--shipped` judges the heads that ship on the same scenes. Results are kept in
+*pauses* in view. `--shipped` judges the heads that ship on the same scenes, `--heads` those of a file
+(`--seeds 0` nothing else). Results are kept in
 WORK/recipes_PROFILE.jsonl, a line a head: a killed run goes on with the next one.
 """
 
@@ -116,7 +117,7 @@ def judged(head: Head, asked: dict[str, list[Batch]], share: float) -> dict[str,
     return {column: float(found[column]) for column in COLUMNS}
 
 
-def main(work: Path, profile: str, steps: int, seeds: int, batches: int, shipped: bool) -> None:
+def main(work: Path, profile: str, steps: int, seeds: int, batches: int, files: dict[str, Path]) -> None:
     """Train what is missing and print the table."""
     torch.set_num_threads(1)
     kept = work / f"recipes_{profile}.jsonl"
@@ -130,11 +131,10 @@ def main(work: Path, profile: str, steps: int, seeds: int, batches: int, shipped
     asked = questions(held_pictures, held_takes, batches)
     console = Console(width=110)
     table = Table("", *COLUMNS, title=f"{profile}, {steps} steps, {seeds} seeds, %")
-    if shipped:
-        path = SHIPPED / f"{profile.replace('-', '_')}_head.safetensors"
+    for name, path in files.items():
         row = judged(load_checkpoint(path, profile=profile)[0], asked, FALSE_SECONDS[profile])
-        table.add_row("the heads that ship", *(f"{row[column]:.1f}" for column in COLUMNS))
-    for name, parts in VARIANTS.items():
+        table.add_row(name, *(f"{row[column]:.1f}" for column in COLUMNS))
+    for name, parts in VARIANTS.items() if seeds else ():
         for seed in range(seeds):
             if (name, seed, steps) in done:
                 continue
@@ -163,5 +163,11 @@ if __name__ == "__main__":
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--batches", type=int, default=6, help="of 64 scenes, a question")
     parser.add_argument("--shipped", action="store_true", help="judge the heads that ship, too")
+    parser.add_argument("--heads", type=Path, help="judge the heads of this file, too")
     chosen = parser.parse_args()
-    main(chosen.work, chosen.profile, chosen.steps, chosen.seeds, chosen.batches, chosen.shipped)
+    asked_for: dict[str, Path] = {}
+    if chosen.shipped:
+        asked_for["the heads that ship"] = SHIPPED / f"{chosen.profile.replace('-', '_')}_head.safetensors"
+    if chosen.heads:
+        asked_for[chosen.heads.name] = chosen.heads
+    main(chosen.work, chosen.profile, chosen.steps, chosen.seeds, chosen.batches, asked_for)
