@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 import cv2
@@ -104,7 +105,7 @@ def teach(event: Event, stage: Stage, devices: list[str], environment: dict[str,
 def test_three_events_are_taught_live_and_named_live_to_a_broker_and_to_home_assistant(
     pulse: PulseServer, broker: Mosquitto, tmp_path: Path
 ) -> None:
-    environment = {**os.environ, **pulse.env, "AVEL_DATA_DIR": str(tmp_path / "data")}
+    environment = {**os.environ, **pulse.env, "AVEL_DATA_DIR": str(tmp_path / "data"), "COLUMNS": "200"}
     rooms = files("photos", "BACKGROUND_Google")
     subscriber = Subscriber(broker.port)
     with Stage(pulse, picture(rooms[0])) as stage:
@@ -136,9 +137,12 @@ def test_three_events_are_taught_live_and_named_live_to_a_broker_and_to_home_ass
     assert records[0]["labels"][-4:-1] == names
     ends = [r for r in records if r["type"] == "event" and r["event"] == "end"]
     print([(r["label"], r["start_s"], r["end_s"]) for r in ends], played)
-    for name in names:
-        assert 1 <= sum(r["label"] == name for r in ends) <= TRIED, ends
-    assert sum(r["label"] in names for r in ends) >= 2 * TRIED
+    # One that is told in two pieces is one. In the order in which they were played, and most of them.
+    named = [label for label, _ in groupby(r["label"] for r in ends) if label in names]
+    rest = iter(played)
+    assert all(label in rest for label in named), named
+    assert set(named) == set(names)
+    assert len(named) >= 2 * TRIED
 
     # To the broker each event goes as it is told here, and Home Assistant is told of entities for each class.
     told = [r["label"] for r in subscriber.json("/event/end")]
