@@ -289,8 +289,8 @@ class NetworkSource(Source):
         self._emit(self._sound.push(Sound(t_ns, frame.sample_rate, samples, note)))
 
     def _is_wanted(self, t_ns: int) -> bool:
-        """Whether `_take_picture` would hand on a picture of this instant, as it comes."""
-        return t_ns + self._shift_ns >= self._next_wanted_ns
+        """Whether `_take_picture` would hand on or count a picture of this instant, as it comes."""
+        return not self._last_frame_ns < t_ns + self._shift_ns < self._next_wanted_ns
 
     def _take_picture(self, frame: Any, t_ns: int, converter: FrameConverter) -> None:
         self.health.data(self._clock.now_ns(), self.info.video, "picture")
