@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import avel_live
 import numpy as np
 import pytest
 from avel_live.model.errors import ModelFileError
-from avel_live.realtime.commands import live_main, main
+from avel_live.realtime.commands import live_main
 from avel_live.realtime.commands.calibrate.features import ave_clips
 from avel_live.realtime.commands.calibrate.int8 import from_files
 from avel_live.realtime.core.clock import ManualClock, SystemClock
@@ -25,6 +24,7 @@ from avel_live.realtime.sinks.mqtt.sink import MqttSink
 from avel_live.realtime.ui.screen import Screen
 from rich.console import Console
 from support.about import about
+from support.called import avel
 from support.media import make_clip
 from support.own_classes import own_head, own_labels
 from support.peers import Mosquitto, Subscriber, eventually
@@ -50,14 +50,6 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
         rows += f"{name}\tOwn 0\t0,1\t3.20\n"
     (folder / "MANIFEST.tsv").write_text(rows)
     return folder
-
-
-def avel(*words: object, entry: Callable[[list[str]], None] = main) -> int:
-    try:
-        entry([str(word) for word in words])
-    except SystemExit as left:
-        return int(left.code or 0)
-    return 0
 
 
 def records(capsys: pytest.CaptureFixture[str]) -> list[dict[str, object]]:

@@ -3,28 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from avel_live.model.files import SHIPPED
 from avel_live.model.teach.pack import Pack, installed, load, save
-from avel_live.realtime.commands import live_main, main
+from avel_live.realtime.commands import live_main
 from avel_live.realtime.commands.teach.material import Material, Small, has_material, stored
 from avel_live.realtime.core.messages import Segment
 from safetensors.numpy import load_file, save_file
+from support.called import avel
 from support.taught import noise, recording, ringing
 
 pytestmark = pytest.mark.usefixtures("handlers")
-
-
-def avel(*words: object, entry: Callable[[list[str]], None] = main) -> int:
-    try:
-        entry([str(word) for word in words])
-    except SystemExit as left:
-        return int(left.code or 0)
-    return 0
 
 
 @pytest.fixture(scope="module")

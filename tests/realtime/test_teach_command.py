@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import avel_live
 import pytest
-from avel_live.realtime.commands import live_main, main
+from avel_live.realtime.commands import live_main
 from avel_live.realtime.commands.teach.examples import read_examples
 from avel_live.realtime.core.errors import SourceError, UsageError
+from support.called import avel
 from support.taught import day, noise, recording, ring_clip, ringing, sign, wall
 
 
@@ -49,14 +49,6 @@ def _at_home(home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, handle
 def _elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, handlers: None) -> None:
     monkeypatch.setenv("AVEL_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.chdir(tmp_path)
-
-
-def avel(*words: object, entry: Callable[[list[str]], None] = main) -> int:
-    try:
-        entry([str(word) for word in words])
-    except SystemExit as left:
-        return int(left.code or 0)
-    return 0
 
 
 def listened(capsys: pytest.CaptureFixture[str], *words: object) -> list[dict[str, object]]:
