@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 from ..core.clock import NS_PER_S, Clock
 from ..core.errors import SourceError, UsageError
@@ -22,9 +21,6 @@ from .clocks import AudioTimeline, FrameTimeline, SkewReport
 from .health import HealthOptions
 from .microphone import MicOptions, Microphone
 from .picture import timed_frame
-
-if TYPE_CHECKING:
-    pass
 
 _TICK_NS = NS_PER_S // 10
 

@@ -8,27 +8,25 @@ drift between the two clocks never look like lateness.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 from ..core.clock import NS_PER_S, Clock
 from ..core.errors import SourceError
-from ..core.messages import EndOfStream, SourceInfo, Status, TimedAudio
+from ..core.messages import EndOfStream, SourceInfo, Status
 from ..core.redact import redact
 from ..core.states import State
-from .account import sound_ns
 from .base import Item, Source
 from .buffers import LiveBuffer
 from .clocks.sender import SenderClock, step_words
 from .connect import Connection, Connector, NetworkOptions, connect
+from .delivery import Delivery
 from .disposable import FEW_FPS, Disposable
 from .downmix import Downmix
 from .health import Backoff, DeviceHealth
 from .picture import FrameConverter
 from .playout import Playout
-from .sounds import Resampler16k
-from .steady import Sound
 
 _ALONE = ("mjpeg",)
 """Codecs of which each picture stands by itself: what is not wanted need not be decoded."""
@@ -47,18 +45,13 @@ class NetworkSource(Source):
         self.health = DeviceHealth("stream", clock, self._buffer.put, options.health)
         self._backoff = Backoff(options.health.backoff_s, options.health.backoff_max_s)
         self._sender = SenderClock()
-        self._sound = Resampler16k()
-        self._last_frame_ns = -1
-        self._next_wanted_ns = 0
-        self._shift_ns = round(options.sync_offset_ms * 1e6)
+        self._delivery = Delivery(options, clock, self._buffer, self.health, self.account)
         self._lock = threading.Lock()
         self._decoding = threading.Lock()
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
         self._generation = 0
         self._begin_ns = 0
-        self._cut = 0
-        self._size: tuple[int, int] | None = None
 
     def open(self) -> None:
         """Connect and begin to receive; see `Source.open`."""
@@ -68,7 +61,7 @@ class NetworkSource(Source):
             if self.health.state != "ended":
                 self.health.to("failed", "can't be opened")
             raise
-        self.info = self._describe(connection)
+        self.info = self._delivery.info = self._describe(connection)
         # Of a playlist there may be one segment yet, and the next comes when it comes: some room is wanted.
         room_ns = _ROOM_NS if connection.playlist else 0
         self._begin_ns = self._clock.now_ns() + room_ns
@@ -214,10 +207,10 @@ class NetworkSource(Source):
                 if not self._current(generation):
                     return
                 if stream.type == "audio":
-                    self._take_sound(frame, t_ns, downmix)
+                    self._delivery.sound(frame, t_ns, downmix)
                 else:
                     assert converter is not None
-                    self._take_picture(frame, t_ns, converter)
+                    self._delivery.picture(frame, t_ns, converter)
 
         playout = Playout(
             connection,
@@ -229,14 +222,16 @@ class NetworkSource(Source):
             lambda: self._current(generation),
             {"video": self.account.video, "audio": self.account.audio},
             spare,
-            self._is_wanted if connection.video is not None and connection.video.name in _ALONE else None,
+            self._delivery.is_wanted
+            if connection.video is not None and connection.video.name in _ALONE
+            else None,
         )
         playout.start()
         reason = self._demux(generation, connection, playout)
         playout.finish()
         with self._decoding:
             if self._current(generation):
-                self._emit(self._sound.flush())
+                self._delivery.flush()
         return reason
 
     def _begin(self, connection: Connection) -> None:
@@ -279,49 +274,8 @@ class NetworkSource(Source):
         for ns in steps:
             self.health.say(step_words(ns), "warning")
 
-    def _take_sound(self, frame: Any, t_ns: int, downmix: Downmix) -> None:
-        if not frame.samples or not frame.sample_rate:
-            return
-        self.health.data(self._clock.now_ns(), self.info.audio, "sound")
-        if t_ns + frame.samples * NS_PER_S // frame.sample_rate <= 0:
-            return  # of before the start
-        samples, note = downmix.mono(frame)
-        self._emit(self._sound.push(Sound(t_ns, frame.sample_rate, samples, note)))
-
-    def _is_wanted(self, t_ns: int) -> bool:
-        """Whether `_take_picture` would hand on or count a picture of this instant, as it comes."""
-        return not self._last_frame_ns < t_ns + self._shift_ns < self._next_wanted_ns
-
-    def _take_picture(self, frame: Any, t_ns: int, converter: FrameConverter) -> None:
-        self.health.data(self._clock.now_ns(), self.info.video, "picture")
-        t_ns += self._shift_ns
-        if t_ns < 0:
-            return  # of before the start
-        if t_ns <= self._last_frame_ns:
-            self.account.video.by_stamp_ns += round((frame.duration or 0) * frame.time_base * NS_PER_S)
-            return
-        if t_ns < self._next_wanted_ns:
-            return
-        self._last_frame_ns = t_ns
-        self._next_wanted_ns = t_ns + round(0.7 * NS_PER_S / self.options.wanted_fps)
-        size = (frame.width, frame.height)
-        if self._size is not None and size != self._size:
-            self.health.say(f"picture is now {size[0]}x{size[1]}, was {self._size[0]}x{self._size[1]}")
-        self._size = size
-        self._buffer.put(converter.timed(t_ns, frame, keep_original=self.options.keep_original))
-
     def _say_machine(self, state: State, reason: str) -> None:
         self._buffer.put(Status("machine", state, reason, self._clock.now_ns()))
-
-    def _emit(self, blocks: Iterator[tuple[int, Any]]) -> None:
-        for position, samples in blocks:
-            begin = max(0, -position)
-            if begin < len(samples):
-                self._buffer.put(TimedAudio(position + begin, samples[begin:]))
-        self.account.audio.by_stamp_ns += sound_ns(self._sound.cut - self._cut)
-        self._cut = self._sound.cut
-        for status in self._sound.told():
-            self._buffer.put(replace(status, t_ns=self._clock.now_ns()))
 
     def _describe(self, connection: Connection) -> SourceInfo:
         video = audio = ""

@@ -6,12 +6,8 @@
 Most streams are due when they come. Segments of a playlist come in bursts of seconds and are due one after
 another; waiting as packets they cost little, and the networks see them as evenly as any camera's.
 
-On a machine that can't decode all of it, what is late is passed over while it still helps: a second is closed
-0.3 s after its end (`stream.cutter.GRACE_NS`), and what comes after that is lost, all of it.
-
-    sound               is decoded before pictures that are due as well
-    0.15 s behind       pictures that no other is made from are passed over
-    0.25 s for longer   everything is, up to a picture that is made from no other, and not late
+Sound is decoded before pictures that are due as well; what a machine can't decode in time is passed over
+while that still helps (`lateness`).
 """
 
 from __future__ import annotations
@@ -20,7 +16,7 @@ import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from ..core.clock import NS_PER_S, Clock
 from ..core.states import State
@@ -28,26 +24,14 @@ from .account import TrackAccount
 from .clocks.sender import SenderClock, Stamped
 from .connect import Connection
 from .disposable import Disposable
-from .stamps import is_empty
+from .lateness import Lateness
+from .stamps import is_empty, shown_ns
 
 _BURST_NS = NS_PER_S // 5
 """What comes within this of the first packet had been waiting for us."""
 _AHEAD_NS = 30 * NS_PER_S
 """Nothing is read further ahead than this; a sender that has more is made to wait."""
 _EARLY_NS = 20_000_000
-_BEHIND_NS = 150_000_000
-_BACK_NS = 50_000_000
-"""Less than this is not behind."""
-_LOST_NS = 250_000_000
-"""So late, and a little later, its second will not wait for it."""
-_FOR_GOOD_NS = NS_PER_S // 2
-"""Behind for so long it is no hiccup, which is caught up with."""
-_NO_KEY_NS = 10 * NS_PER_S
-"""Streams without pictures that are made from no other (they are refreshed in stripes) go on after this."""
-_TOLD_NS = 3 * NS_PER_S
-"""Passing over is said when it goes on for longer (a program that starts is busy for a moment),"""
-_CALM_NS = 5 * NS_PER_S
-"""and that it is over, after this."""
 _STUCK = 8
 """So many packets of pictures in a row whose stamp does not move have none."""
 _KEPT_STAMPS = 128
@@ -100,8 +84,9 @@ class Playout:
         wanted: Callable[[int], bool] | None = None,
     ) -> None:
         self._clock, self._sender, self._lock = clock, sender, lock
-        self._emit, self._say, self._current, self._accounts = emit, say, current, accounts
+        self._emit, self._current, self._accounts = emit, current, accounts
         self._stampless, self._spare, self._wanted = connection.stampless, spare, wanted
+        self._lateness = Lateness(say)
         self._sounds, self._pictures = deque[_Waiting](), deque[_Waiting]()
         self._changed = threading.Condition(threading.RLock())
         self._over = False
@@ -111,13 +96,6 @@ class Playout:
         self._order_ns: int | None = None
         self._stuck = 0
         self._in = self._out = self._charged = 0
-        self._passing: Literal["nothing", "spare", "all"] = "nothing"
-        self._late_ns: int | None = None
-        """Since when it is too late for its second."""
-        self._all_ns = 0
-        self._began_ns = self._last_ns = -(1 << 62)
-        """When passing over began, and when it was last needed."""
-        self._told = False
         self._failed: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="playout", daemon=True)
 
@@ -278,7 +256,7 @@ class Playout:
             if self._wanted is not None and not self._wanted(waiting.t_ns):
                 return
             if self._passed_over(waiting):
-                self._accounts["video"].late_ns += _length_ns(packet)
+                self._accounts["video"].late_ns += shown_ns(packet)
                 return
             self._in += 1
         try:
@@ -311,53 +289,15 @@ class Playout:
         lost = self._in - self._out - _HOLDS
         if lost > self._charged:
             self._charged = lost
-            length_ns = _length_ns(packet)
+            length_ns = shown_ns(packet)
             account = self._accounts["video"]
-            if self._passing != "nothing":
+            if self._lateness.passing != "nothing":
                 account.late_ns += length_ns
             else:
                 account.undecodable_ns += length_ns
 
     def _passed_over(self, waiting: _Waiting) -> bool:
-        """Whether to pass over this packet of pictures; the decoder is told what else is."""
-        now_ns, packet = self._clock.now_ns(), waiting.packet
+        now_ns = self._clock.now_ns()
         # Since it was due and here: what arrives late is no reason to pass over anything.
         lag_ns = min(self._present_ns() - waiting.due_ns, now_ns - waiting.at_ns)
-        if lag_ns < _LOST_NS:
-            self._late_ns = None
-        elif self._late_ns is None:
-            self._late_ns = now_ns
-        passing = self._passing
-        if passing == "all":
-            if lag_ns < _BEHIND_NS and (packet.is_keyframe or now_ns - self._all_ns > _NO_KEY_NS):
-                passing = "nothing"
-        elif self._late_ns is not None and now_ns - self._late_ns > _FOR_GOOD_NS:
-            passing, self._all_ns = "all", now_ns
-        elif lag_ns > _BEHIND_NS:
-            passing = "spare"
-        elif lag_ns < _BACK_NS:
-            passing = "nothing"
-        if passing != self._passing:
-            self._passing = passing
-            packet.stream.codec_context.skip_frame = "DEFAULT" if passing == "nothing" else "NONREF"
-        self._tell(now_ns, lag_ns)
-        return passing == "all" and (lag_ns > _LOST_NS or not packet.is_keyframe)
-
-    def _tell(self, now_ns: int, lag_ns: int) -> None:
-        """Say that pictures are passed over, where it is more than once, and when it is over."""
-        if self._passing != "nothing":
-            if now_ns - self._last_ns > _CALM_NS:
-                self._began_ns = now_ns
-            self._last_ns = now_ns
-            if not self._told and now_ns - self._began_ns > _TOLD_NS:
-                self._told = True
-                self._say("late", f"the stream is {lag_ns / NS_PER_S:.1f} s behind: passing over pictures")
-        elif self._told and now_ns - self._last_ns > _CALM_NS:
-            self._told = False
-            self._say("running", "the stream keeps up again")
-
-
-def _length_ns(packet: Any) -> int:
-    """How long its picture is shown."""
-    rate = packet.stream.average_rate or 25
-    return round((packet.duration or 0) * packet.time_base * NS_PER_S) or round(NS_PER_S / rate)
+        return self._lateness.passes_over(waiting.packet, now_ns, lag_ns)

@@ -12,6 +12,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..core.clock import NS_PER_S
+
+_USUAL_FPS = 25
+
 
 class PictureStamps:
     """Goes along with one decoder of pictures: tell it every packet, pass every picture through it.
@@ -64,3 +68,9 @@ class PictureStamps:
 def is_empty(packet: Any) -> bool:
     """Whether a packet stands for a moment and has nothing in it; a decoder would take it for the end."""
     return not packet.size and packet.dts is not None
+
+
+def shown_ns(packet: Any) -> int:
+    """How long the picture in a packet is shown, by its duration or the rate of its track."""
+    rate = packet.stream.average_rate or _USUAL_FPS
+    return round((packet.duration or 0) * packet.time_base * NS_PER_S) or round(NS_PER_S / rate)
