@@ -26,7 +26,8 @@ from ..memory import EventRow, MemoryFileError, Run, Writer
 from ..memory.times import zone_name
 from ..sinks.base import Report, words
 from ..sinks.mqtt import MqttOptions
-from ..sinks.mqtt.link import Broker, Message, MqttLink
+from ..sinks.mqtt.broker import Broker, Message
+from ..sinks.mqtt.link import MqttLink
 from ..sinks.records import Record, of_stream
 from ..sinks.watch import Bell, StreamState
 

@@ -17,8 +17,8 @@ from avel_live.realtime.core.clock import Clock, ManualClock
 from avel_live.realtime.core.errors import OutputError, UsageError
 from avel_live.realtime.core.messages import Status
 from avel_live.realtime.sinks.mqtt import MqttOptions
+from avel_live.realtime.sinks.mqtt.broker import Broker
 from avel_live.realtime.sinks.mqtt.discovery import discovery_payload
-from avel_live.realtime.sinks.mqtt.link import Broker
 from avel_live.realtime.sinks.mqtt.sink import MqttSink
 from support.about import Said, about
 from support.event_flood import flood

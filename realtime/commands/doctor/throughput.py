@@ -186,7 +186,7 @@ def helps(config: Config, info: EngineInfo, pace: Pace, here: Machine) -> Iterat
     elif info.device.startswith("cpu"):
         yield "--backend auto --precision auto: it times what there is and takes the quickest"
     if config.profile == "full":
-        yield "--profile lite-yamnet: its eye does half the work"
+        yield "--profile lite-yamnet: its eye does a little over half the work"
     if config.profile == "paper":
         yield "--profile lite: its networks are far smaller"
     if config.frames != "auto":

@@ -2,7 +2,7 @@
 
 options, here       sink        records → topics
 discovery   what Home Assistant is told    announcer   when it is told what, and what is no more
-link        a connection that loses nothing while the broker is away
+link        a connection that loses nothing while the broker is away; broker: its address
 """
 
 from dataclasses import dataclass, field

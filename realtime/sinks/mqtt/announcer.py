@@ -14,8 +14,8 @@ from typing import Any, Final
 
 from ...core.clock import NS_PER_S
 from ..base import About
+from .broker import Message
 from .discovery import discovery_payload, discovery_topic, former_components, removals
-from .link import Message
 
 SETTLE_NS: Final = 3 * NS_PER_S
 """Home Assistant needs far less for a device; a small machine with many, perhaps, more than a second."""

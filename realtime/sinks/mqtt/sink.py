@@ -24,7 +24,8 @@ from ...core.states import State
 from ..base import About, Ongoing, Sink
 from ..records import JsonSink, Record
 from .announcer import Announcer
-from .link import Broker, LinkCounts, Message, MqttLink
+from .broker import Broker, Message
+from .link import LinkCounts, MqttLink
 
 if TYPE_CHECKING:
     from . import MqttOptions
