@@ -1,7 +1,8 @@
 """`--record DIR`: a clip of every event, from a few seconds before it to a few seconds after.
 
 options, here       codec   pictures and sound → packets       ring   the packets of the recent past
-sink    which packets become a clip, and when       store   the folder, its names and its budget
+sink    which packets become a clip, and when       openclip   the events that share one
+beside  thumbnail and record                store   the folder, its names and its budget
 """
 
 from dataclasses import dataclass

@@ -19,23 +19,16 @@ import dataclasses
 import threading
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import datetime, timezone
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Final
 
 from ...core.clock import NS_PER_S
 from ...core.messages import Event, Hop, StreamEnd, StreamStart, TimedAudio, TimedFrame
-from ...core.names import slug
 from ...core.states import State
 from ..base import About, Clip, Ongoing, Sink, words
-from ..overlay import jpeg, with_attention
-from ..records import event_record
 from ..room import Room
+from .beside import clip_record, stem_of, thumbnail
 from .codec import AUDIO_BITS_PER_S, VIDEO_BITS_PER_S, AudioEncoder, VideoEncoder, write_mp4
+from .openclip import OpenClip
 from .ring import ClipRing
 from .store import Budget, ClipStore
 
@@ -47,35 +40,8 @@ FLUSH_S: Final = 20.0
 """How long the end waits for the clip in the making."""
 _LAG_S: Final = 12.0
 """The most a decision may be behind the stream beside settling: hold, shortest event, lateness."""
-_UNTOLD_S: Final = 75.0
-"""How long an event without end is waited for where nothing is said of single seconds."""
 _SPARE: Final = 1.3
 """Room in the byte limit for bursts above the mean bit rate."""
-
-
-@dataclass
-class _Clip:
-    """A clip in the making: the events in it, and the surest moment seen so far."""
-
-    events: dict[int, Event] = field(default_factory=dict)
-    best: float = -1.0
-    best_s: float = 0.0
-    attention: NDArray[np.float32] | None = None
-    active_s: float | None = None
-    """End of the last second that an open event was settled to hold; None while nothing is known of it."""
-    aside: ClipRing | None = None
-    """Its packets, once it is longer than a clip may be and perhaps over already."""
-
-    @property
-    def first_s(self) -> float:
-        """When its first event began."""
-        return min(event.start_s for event in self.events.values())
-
-    @property
-    def over_s(self) -> float | None:
-        """When its last event ended; None while one is open."""
-        ends = [event.end_s for event in self.events.values()]
-        return None if None in ends else max(end for end in ends if end is not None)
 
 
 _Item = TimedFrame | TimedAudio | Ongoing | Hop | StreamEnd
@@ -118,7 +84,7 @@ class ClipSink(Sink):
         self.ring = ClipRing(self.most_bytes)
         self._video = VideoEncoder(options.max_fps)
         self._audio = AudioEncoder()
-        self._clip: _Clip | None = None
+        self._clip: OpenClip | None = None
         self._decided_s = 0.0
         self._settle_s = 0.0
         self._tell_clip: Callable[[Clip], None] = lambda _clip: None
@@ -233,7 +199,8 @@ class ClipSink(Sink):
             for event in item.events:
                 self._event(event)
             self._decided_s = item.segment.end_ns / NS_PER_S
-            self._look(item)
+            if self._clip is not None:
+                self._clip.look(item)
         else:
             self._zero_s = self._zero_s if item.wall_clock is None else item.wall_clock
             for event in item.last_events:
@@ -258,70 +225,26 @@ class ClipSink(Sink):
         if event.kind != "start":
             return
         if clip is not None:
-            over_s = clip.over_s
-            touches = over_s is None or event.start_s - self._options.pre_s <= over_s + self._options.post_s
-            fits = event.start_s < self._longest(clip)[1] - min(self._options.post_s, self._options.max_s / 2)
-            if touches and fits and clip.aside is None:
+            if clip.has_room_for(event):
                 clip.events[event.id] = event
                 return
             self._write(clip)
-        self._clip = _Clip({event.id: event})
-
-    def _look(self, record: Hop) -> None:
-        """Remember the surest moment of the open events, for the thumbnail."""
-        clip = self._clip
-        if clip is None:
-            return
-        scores = record.scores
-        labels = {event.label for event in clip.events.values() if event.end_s is None}
-        for second in record.settled:
-            if second.label in labels:
-                clip.active_s = max(clip.active_s or 0.0, second.end_s)
-            elif clip.active_s is None and labels:
-                clip.active_s = clip.first_s
-        for event in clip.events.values():
-            for row in range(len(scores.probabilities)):
-                at_s = scores.first_index + row + 0.5
-                if event.start_s <= at_s < (event.end_s or np.inf):
-                    sure = float(scores.probabilities[row, event.label])
-                    if sure > clip.best:
-                        clip.best, clip.best_s = sure, at_s
-                        clip.attention = scores.attention[row].copy()
+        self._clip = OpenClip(self._options, {event.id: event})
 
     def _cut_if_over(self) -> None:
         clip = self._clip
         if clip is None:
             return
-        over_s, (_, longest_s) = clip.over_s, self._longest(clip)
-        if over_s is not None:
-            if max(self.ring.newest_s, self._decided_s) >= self._window(clip)[1]:
+        if clip.over_s is not None:
+            if max(self.ring.newest_s, self._decided_s) >= clip.window()[1]:
                 self._write(clip)
             return
         if self._decided_s < clip.first_s + self._options.max_s:
             return
         if clip.aside is None:
             clip.aside = self.ring.since(max(0.0, clip.first_s - self._options.pre_s))
-        if clip.active_s is None:
-            lasts = self._decided_s >= longest_s + _UNTOLD_S
-        else:
-            lasts = clip.active_s + self._options.post_s > longest_s
-        if lasts:
+        if clip.fills_up(self._decided_s):
             self._write(clip)
-
-    def _longest(self, clip: _Clip) -> tuple[float, float]:
-        """Beginning and end of a clip whose events are longer than it may be: up to half goes before them."""
-        begin_s = max(0.0, clip.first_s - min(self._options.pre_s, self._options.max_s / 2))
-        return begin_s, begin_s + self._options.max_s
-
-    def _window(self, clip: _Clip) -> tuple[float, float]:
-        """Beginning and end of a clip: its events, and before and after them what there is room for."""
-        over_s, first_s = clip.over_s, clip.first_s
-        room_s = -1.0 if over_s is None else self._options.max_s - (over_s - first_s)
-        if over_s is None or room_s < 0:
-            return self._longest(clip)
-        pre_s, post_s = min(self._options.pre_s, first_s), self._options.post_s
-        before_s = min(pre_s, max(room_s / 2, room_s - post_s))
-        return first_s - before_s, over_s + min(post_s, room_s - before_s)
 
     def _finish(self) -> None:
         for packet in self._audio.finish():
@@ -329,80 +252,30 @@ class ClipSink(Sink):
         if self._clip is not None:
             self._write(self._clip)
 
-    def _write(self, clip: _Clip) -> None:
+    def _write(self, clip: OpenClip) -> None:
         self._clip = None
-        start_s, end_s = self._window(clip)
+        start_s, end_s = clip.window()
         truncated = clip.over_s is None or clip.over_s > end_s
         ring = clip.aside or self.ring
         begin_s, packets = ring.cut(start_s, end_s)
         if not packets:
             return
         first = min(clip.events.values(), key=lambda event: event.start_s)
-        with self._store.clip(self._stem(first)) as (stem, path):
+        with self._store.clip(stem_of(first, self._about.name, self._zero_s)) as (stem, path):
             write_mp4(path, packets, begin_s, self._video.stream, self._audio.stream)
-            picture = self._picture(path, clip, begin_s)
+            picture = thumbnail(path, clip, begin_s)
         if picture is not None:
             self._store.write(f"{stem}.jpg", picture)
         end_s = min(end_s, ring.newest_s)
-        self._store.write_json(f"{stem}.json", self._record(stem, clip, begin_s, end_s, truncated, picture))
+        assert self._start is not None
+        record = clip_record(clip, self._start, begin_s, end_s, zero_s=self._zero_s, truncated=truncated)
+        names = {"clip": f"{stem}.mp4", "thumbnail": None if picture is None else f"{stem}.jpg"}
+        self._store.write_json(f"{stem}.json", {"schema": 1, **names, "stream": self._about.name, **record})
         self.written += 1
         self._store.prune(self._about.wall_s(), newest=stem)
-        thumbnail = None if picture is None else self._folder.absolute() / f"{stem}.jpg"
+        shown = None if picture is None else self._folder.absolute() / f"{stem}.jpg"
         video = self._folder.absolute() / f"{stem}.mp4"
-        self._tell_clip(Clip(video, thumbnail, begin_s, end_s, tuple(clip.events)))
-
-    def _stem(self, event: Event) -> str:
-        if self._zero_s is None:
-            when = f"t{event.start_s:08.1f}"
-        else:
-            at = datetime.fromtimestamp(self._zero_s + event.start_s, timezone.utc)
-            when = at.strftime("%Y%m%dT%H%M%SZ")
-        return f"{when}_{slug(self._about.name)}_{slug(event.name)}_e{event.id}"
-
-    def _picture(self, path: Path, clip: _Clip, begin_s: float) -> bytes | None:
-        """The thumbnail, decoded from the finished clip: what is shown is what was kept."""
-        import av
-
-        wanted_s = max(0.0, clip.best_s - begin_s)
-        image = None
-        with av.open(str(path.absolute())) as container:
-            if not container.streams.video:
-                return None
-            for frame in container.decode(video=0):
-                image = frame
-                if frame.time is not None and frame.time >= wanted_s:
-                    break
-        if image is None:
-            return None
-        rgb = np.asarray(image.to_ndarray(format="rgb24"), np.uint8)
-        return jpeg(rgb if clip.attention is None else with_attention(rgb, clip.attention))
-
-    def _record(
-        self, stem: str, clip: _Clip, begin_s: float, end_s: float, truncated: bool, picture: bytes | None
-    ) -> dict[str, Any]:
-        start = self._start
-        assert start is not None
-        events = sorted(clip.events.values(), key=lambda event: event.start_s)
-        wall = None if self._zero_s is None else self._zero_s + begin_s
-        return {
-            "schema": 1,
-            "clip": f"{stem}.mp4",
-            "thumbnail": None if picture is None else f"{stem}.jpg",
-            "stream": self._about.name,
-            "source": start.source.name,
-            "start_s": round(begin_s, 3),
-            "end_s": round(end_s, 3),
-            "wall_clock": None if wall is None else datetime.fromtimestamp(wall, timezone.utc).isoformat(),
-            "truncated": truncated,
-            "events": [event_record(event, start.labels) for event in events],
-            "surest": None
-            if clip.attention is None
-            else {
-                "time_s": clip.best_s,
-                "confidence": round(clip.best, 4),
-                "attention": np.round(clip.attention, 4).tolist(),
-            },
-        }
+        self._tell_clip(Clip(video, shown, begin_s, end_s, tuple(clip.events)))
 
     def _say(self, state: State, reason: str) -> None:
         self._about.report("clips", state, reason)
