@@ -28,7 +28,7 @@ from ..events.config import DecoderConfig
 from ..stream.window import Calibrate, softmax
 
 if TYPE_CHECKING:  # what reads them takes a while to import, and most streams run without
-    from ...calibration.files import Calibration, DeviceFile, Devices
+    from ...calibration.contents import Calibration, DeviceFile, Devices
     from ...calibration.rules import Rules
 
 
@@ -47,7 +47,7 @@ def devices_of(info: SourceInfo) -> Devices | None:
     camera, microphone = info.details.get("camera"), info.details.get("microphone")
     if not (camera and microphone):
         return None
-    from ...calibration.files import Devices
+    from ...calibration.contents import Devices
 
     return Devices(camera=camera, microphone=microphone)
 
@@ -179,7 +179,8 @@ def measured_offset(camera: str, microphone: str) -> DeviceFile | None:
     """
     if NONE in (camera, microphone):
         return None
-    from ...calibration.files import Devices, load_device
+    from ...calibration.contents import Devices
+    from ...calibration.files import load_device
     from ..core.redact import redact
     from ..sources.portaudio import find_device, input_devices
 

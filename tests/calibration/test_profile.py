@@ -7,12 +7,8 @@ import json
 import numpy as np
 import pytest
 from avel_live.calibration.confidence import Calibrator
+from avel_live.calibration.contents import Calibration, Confidence, DeviceFile, Devices, Thresholds
 from avel_live.calibration.files import (
-    Calibration,
-    Confidence,
-    DeviceFile,
-    Devices,
-    Thresholds,
     check_fits,
     device_path,
     load_calibration,

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from avel_live.calibration.confidence import Calibrator
-from avel_live.calibration.files import Calibration, Confidence
+from avel_live.calibration.contents import Calibration, Confidence
 from avel_live.model.backbones.audio_cnn import AudioCNN
 from avel_live.model.checkpoint import save_checkpoint
 from avel_live.model.diia import DIIA, DIIAConfig

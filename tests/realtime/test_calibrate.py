@@ -11,17 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from avel_live.calibration.confidence import Calibrator
-from avel_live.calibration.files import (
-    Calibration,
-    Confidence,
-    DeviceFile,
-    Devices,
-    Thresholds,
-    calibration_path,
-    load_calibration,
-    load_device,
-    save,
-)
+from avel_live.calibration.contents import Calibration, Confidence, DeviceFile, Devices, Thresholds
+from avel_live.calibration.files import load_calibration, load_device, save
+from avel_live.calibration.places import calibration_path
 from avel_live.calibration.thresholds import Rules
 from avel_live.model.checkpoint import save_checkpoint
 from avel_live.model.labels import LABELS

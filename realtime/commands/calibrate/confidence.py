@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from ....calibration.confidence import Calibrator, Method
-from ....calibration.files import Calibration, Confidence, check_fits, load_calibration
+from ....calibration.contents import Calibration, Confidence
+from ....calibration.files import check_fits, load_calibration
 from ....calibration.report import ConfidenceReport, Line, assess, compare
 from ....model.runtime.base import EngineInfo
 from ...config.schema import Config

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ....calibration.background import QuietSecond, measure_room
-from ....calibration.files import Room, Thresholds
+from ....calibration.contents import Room, Thresholds
 from ....calibration.thresholds import Rules
 from ...config.schema import Config
 from ...core.clock import SystemClock

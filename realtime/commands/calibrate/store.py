@@ -9,15 +9,9 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-from ....calibration.files import (
-    Calibration,
-    DeviceFile,
-    calibration_path,
-    check_fits,
-    load_calibration,
-    new_calibration_path,
-    save,
-)
+from ....calibration.contents import Calibration, DeviceFile
+from ....calibration.files import check_fits, load_calibration, save
+from ....calibration.places import calibration_path, new_calibration_path
 from ....model.runtime.base import EngineInfo
 from ...core.clock import wall_clock_s
 from ...core.errors import UsageError, writing

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ....calibration.files import DeviceFile, device_path
+from ....calibration.contents import DeviceFile
+from ....calibration.files import device_path
 from ....calibration.onsets import FrameActivity, claps, flashes, frame_activity, onset_strength, sound_onsets
 from ....calibration.sync import SyncEstimate, WeakEvidenceError, match
 from ...config.schema import NONE, Config

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ....calibration.files import Thresholds
+from ....calibration.contents import Thresholds
 from ....calibration.thresholds import Stream, choose, precision_recall
 from ...config.schema import Config
 from ...core.clock import SystemClock
