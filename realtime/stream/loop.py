@@ -10,7 +10,7 @@ its source: it starts the one, closes both, and raises what went wrong in it.
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -31,22 +31,21 @@ from ..core.messages import (
     StreamEnd,
     StreamStart,
     Totals,
-    TrackTotals,
 )
 from ..events import Decoder, DecoderStep
 from ..sinks.base import Sink, wants_media
 from ..sources.base import Source
+from .behind import Behind
 from .budget import LEVELS, Budget, FrameBudget
 from .daytime import DayTime
 from .judge import Judge, Judgement
 from .latency import Latencies
+from .missing import what_is_missing
 from .queue import SegmentQueue, StatusQueue
 from .reader import Reader
 from .window import Calibrate, softmax
 
 _TAKE_TIMEOUT_S = 0.2
-_BEHIND_NS = NS_PER_S
-"""How far a replay may be behind its speed without a word."""
 
 
 @dataclass(frozen=True)
@@ -128,12 +127,12 @@ class Stream:
         self._budget: Budget = budget or own
         self._reader.frames_per_segment = self._budget.frames_per_segment
         self._latencies = Latencies()
+        self._behind = Behind()
         self._day_time = DayTime(start.wall_clock, wall_s)
         self._stop = threading.Event()
         self._busy_ns = self._end_ns = 0
-        self._hops = self._events = self._skips_told = 0
+        self._hops = self._events = 0
         self._begun = self._closed = False
-        self._behind_told_ns = 0
         self._lost = ""
 
     # What people call -----------------------------------------------------------------------------
@@ -347,31 +346,13 @@ class Stream:
         return max(0.0, latency_ns / 1e6)
 
     def _adapted(self) -> Iterator[Status]:
-        """Fewer pictures when a live stream is too much, more again when there is room; skips are told."""
-        if self._queue.skipped > self._skips_told:
-            count, self._skips_told = self._queue.skipped - self._skips_told, self._queue.skipped
-            many = "1 answer" if count == 1 else f"{count} answers"
-            yield Status("machine", "late", f"{many} skipped: the networks take too long", self._end_ns)
-        yield from self._paced()
+        """What is too much is told, and fewer pictures are looked at; more again when there is room."""
+        yield from self._behind.after_hop(self._queue.skipped, self._source.behind_ns, self._end_ns)
         before = self._budget.frames_per_segment
         if (frames := self._budget.after_hop(self._busy_ns, self._clock.now_ns())) is not None:
             self._reader.frames_per_segment = frames
             reason = "1 picture a second" if frames == 1 else f"{frames} pictures a second"
             yield Status("machine", "effort", reason, self._end_ns, "info" if frames > before else "warning")
-
-    def _paced(self) -> Iterator[Status]:
-        """A recording that can't keep to its speed says so, once and at every doubling; it loses nothing."""
-        behind_ns = self._source.behind_ns
-        if behind_ns > max(_BEHIND_NS, 2 * self._behind_told_ns):
-            self._behind_told_ns = behind_ns
-            reason = (
-                f"the recording plays {behind_ns / NS_PER_S:.1f} s behind its speed: too much for this "
-                "machine; --fast plays it as fast as can be, --frames 2 (or 1) computes less"
-            )
-            yield Status("machine", "late", reason, self._end_ns)
-        elif self._behind_told_ns and behind_ns < _BEHIND_NS // 4:
-            self._behind_told_ns = 0
-            yield Status("machine", "running", "the recording keeps to its speed again", self._end_ns)
 
     def _count(self, step: DecoderStep) -> None:
         for event in step.events:
@@ -409,21 +390,3 @@ class Stream:
     def _raise_if_lost(self) -> None:
         if self._lost:
             raise SourceError(f"{self._source.info.name}: {self._lost}")
-
-
-def what_is_missing(lost: Mapping[str, TrackTotals]) -> str:
-    """`12.0 of 48.0 s of video (25 %) did not reach the networks (11.8 s without a place …)`."""
-    return "; ".join(_what_is_missing(name, track) for name, track in lost.items())
-
-
-def _what_is_missing(name: str, track: TrackTotals) -> str:
-    causes = {
-        "that no time stamp gives a place": track.by_stamp_s,
-        "too late": track.late_s,
-        "that can't be decoded": track.undecodable_s,
-    }
-    parts = ", ".join(f"{seconds:.1f} s {cause}" for cause, seconds in causes.items() if seconds >= 0.05)
-    return (
-        f"{track.lost_s:.1f} of {track.delivered_s + track.lost_s:.1f} s of {name} ({track.share:.0%}) "
-        f"did not reach the networks ({parts or 'in many small pieces'})"
-    )

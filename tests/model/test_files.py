@@ -7,8 +7,8 @@ import stat
 from pathlib import Path
 
 import pytest
+from avel_live.calibration.contents import DeviceFile as Measured
 from avel_live.calibration.contents import Devices
-from avel_live.calibration.files import DeviceFile as Measured
 from avel_live.calibration.files import device_path, load_device, save, stored_devices
 from avel_live.calibration.places import calibration_path, new_calibration_path
 from avel_live.model.files import (

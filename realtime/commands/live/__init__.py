@@ -62,7 +62,7 @@ def _stream(loaded: Loaded, signals: Signals, opened: list[Closeable]) -> None:
     from ...session.sources import make_source
     from ...session.wired import wired
     from ...sinks.switchboard import Switchboard
-    from ...stream.loop import what_is_missing
+    from ...stream.missing import what_is_missing
     from ...stream.queue import StatusQueue
     from .service import Service
 
