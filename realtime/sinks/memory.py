@@ -17,6 +17,7 @@ from ..core.clock import NS_PER_S
 from ..core.errors import OutputError
 from ..core.options import OUTPUTS, Option
 from .base import About, Clip, Ongoing, Sink, SinkOptions, words
+from .room import over
 
 if TYPE_CHECKING:
     from ..core.messages import Event, Hop, Status, StreamEnd, StreamStart
@@ -168,12 +169,8 @@ class MemorySink(Sink):
         with self._changed:
             self._closing = True
             self._changed.notify_all()
-        if not self._about.flush(self._finished, FLUSH_S):
+        if not self._about.flush(over(self._thread), FLUSH_S):
             self._say("failed", f"{self._path}: {len(self._waiting)} records not kept in time")
-
-    def _finished(self, wait_s: float) -> bool:
-        self._thread.join(wait_s)
-        return not self._thread.is_alive()
 
     def _us(self, stream_s: float) -> int:
         return round((self._zero_s + stream_s) * 1e6)

@@ -60,3 +60,13 @@ def patient(done: Callable[[float], bool], allowed_s: Callable[[], float]) -> bo
         waited_s += slice_s
         if waited_s >= allowed_s():
             return False
+
+
+def over(thread: threading.Thread) -> Callable[[float], bool]:
+    """`done` of `patient` for the end of a thread."""
+
+    def done(wait_s: float) -> bool:
+        thread.join(wait_s)
+        return not thread.is_alive()
+
+    return done

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from ..core.clock import NS_PER_S, Clock
 from ..core.states import CONFIGURATION, State
 from .base import Report, Sink, words
-from .room import Room, patient
+from .room import Room, over, patient
 
 if TYPE_CHECKING:
     from ..core.messages import Hop, Status, StreamEnd, StreamStart
@@ -145,7 +145,7 @@ class SinkThread(Sink):
         with self._changed:
             self._closing = True
             self._changed.notify_all()
-        if patient(self._finished, self._deadline_s):
+        if patient(over(self._thread), self._deadline_s):
             return
         with self._changed:
             if self._abandoned:
@@ -155,10 +155,6 @@ class SinkThread(Sink):
             self._dropped += lost
             self._queue.clear()
         self._tell("failed", f"did not finish within {self._deadline_s():g} s; {lost} records not delivered")
-
-    def _finished(self, wait_s: float) -> bool:
-        self._thread.join(wait_s)
-        return not self._thread.is_alive()
 
     # The caller's side ----------------------------------------------------------------------------
 

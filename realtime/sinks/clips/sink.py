@@ -25,7 +25,7 @@ from ...core.clock import NS_PER_S
 from ...core.messages import Event, Hop, StreamEnd, StreamStart, TimedAudio, TimedFrame
 from ...core.states import State
 from ..base import About, Clip, Ongoing, Sink, words
-from ..room import Room
+from ..room import Room, over
 from .beside import clip_record, stem_of, thumbnail
 from .codec import AUDIO_BITS_PER_S, VIDEO_BITS_PER_S, AudioEncoder, VideoEncoder, write_mp4
 from .openclip import OpenClip
@@ -143,12 +143,8 @@ class ClipSink(Sink):
         with self._changed:
             self._closing = True
             self._changed.notify_all()
-        if not self._about.flush(self._finished, FLUSH_S):
+        if not self._about.flush(over(self._thread), FLUSH_S):
             self._say("failed", f"{self._folder}: the clip in the making was not finished in time")
-
-    def _finished(self, wait_s: float) -> bool:
-        self._thread.join(wait_s)
-        return not self._thread.is_alive()
 
     def _append(self, item: _Item) -> None:
         if not self._closing:
