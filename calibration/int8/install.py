@@ -34,7 +34,7 @@ def install(
     """
     for target in targets:
         cost = result.costs[target]
-        if cost.agreement < agreement:
+        if not cost.keeps(agreement):
             raise ModelFileError(
                 f"INT8 for {target}: {cost.agreement:.1%} of {cost.seconds} seconds keep float32's label, "
                 f"at least {agreement:.1%} must; not installed (give more varied clips, "

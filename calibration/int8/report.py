@@ -85,6 +85,10 @@ class Cost:
     accuracy_float: float | None = None
     accuracy_int8: float | None = None
 
+    def keeps(self, share: float) -> bool:
+        """Whether that share of settled labels is float32's, to the nearest second: of 90, 99 % are 89."""
+        return round(self.agreement * self.seconds) >= round(share * self.seconds)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values, rounded."""
         plain = asdict(self)

@@ -43,7 +43,7 @@ class Int8Settings:
         check_seconds: held-out seconds at most.
         check_frames: pictures of each held-out second that are compared.
         methods: ways to find ranges that are tried.
-        agreement: least share of settled labels that must equal float32's.
+        agreement: least share of settled labels that must equal float32's; see `Cost.keeps`.
         feature_error: layers are kept in float until the features are at least this close.
         keep: how many of the layers that hurt most are kept in float, tried in order; only 0 = quantise
             all and do not look which ones hurt.
@@ -240,12 +240,12 @@ class _Search:
             self._say(f"INT8 answers with {count} of {all_layers} layers kept in float")
             self.quantiser.build(paths["cpu"], method, "cpu", keep=kept, seven_bits=seven_bits)
             cost = costs["cpu"] = self.cost(paths["cpu"], layers)
-            good = cost.agreement >= s.agreement and cost.feature_error <= s.feature_error
+            good = cost.keeps(s.agreement) and cost.feature_error <= s.feature_error
             if good or count == counts[-1]:
                 self._say(f"the graph for TensorRT, {count} layers kept in float")
                 self.quantiser.build(paths["tensorrt"], method, "tensorrt", keep=kept)
                 costs["tensorrt"] = self.cost(paths["tensorrt"], {})
-                if good and costs["tensorrt"].agreement >= s.agreement:
+                if good and costs["tensorrt"].keeps(s.agreement):
                     break
         return kept, costs
 

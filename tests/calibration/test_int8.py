@@ -328,6 +328,20 @@ def test_a_shifted_engine_is_found_out():
     json.dumps(cost.to_dict())
 
 
+@pytest.mark.parametrize(
+    ("seconds", "least"), [(90, 89), (100, 99), (200, 198), (300, 297), (40, 40), (6, 6)]
+)
+def test_ninety_nine_of_a_hundred_are_counted_in_whole_seconds(seconds, least):
+    """Of 90 seconds 99 % are 89.1: none may differ, or one?"""
+
+    def cost(same):
+        return Cost(seconds, same / seconds, 1.0, 0.0, 0.0, 1.0, 0.0)
+
+    assert cost(least).keeps(0.99)
+    assert not cost(least - 1).keeps(0.99)
+    assert cost(least - 1).keeps(0.9)
+
+
 def test_seconds_are_thinned_evenly():
     frames = np.arange(16, dtype=np.uint8)
     assert thinned(frames, 4).tolist() == [0, 5, 10, 15]
