@@ -29,7 +29,8 @@ _MOST_WAITING: Final = 256 * 2**20
 """Bytes of one track that may wait until the other comes."""
 _HEAD: Final = re.compile(
     rb"FLV\x01.\0\0\0\x09\0\0\0|fLaC[\0\x80]\0\0\x22.{4}|RIFF.{4}WAVE|FORM.{4}AIF[FC]"
-    rb"|TTA1[\1-\3]\0.{6}|Creative Voi|DKIF\0\0\x20\0.{4}",
+    rb"|TTA1[\1-\3]\0.{6}|Creative Voi|DKIF\0\0\x20\0.{4}|\0\0[\0\1].ftyp[ -~]{4}|caff\0\x01\0\0desc"
+    rb"|riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb|\x30\x26\xb2\x75\x8e\x66\xcf\x11\xa6\xd9\x00\xaa",
     re.DOTALL,
 )
 """Beginnings of files of which FFmpeg reads the first of joined ones, or makes one with wrong times."""
@@ -82,14 +83,25 @@ class Pipe:
     def read(self, size: int) -> bytes:
         """At most `size` bytes as soon as there are some; none at the end."""
         while not self._stop.is_set():
-            if self._poll.poll(_LOOK_MS):
-                try:
-                    chunk = os.read(self._fd, size)
-                except BlockingIOError:
-                    continue
-                self._count(chunk)
+            if (chunk := self._some(size)) is not None:
                 return chunk
         return b""
+
+    def look_on(self) -> None:
+        """Count what begins behind all that was read: a demuxer may have ended there. Waits 0.1 s."""
+        if self.heads and self._fd >= 0:
+            self._some(_HEAD_BYTES)
+
+    def _some(self, size: int) -> bytes | None:
+        """What is there within 0.1 s; None where nothing is."""
+        if not self._poll.poll(_LOOK_MS):
+            return None
+        try:
+            chunk = os.read(self._fd, size)
+        except BlockingIOError:
+            return None
+        self._count(chunk)
+        return chunk
 
     def _count(self, chunk: bytes) -> None:
         if not self.heads and self._begun:

@@ -220,7 +220,9 @@ class Replay(Source):
             told.append(f"{lost_s:.2f} s of sound are missing in the middle")
         if told:
             yield end, Status("stream", "damaged", "; ".join(told), end)
-        if (pipe := self._recording.pipe) and pipe.heads > 1:
+        if pipe := self._recording.pipe:
+            pipe.look_on()
+        if pipe and pipe.heads > 1:
             reason = f"{pipe.heads} files joined: through a pipe only the first of this kind is read well"
             yield end, Status("stream", "damaged", reason, end)
         if not self._closed.is_set() and pipe is None and (missing := missing_bytes(self._recording.path)):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import struct
 import subprocess
 import sys
 import threading
@@ -96,6 +97,39 @@ def test_what_a_pipe_cannot_give_is_said(tmp_path: Path) -> None:
     ]
     with fifo(flv, tmp_path / "one") as pipe:
         same(Played(pipe, pipe=True), Played(tmp_path / "clip.flv"))
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize("kind", ["mp4", "m4a", "wmv", "w64", "caf"])
+def test_joined_files_of_which_a_pipe_gives_the_first_alone_are_said_to_be(kind: str, tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "clip.mkv", seconds=1.0, rate=48_000)
+    made = tmp_path / f"clip.{kind}"
+    how = {"mp4": ["-c:v", "libx264"], "wmv": ["-c:v", "wmv2", "-c:a", "wmav2"]}.get(kind, ["-vn"])
+    how += ["-movflags", "+faststart"] if kind in ("mp4", "m4a") else []
+    subprocess.run(["ffmpeg", "-v", "error", "-i", str(clip), *how, str(made)], check=True, timeout=60)
+    whole = made.read_bytes()
+    with fifo(whole, tmp_path / "one") as pipe:
+        same(Played(pipe, pipe=True), Played(made))
+    with fifo(whole + whole[:20_000], tmp_path / "two") as pipe:
+        played = Played(pipe, pipe=True)
+    assert played.end_s == pytest.approx(1.0, abs=0.1)
+    assert [getattr(item, "reason", "") for item in played.items][-2:] == [
+        "2 files joined: through a pipe only the first of this kind is read well", "end of file",
+    ]  # fmt: skip
+
+
+def test_a_second_file_is_seen_also_where_the_demuxer_reads_no_byte_beyond_the_first(tmp_path: Path) -> None:
+    """CAF says where its sound ends; here that is where a read of FFmpeg's 32 KiB ends."""
+    samples = (4 * 32_768 - 68) // 2
+    head = b"caff\0\1\0\0desc" + struct.pack(">qd4sIIIII", 32, 16_000.0, b"lpcm", 2, 2, 1, 1, 16)
+    whole = head + b"data" + struct.pack(">qI", 4 + 2 * samples, 0) + bytes(2 * samples)
+    assert len(whole) == 4 * 32_768
+    with fifo(whole + head, tmp_path / "two") as pipe:
+        played = Played(pipe, pipe=True)
+    assert played.end_s == pytest.approx(samples / 16_000, abs=0.01)
+    assert "2 files joined" in str(played.items[-2])
+    with fifo(whole, tmp_path / "one") as pipe:
+        assert "joined" not in str(Played(pipe, pipe=True).items[-2])
 
 
 def test_what_needs_a_second_reading_is_refused_at_once(tmp_path: Path) -> None:
