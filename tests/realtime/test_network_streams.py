@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import struct
 import subprocess
 import threading
 import time
@@ -9,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -118,6 +121,34 @@ def test_motion_jpeg_is_stamped_by_arrival(content_type: str) -> None:
         assert viewer.frames[-1][0] == pytest.approx(viewer.now_s(), abs=0.6)
         assert all(4 <= len(s.frames) <= 6 for s in viewer.segments[1:])
         assert viewer.states("stream") == ["running"]
+
+
+def test_a_motion_jpeg_picture_stamped_behind_the_last_one_is_counted_though_few_are_wanted(
+    tmp_path: Path,
+) -> None:
+    """Most pictures are not decoded, as nobody wants them; for this one the account has no place."""
+    path, back = tmp_path / "pictures.mkv", 22
+    with av.open(str(path), "w") as out:
+        track = out.add_stream("mjpeg", rate=25, width=64, height=48, pix_fmt="yuvj420p")
+        for number in range(40):
+            out.mux(track.encode(av.VideoFrame.from_ndarray(np.full((48, 64, 3), 4 * number, np.uint8))))
+        out.mux(track.encode(None))
+    data = bytearray(path.read_bytes())
+    at = [found.start() for found in re.finditer(rb"\xff\xd8\xff", data)][back]
+    # Before its picture a block has its track, its milliseconds within the cluster, flags (RFC 9559, 10.1).
+    track_number, ms, flags = struct.unpack(">BhB", data[at - 4 : at])
+    assert (track_number, ms % 40, flags) == (0x81, 0, 0x80)
+    data[at - 3 : at - 1] = struct.pack(">h", ms - 200)
+    with (
+        TimedServer([(0.0, bytes(data))], "video/x-matroska", hang_up=True) as server,
+        watching(server.url, wanted_fps=4.0) as viewer,
+    ):
+        viewer.watch(10.0, until=lambda: viewer.ended)
+        times = [t for t, _ in viewer.frames]
+        assert np.diff(times) == pytest.approx(0.2, abs=0.01)
+        assert len(times) == 8
+        assert viewer.source.account.video.by_stamp_ns == pytest.approx(40e6, abs=1e6)
+        assert viewer.source.account.video.undecodable_ns == 0
 
 
 @pytest.mark.parametrize("content_type", ["image/jpg", "image/pjpeg"])
