@@ -1,17 +1,21 @@
-"""What may be changed of a stream while it runs: address, thresholds and classes, as the schema has them."""
+"""What may be changed of a stream while it runs: source, thresholds and classes, as the schema has them."""
 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, Literal, get_args, get_origin
 
-from ..config.keys import keys, value_of
-from ..config.schema import Config
+from ..config.keys import Key, keys, value_of
+from ..config.schema import NONE, Config
 from ..config.streams import StreamConfig
 from ..core.redact import redact
 from ..sinks.watch import Setting
 
-_KINDS: Final = {int: "integer", float: "number", str: "text"}
+_KINDS: Final[dict[type, Literal["integer", "number", "text"]]] = {
+    int: "integer",
+    float: "number",
+    str: "text",
+}
 
 
 def settings_of(stream: StreamConfig, common: Config) -> tuple[Setting, ...]:
@@ -22,22 +26,36 @@ def settings_of(stream: StreamConfig, common: Config) -> tuple[Setting, ...]:
         common: what holds for all streams.
 
     """
+    wanted = _of_source(stream.config)
     found = _address(stream, common)
-    for key in keys():
-        if key.option.affects == "decoding":
-            low, high = _bounds()[key.path]
-            found.append(
-                Setting(
-                    key.path,
-                    "names" if key.several else _KINDS[key.kind],  # type: ignore[arg-type]  # of that table
-                    _plain(stream.table.get(key.path)),
-                    _plain(value_of(common, key.path)),
-                    low,
-                    high,
-                    key.option.help.replace(" (repeat the flag)", ""),
-                )
-            )
+    found += [_setting(key, stream, common) for key in keys() if key.path in wanted]
+    found += [_setting(key, stream, common) for key in keys() if key.option.affects == "decoding"]
     return tuple(found)
+
+
+def _setting(key: Key, stream: StreamConfig, common: Config) -> Setting:
+    chosen = get_origin(key.kind) is Literal
+    low, high = _bounds()[key.path]
+    return Setting(
+        key.path,
+        "choice" if chosen else "names" if key.several else _KINDS[key.kind],
+        _plain(stream.table.get(key.path)),
+        _plain(value_of(common, key.path)),
+        low,
+        high,
+        key.option.help.replace(" (repeat the flag)", ""),
+        get_args(key.kind) if chosen else (),
+    )
+
+
+def _of_source(config: Config) -> tuple[str, ...]:
+    """What its source can be asked for, beside its address."""
+    if config.file is not None or config.demo:
+        return ()
+    if config.url:
+        return ("rtsp_transport",) if config.url.lower().startswith(("rtsp://", "rtsps://")) else ()
+    # Of a device alone: whoever sends pictures over a network does not ask what is wanted here.
+    return ("size", "fps") if config.camera != NONE and "://" not in config.camera else ()
 
 
 def _address(stream: StreamConfig, common: Config) -> list[Setting]:

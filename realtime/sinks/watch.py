@@ -82,7 +82,7 @@ class Setting:
     """A key of a stream that may be changed while it runs."""
 
     key: str
-    kind: Literal["integer", "number", "text", "names", "address"]
+    kind: Literal["integer", "number", "text", "names", "address", "choice"]
     value: int | float | str | list[str] | None
     """What was said for this stream, without secrets; None = nothing."""
     common: int | float | str | list[str] | None
@@ -90,6 +90,8 @@ class Setting:
     minimum: float | None
     maximum: float | None
     help: str
+    choices: tuple[str, ...] = ()
+    """Of a `choice`: what it may be."""
 
 
 class Bell:

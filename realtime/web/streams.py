@@ -99,7 +99,7 @@ def _harmless(values: dict[str, Any]) -> None:
     for key, value in values.items():
         if key not in _FROM_OUTSIDE:
             raise HTTPException(403, f"{key[:100]}: only avel.toml sets it; here: {', '.join(_FROM_OUTSIDE)}")
-        plain = (key == "camera" and str(value).isdecimal()) or value == "none"
+        plain = (key == "camera" and str(value).isdecimal()) or value in ("none", None)
         if key in ("url", "camera") and not plain and not _ADDRESS.match(str(value)):
             raise HTTPException(403, f"{key}: expected an address such as rtsp://… or http://…")
         if key in ("url", "camera") and MARK in str(value):

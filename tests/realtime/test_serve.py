@@ -469,7 +469,7 @@ def test_streams_come_and_go_and_nothing_else_can_be_set(tmp_path: Path, browser
             found = {one["key"]: one for one in client.get("/api/streams/door/settings").json()}
             assert found["enter"] == {
                 "key": "enter", "kind": "number", "value": 0.9, "common": None, "minimum": 0, "maximum": 1,
-                "help": "confidence at which an event begins; overrides calibration",
+                "help": "confidence at which an event begins; overrides calibration", "choices": [],
             }  # fmt: skip
             assert (found["url"]["kind"], found["url"]["value"]) == ("address", "played://well/")
             for key, one_setting in found.items():
@@ -550,3 +550,81 @@ def test_streams_come_and_go_and_nothing_else_can_be_set(tmp_path: Path, browser
         finally:
             page.close()
         assert Memory(tmp_path / "memory.sqlite").streams() == ["door", "yard"]
+
+
+def test_what_a_source_is_asked_for_is_on_its_form_and_checked_before_it_is_kept(
+    tmp_path: Path, browser: Any
+) -> None:
+    """Size and rate of a device's pictures, the transport of RTSP; no source is there, and the form is."""
+    elsewhere = "http://127.0.0.1:9/pictures"
+    text = f'mic = "none"\ncamera = "{elsewhere}"\n' + table("porch", camera="97") + table("gate")
+    with running(tmp_path, text + table("door", url="rtsp://127.0.0.1:9/door")) as one:
+        page = page_of_box(
+            WebOptions(listen="0"), one.box, memory_of(one.loaded), one.box.folders, SystemClock()
+        )
+        try:
+            client = Client(page.port).browser()
+
+            def settings(name: str) -> dict[str, Any]:
+                found = client.get(f"/api/streams/{name}/settings").json()
+                return {one["key"]: one for one in found if one["key"] in ("size", "fps", "rtsp_transport")}
+
+            def kept(name: str) -> Any:
+                return {stream.name: stream.config for stream in streams_of(one.loaded)}[name]
+
+            assert [settings(name).keys() for name in ("porch", "gate", "door")] == [
+                {"size", "fps"}, set(), {"rtsp_transport"},
+            ]  # fmt: skip
+            assert settings("door")["rtsp_transport"] == {
+                "key": "rtsp_transport", "kind": "choice", "value": None, "common": "auto", "minimum": None,
+                "maximum": None, "choices": ["auto", "tcp", "udp"],
+                "help": "how RTSP carries its packets; auto tries tcp, and udp where a server has nothing "
+                "else",
+            }  # fmt: skip
+            for name, values in (
+                ("door", {"rtsp_transport": "pigeon"}),
+                ("porch", {"fps": 0}),
+                ("porch", {"size": "640"}),
+            ):
+                assert client("PATCH", f"/api/streams/{name}", values).status == 422, values
+            assert (kept("door").rtsp_transport, kept("porch").fps, kept("porch").size) == (
+                "auto",
+                None,
+                None,
+            )
+            assert client("PATCH", "/api/streams/gate", {"camera": elsewhere + "?2"}).status == 200
+            assert client("PATCH", "/api/streams/gate", {"camera": None}).status == 200, "as for all again"
+            assert kept("gate").camera == elsewhere
+
+            def said() -> str:
+                found = browser.find_elements("css selector", "details [role=status]")
+                return str(found[0].text) if found else ""
+
+            def form(name: str) -> None:
+                browser.get(f"{page.url}#/stream/{name}")
+                eventually(lambda: name in browser.find_element("css selector", "main").text, "its page", 20)
+                browser.find_element("css selector", "details summary").click()
+                eventually(lambda: browser.find_elements("css selector", "form.settings button"), "the form")
+                assert objections(browser) == []
+
+            form("porch")
+            size = browser.find_element("css selector", "input[name=size]")
+            assert size.get_attribute("placeholder") == "automatic"
+            size.send_keys("wide\n")
+            eventually(lambda: "WIDTHxHEIGHT" in said(), "refused")
+            size.clear()
+            size.send_keys("640x480")
+            browser.find_element("css selector", "input[name=fps]").send_keys("15\n")
+            eventually(lambda: said() == "porch changed (begun anew)", "kept", 20)
+            assert (kept("porch").size, kept("porch").fps) == ("640x480", 15)
+            form("door")
+            choice = browser.find_element("css selector", "select[name=rtsp_transport]")
+            assert choice.find_elements("css selector", "option")[0].text == "auto, as for all"
+            choice.find_element("css selector", "option[value=tcp]").click()
+            browser.find_element("css selector", "form.settings button").click()
+            eventually(lambda: said() == "door changed (begun anew)", "kept", 20)
+            assert kept("door").rtsp_transport == "tcp"
+            assert client("PATCH", "/api/streams/door", {"rtsp_transport": None}).status == 200
+            assert kept("door").rtsp_transport == "auto"
+        finally:
+            page.close()

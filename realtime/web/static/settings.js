@@ -6,8 +6,9 @@ import { h } from "./dom.js";
 const NAMES = {
   url: "Address", camera: "Address of the camera", settle: "Seconds until an answer is final", enter: "An event begins at", leave: "It ends below",
   min_event_s: "Shortest event (s)", brief: "Brief events need", hold_s: "Gaps that are bridged (s)",
-  cooldown_s: "Quiet after an event (s)",
+  cooldown_s: "Quiet after an event (s)", size: "Size of the picture", fps: "Pictures a second", rtsp_transport: "Carried by",
 };
+const FIELDS = { address, choice, text, number, integer: number };
 
 export function settings(name, labels) {
   const said = h("p", { className: "dim", role: "status" });
@@ -20,8 +21,7 @@ export function settings(name, labels) {
 
   async function load() {
     const found = await get(`${path}/settings`);
-    const fields = found.flatMap((one) => one.kind === "address" ? address(one)
-      : one.kind === "number" || one.kind === "integer" ? number(one) : []);
+    const fields = found.flatMap((one) => FIELDS[one.kind] ? FIELDS[one.kind](one) : []);
     const watched = classes(found, labels());
     read = () => Object.assign({}, ...fields.map((field) => field.read()), watched.read());
     form.replaceChildren(...fields.map((field) => field.element), ...watched.elements, h("button", { className: "main" }, "Save"));
@@ -40,33 +40,45 @@ export function settings(name, labels) {
   return details;
 }
 
-function number(one) {
+const unsaid = (one) => one.common === null ? "automatic" : `${one.common}, as for all`;
+
+// A field with what it is for, which sends only what is different: what is left alone goes on to hold for all.
+function field(one, input, now) {
   const help = h("span", { className: "dim", id: `help-${one.key}` }, one.help);
-  const input = h("input", { name: one.key, type: "number", step: one.kind === "integer" ? 1 : "any", value: one.value ?? "",
-    placeholder: one.common === null ? "automatic" : `${one.common}, as for all` });
-  if (one.minimum !== null) input.min = one.minimum;
-  if (one.maximum !== null) input.max = one.maximum;
   input.setAttribute("aria-describedby", help.id);
   const element = h("div", {}, h("label", {}, NAMES[one.key] || one.key, input), help);
-  // Only what is different: what is left alone goes on to hold for all.
-  return { element, read: () => {
-    const now = input.value === "" ? null : Number(input.value);
-    return now === one.value ? {} : { [one.key]: now };
-  } };
+  return { element, read: () => now() === one.value ? {} : { [one.key]: now() } };
+}
+
+function number(one) {
+  const input = h("input", { name: one.key, type: "number", step: one.kind === "integer" ? 1 : "any", value: one.value ?? "",
+    placeholder: unsaid(one) });
+  if (one.minimum !== null) input.min = one.minimum;
+  if (one.maximum !== null) input.max = one.maximum;
+  return field(one, input, () => input.value === "" ? null : Number(input.value));
+}
+
+function text(one) {
+  const input = h("input", { name: one.key, type: "text", value: one.value ?? "", spellcheck: false, autocomplete: "off",
+    placeholder: unsaid(one) });
+  return field(one, input, () => input.value.trim() || null);
+}
+
+function choice(one) {
+  const input = h("select", { name: one.key }, h("option", { value: "" }, unsaid(one)),
+    ...one.choices.map((each) => h("option", { value: each, selected: each === one.value }, each)));
+  return field(one, input, () => input.value || null);
 }
 
 // Where the stream comes from. The program never says its password again: another address is typed whole.
 function address(one) {
-  const help = h("span", { className: "dim", id: `help-${one.key}` },
-    (one.value || "").includes("***") ? "*** is a password that is not shown; another address is typed whole" : one.help);
+  const shown = { ...one, help: (one.value || "").includes("***")
+    ? "*** is a password that is not shown; another address is typed whole" : one.help };
   const input = h("input", { name: one.key, type: "text", value: one.value ?? "", required: one.common === null,
     spellcheck: false, autocomplete: "off", placeholder: one.common === null ? "rtsp://…" : `${one.common}, as for all` });
-  input.setAttribute("aria-describedby", help.id);
-  const element = h("div", { className: "wide" }, h("label", {}, NAMES[one.key], input), help);
-  return { element, read: () => {
-    const now = input.value.trim() || null;
-    return now === one.value ? {} : { [one.key]: now };
-  } };
+  const made = field(shown, input, () => input.value.trim() || null);
+  made.element.className = "wide";
+  return made;
 }
 
 // All classes with a mark at those that are reported: `classes` (only these) and `ignore` (never these) in one.
