@@ -81,6 +81,8 @@ def open_session(
     options.inter_op_num_threads = 1
     # A thread that spins while it waits for the next second burns a core for nothing.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # A plan of the working memory, kept for every shape that was seen, is worth 1 % of time and 4 MB.
+    options.enable_mem_pattern = False
     if exact or ready:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     try:

@@ -29,13 +29,14 @@ def with_flags(
     names = {_argument(key): key.path for key in flagged}
 
     def command(**given: Any) -> None:
-        path: Path | None = given.pop("config")
+        named: str | None = given.pop("config")
+        path = None if named is None else Path(named)
         flags = {names[name]: value for name, value in given.items() if value not in (None, [])}
         run(load_config(flags, path=path))
 
     parameters = [_parameter(key) for key in flagged]
     config = Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             "--config", metavar="FILE", help="read this file instead of ./avel.toml", show_default=False
         ),
@@ -70,7 +71,9 @@ def _parameter(key: Key) -> inspect.Parameter:
     default = key.default
     if default not in (None, False, (), "auto"):
         text += f" (default {default:g})" if isinstance(default, float) else f" (default {default})"
-    kind = list[key.kind] if key.several else key.kind  # type: ignore[name-defined]
+    # A path is a text here and a path where it is read, so that typer has nothing to validate.
+    one = str if key.kind is Path else key.kind
+    kind = list[one] if key.several else one  # type: ignore[valid-type]
     option = typer.Option(
         *_spelt(key),
         metavar=None if key.kind is bool else key.option.metavar,

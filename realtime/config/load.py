@@ -12,6 +12,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_origin
 
 from ..core.errors import UsageError
 from ..core.redact import remember
+from .exact import filled, is_exact
 from .foreign import foreign
 from .keys import ENV_PREFIX, Key, keys
 from .precedence import names_of, settle
@@ -142,9 +144,8 @@ def flat(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _checked(values: Mapping[str, Any], origins: Mapping[str, str]) -> Config:
     """Validate values by dotted path."""
-    from pydantic import ValidationError
-
     tree: dict[str, Any] = {}
+    exact = True
     by_path = {key.path: key for key in keys()}
     for path, value in values.items():
         key = by_path[path]
@@ -155,7 +156,15 @@ def _checked(values: Mapping[str, Any], origins: Mapping[str, str]) -> Config:
             value = str(value)  # a number in the file, a word on the command line
         elif key.option.pattern and not re.fullmatch(key.option.pattern, str(value)):
             raise UsageError(f"{_named(path, origins)}: expected {key.option.form}, got {_short(value)}")
+        if key.kind is Path and isinstance(value, str):
+            value = Path(value)
+        exact = exact and is_exact(value, key.kind, several=key.several)
         _put(tree, path, value)
+    if exact:
+        with suppress(ValueError):  # the validator says it with its key
+            return filled(Config(), tree)
+    from pydantic import ValidationError
+
     try:
         return _adapter().validate_python(tree)
     except ValidationError as error:

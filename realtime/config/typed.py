@@ -20,6 +20,14 @@ class Finite(TyperCommand):
         for parameter in self.params:
             _quick(parameter)
 
+    def get_help_option(self, ctx: Any) -> Any:
+        """`--help`, whose absence is a False that needs no validator."""
+        option: Any = super().get_help_option(ctx)
+        if option is not None:
+            process = option.process_value
+            option.process_value = lambda ctx, value: process(ctx, bool(value))
+        return option
+
     def invoke(self, ctx: Any) -> Any:
         """Run it, unless a number is none."""
         for parameter in self.get_params(ctx):
@@ -30,14 +38,17 @@ class Finite(TyperCommand):
 
 
 def _quick(parameter: Any) -> None:
-    """Pass an option that was not given: typer would build a pydantic validator for each, 0.1 s for ours."""
+    """Pass what was not given, and texts: typer would import pydantic and build a validator for each."""
     process = parameter.process_value
     several = parameter.multiple or parameter.nargs == -1
+    text = parameter.type_descriptor.annotation is str and not several
 
     def passing(ctx: Any, value: Any) -> Any:
-        if value is None and not parameter.required and parameter.callback is None:
+        if parameter.callback is not None:
+            return process(ctx, value)
+        if value is None and not parameter.required:
             return () if several else None
-        return process(ctx, value)
+        return value if text and isinstance(value, str) else process(ctx, value)
 
     parameter.process_value = passing
 

@@ -48,14 +48,16 @@ def timed_frame(
     original = None
     if keep_original:
         original = image if shown == (width, height) else cast("NDArray[np.uint8]", cv2.resize(image, shown))
-    return TimedFrame(t_ns, squeezed, _preview(squeezed, *shown), original)
+    # Linear: the picture on a screen need not be exact, and there are sixteen a second.
+    preview = cv2.resize(squeezed, _preview_size(*shown), interpolation=cv2.INTER_LINEAR)
+    return TimedFrame(t_ns, squeezed, cast("NDArray[np.uint8]", preview), original)
 
 
 class FrameConverter:
     """Does the same to the frames of a decoder, in one pass from its own colours and size.
 
     Three times as quick as colours first and size second. One for a stream: making the scaler's tables takes
-    longer than using them.
+    longer than using them. All of it by FFmpeg: a stream that is not a camera's needs no OpenCV, 25 MB.
 
     Args:
         stream: PyAV's stream that the frames come from; knows the shape of its pixels.
@@ -67,7 +69,7 @@ class FrameConverter:
         from av.video.reformatter import VideoReformatter
 
         # Each keeps the tables of one pair of formats.
-        self._small, self._full = VideoReformatter(), VideoReformatter()
+        self._small, self._full, self._shown = VideoReformatter(), VideoReformatter(), VideoReformatter()
         self._matrix = Type.DISPLAYMATRIX
         self._pose: Pose | None = None
         self._turn = 0
@@ -91,8 +93,9 @@ class FrameConverter:
         original = None
         if keep_original:
             original = _posed(self._full.reformat(frame, width, height, "rgb24"), pose)
-        size = (height, width) if pose.swapped else (width, height)
-        return TimedFrame(t_ns, squeezed, _preview(squeezed, *size), original)
+        size = _preview_size(width, height)
+        preview = _posed(self._shown.reformat(small, *size, "rgb24", interpolation="BILINEAR"), pose)
+        return TimedFrame(t_ns, squeezed, preview, original)
 
     def _pose_of(self, frame: av.VideoFrame) -> Pose:
         """Asked of the first picture, and again where the angle is another one.
@@ -182,11 +185,7 @@ def _posed(frame: av.VideoFrame, pose: Pose) -> NDArray[np.uint8]:
     return np.ascontiguousarray(image[::-1] if pose.top_bottom else image)
 
 
-def _preview(squeezed: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
-    """The squeezed picture in its true proportions again, small."""
-    import cv2
-
+def _preview_size(width: int, height: int) -> tuple[int, int]:
+    """Width and height of the small picture in the true proportions of one of this size."""
     scale = min(1.0, PREVIEW_WIDTH / max(width, height))
-    small = (max(1, round(width * scale)), max(1, round(height * scale)))
-    # Linear: the picture on a screen need not be exact, and there are sixteen a second.
-    return cast("NDArray[np.uint8]", cv2.resize(squeezed, small, interpolation=cv2.INTER_LINEAR))
+    return max(1, round(width * scale)), max(1, round(height * scale))

@@ -37,18 +37,19 @@ a second, whose distances are those of a camera's own."""
 STEADY: Final = 0.15
 """Share by which features, averaged over the grid, may differ and say the same. Of real cameras' pictures a
 quarter of a second apart two thirds do."""
+_LUMA: Final = np.array([0.299, 0.587, 0.114], np.float32)
 _KEPT: Final = 64
 """Pictures whose features are remembered: more than the segments that can be open at once hold."""
 
 
 def small_luma(image: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Mean luma of blocks: [H, W, 3] uint8 RGB → [14, 14] float32 in 0..255 (ITU-R BT.601 weights)."""
-    import cv2
-
-    gray = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))
-    height, width = gray.shape[0] // BLOCKS, gray.shape[1] // BLOCKS
-    blocks = gray[: height * BLOCKS, : width * BLOCKS].reshape(BLOCKS, height, BLOCKS, width)
-    means: NDArray[np.float32] = blocks.mean(axis=(1, 3), dtype=np.float32)
+    height, width = image.shape[0] // BLOCKS, image.shape[1] // BLOCKS
+    whole = image[: height * BLOCKS, : width * BLOCKS]
+    # Rows first, which lie together: three times as quick as both axes at once.
+    rows = whole.reshape(BLOCKS, height, -1).sum(axis=1, dtype=np.uint32)
+    sums = rows.reshape(BLOCKS, BLOCKS, width, 3).sum(axis=2, dtype=np.uint32)
+    means: NDArray[np.float32] = sums.astype(np.float32) @ (_LUMA / (height * width))
     return means
 
 

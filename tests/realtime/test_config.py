@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+import sys
 from dataclasses import FrozenInstanceError
 from pathlib import Path
 
@@ -142,3 +145,38 @@ def test_config_show(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize("name", ["AVEL_CACHE_DIR", "AVEL_DATA_DIR", "AVEL_WEIGHTS_DIR"])
 def test_variables_that_name_folders_are_no_misspelt_keys(name: str) -> None:
     load_config({}, environ={name: "anywhere"})
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"demo": True, "json": True},
+        {"camera": "0", "mic": "default", "frames": "4"},
+        {"file": "a.mp4", "log.jsonl": "x.jsonl", "classes": "Bark; Clock"},
+        {"url": "rtsp://h/s", "mqtt.url": "mqtt://h", "mqtt.discovery": False, "clips.dir": "c"},
+    ],
+)
+def test_words_and_switches_need_no_validator_and_say_the_same(values: dict[str, object]) -> None:
+    """What is filled in by hand is what pydantic makes of it, type by type."""
+    code = (
+        "import json, sys; from dataclasses import asdict\n"
+        "from avel_live.realtime.config.load import config_from, flat, _adapter\n"
+        "given = json.loads(sys.argv[1]); ours = config_from(given)\n"
+        "assert 'pydantic' not in sys.modules\n"
+        "tree = {}\n"
+        "for path, value in flat(given).items():\n"
+        "    *groups, leaf = path.split('.'); at = tree\n"
+        "    for group in groups: at = at.setdefault(group, {})\n"
+        "    at[leaf] = value.split('; ') if path == 'classes' else value\n"
+        "theirs = _adapter().validate_python(tree)\n"
+        "assert repr(ours) == repr(theirs), (ours, theirs)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, json.dumps(values)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr

@@ -293,6 +293,8 @@ def test_a_picture_is_let_go_once_it_is_converted(tmp_path: Path) -> None:
         alive = 0
         while not isinstance(source.read(1), EndOfStream):
             mine = [one for one in gc.get_objects() if type(one) is VideoFrame and id(one) not in others]
+            # Of the small pictures that were made of it, the arrays are all there is.
+            mine = [one for one in mine if one.format is None or one.format.name != "rgb24"]
             alive = max(alive, len(mine))
             del mine
         source.close()
