@@ -16,7 +16,8 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from errno import EISDIR
 from pathlib import Path
 from typing import Final
 
@@ -26,6 +27,7 @@ APPLICATION: Final = 0x4156454C
 """`AVEL`: `PRAGMA application_id` of our files."""
 BUSY_S: Final = 2.0
 """How long one waits for another writer's commit."""
+_TRIES: Final = 5
 
 
 class MemoryFileError(AvelError, OSError):
@@ -164,7 +166,7 @@ def connect(path: Path, *, write: bool) -> sqlite3.Connection:
     try:
         if write:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+            _make(path)
         elif not path.is_file():
             raise MemoryFileError(f"{path}: no memory there yet; a stream with --memory makes it")
         db = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
@@ -212,7 +214,10 @@ def explained(path: Path, error: Exception) -> str:
 
 
 def _prepare(db: sqlite3.Connection, path: Path, *, write: bool) -> None:
-    version, application = _number(db, "user_version"), _number(db, "application_id")
+    # At one instant: another stream or process may be making the tables.
+    with _snapshot(db):
+        version, application = _number(db, "user_version"), _number(db, "application_id")
+        tables = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
     if version and application != APPLICATION:
         raise MemoryFileError(f"{path}: a database of another program; give memory.path another name")
     if version > VERSION:
@@ -220,10 +225,10 @@ def _prepare(db: sqlite3.Connection, path: Path, *, write: bool) -> None:
             f"{path}: written by a later release (version {version}, this one knows {VERSION}); "
             "update avel-live"
         )
-    if not version and db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+    if not version and tables:
         raise MemoryFileError(f"{path}: a database of another program; give memory.path another name")
     if write:
-        db.execute("PRAGMA journal_mode = WAL")
+        _use_log(db)
         db.execute("PRAGMA synchronous = FULL")
         if version < VERSION:
             _migrate(db)
@@ -235,6 +240,42 @@ def _prepare(db: sqlite3.Connection, path: Path, *, write: bool) -> None:
     db.execute("PRAGMA cache_size = -8000")
     if not write:
         db.execute("PRAGMA query_only = ON")
+
+
+def _make(path: Path) -> None:
+    """An empty file that only its owner may read, unless there is one.
+
+    One that is there is not even opened: to close a file ends every lock that this process has on it, those
+    of its other streams' connections among them.
+    """
+    if path.is_dir():
+        raise IsADirectoryError(EISDIR, os.strerror(EISDIR), str(path))
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
+
+
+def _use_log(db: sqlite3.Connection) -> None:
+    """Write through a log. Where others do so to a new file just now SQLite refuses without waiting."""
+    for _ in range(_TRIES):
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            refused = error
+        with suppress(sqlite3.OperationalError):
+            db.execute("BEGIN IMMEDIATE")  # waits for them
+            db.execute("ROLLBACK")
+    raise refused
+
+
+@contextmanager
+def _snapshot(db: sqlite3.Connection) -> Iterator[None]:
+    """What is read meanwhile is the file at one instant."""
+    db.execute("BEGIN")
+    try:
+        yield
+    finally:
+        db.execute("ROLLBACK")
 
 
 def _migrate(db: sqlite3.Connection) -> None:

@@ -321,6 +321,61 @@ def test_reading_makes_no_file(path: Path) -> None:
     assert not path.exists()
 
 
+CONNECT = (
+    "import sys; from pathlib import Path; from avel_live.realtime.memory.schema import connect\n"
+    "sys.stdin.readline(); connect(Path(sys.argv[1]), write=True).close()"
+)
+COUNT = (
+    "import sqlite3, sys; db = sqlite3.connect(sys.argv[1])\n"
+    "print(db.execute('SELECT count(*) FROM streams').fetchone()[0]); db.close()"
+)
+
+
+def test_streams_and_processes_that_begin_together_all_open_a_new_file(tmp_path: Path) -> None:
+    for number in range(8):
+        path, gate, failed = tmp_path / f"threads-{number}.sqlite", threading.Barrier(6), []
+
+        def begin(path: Path = path, gate: threading.Barrier = gate, failed: list[str] = failed) -> None:
+            gate.wait()
+            try:
+                connect(path, write=True).close()
+            except MemoryFileError as error:
+                failed.append(str(error))
+
+        threads = [threading.Thread(target=begin) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert failed == []
+    for number in range(3):
+        command = [sys.executable, "-c", CONNECT, str(tmp_path / f"processes-{number}.sqlite")]
+        begun = [
+            subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            for _ in range(3)
+        ]
+        for one in begun:
+            assert one.stdin is not None
+            one.stdin.write("\n")
+            one.stdin.flush()
+        assert [one.communicate()[1] for one in begun] == ["", "", ""]
+
+
+def test_a_second_stream_leaves_the_first_ones_locks_alone(path: Path) -> None:
+    """Else the next program that looks at the file takes away the log that the first one writes."""
+    first = connect(path, write=True)
+    first.execute("INSERT INTO streams (name) VALUES ('door')")
+    second = connect(path, write=True)
+    seen = []
+    for name in ("yard", "hall"):
+        seen.append(subprocess.check_output([sys.executable, "-c", COUNT, str(path)], text=True).strip())
+        first.execute("INSERT INTO streams (name) VALUES (?)", (name,))
+    seen.append(subprocess.check_output([sys.executable, "-c", COUNT, str(path)], text=True).strip())
+    second.close()
+    first.close()
+    assert seen == ["1", "2", "3"]
+
+
 def test_a_migration_is_applied_whole_or_not_at_all(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from avel_live.realtime.memory import schema
 
