@@ -19,8 +19,9 @@ from ..checkpoint import load_checkpoint
 from ..diia_config import DIIAConfig
 from ..labels import BACKGROUND
 from .annotations import Annotation, Splits
-from .loop import TrainConfig, Trainer, predict
+from .loop import Trainer, predict
 from .metrics import accuracy, confusion, video_oracle
+from .settings import TrainConfig
 from .synthetic import EVIDENCE, Evidence, SyntheticSpec, bayes_accuracy, synthetic_data
 
 BASELINES: Final[dict[str, dict[str, Any]]] = {

@@ -14,7 +14,7 @@ import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,8 +30,8 @@ from ..files import replacing
 from . import weak
 from .data import IGNORE, Batch, DataSet, Rows, batches
 from .metrics import accuracy
-from .streaming import StreamingOptions, stream_like
-from .weak import Pooling
+from .settings import TrainConfig
+from .streaming import stream_like
 
 _LAST = "avel-training-1"
 
@@ -40,55 +40,6 @@ class TrainingError(AvelError, ArithmeticError):
     """The loss is not a number any more; the message says where the last good checkpoint is."""
 
     exit_code = 4
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """How to train; the defaults are the paper's where it says, else noted.
-
-    Attributes:
-        epochs: at most (not in the paper).
-        batch: windows per step.
-        lr: Adam's learning rate.
-        milestones: epochs at which it is multiplied by `decay`.
-        decay: "reduced to 0.5".
-        patience: stop after so many epochs without a better validation accuracy (not in the paper).
-        seed: of everything random.
-        weak: learn from video labels only.
-        pooling: how weak supervision pools segments.
-        streaming: augment windows as a stream would deliver them; None as in the paper.
-        clip_norm: largest norm of the gradient; None as in the paper.
-        amp: mixed precision; "auto" = on a GPU.
-        device: "auto" = CUDA where there is one.
-        half: store checkpoints in float16.
-
-    """
-
-    epochs: int = 60
-    batch: int = 128
-    lr: float = 7e-4
-    milestones: tuple[int, ...] = (10, 20, 30)
-    decay: float = 0.5
-    patience: int = 20
-    seed: int = 0
-    weak: bool = False
-    pooling: Pooling = "mean"
-    streaming: StreamingOptions | None = None
-    clip_norm: float | None = None
-    amp: Literal["auto", "on", "off"] = "auto"
-    device: str = "auto"
-    half: bool = False
-
-    def __post_init__(self) -> None:
-        """Reject what can't train."""
-        if min(self.epochs, self.batch, self.patience) < 1:
-            raise ValueError("epochs, batch and patience must be at least 1")
-        if not self.lr > 0:
-            raise ValueError(f"lr must be positive, got {self.lr}")
-
-    def lr_at(self, epoch: int) -> float:
-        """Learning rate of an epoch, counted from 0."""
-        return self.lr * self.decay ** sum(epoch >= m for m in self.milestones)
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,8 @@ from avel_live.model.diia_config import DIIAConfig
 from avel_live.model.training.annotations import generate, read_annotations, read_splits
 from avel_live.model.training.compare import DRAWS, MODEL, TRAIN
 from avel_live.model.training.data import ArrayData
-from avel_live.model.training.loop import TrainConfig, Trainer
+from avel_live.model.training.loop import Trainer
+from avel_live.model.training.settings import TrainConfig
 from avel_live.model.training.streaming import StreamingOptions
 from avel_live.model.training.synthetic import (
     SyntheticSpec,

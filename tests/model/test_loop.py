@@ -14,8 +14,9 @@ import torch
 from avel_live.model.checkpoint import load_checkpoint
 from avel_live.model.errors import ModelFileError
 from avel_live.model.training.data import IGNORE
-from avel_live.model.training.loop import TrainConfig, Trainer, TrainingError, predict
+from avel_live.model.training.loop import Trainer, TrainingError, predict
 from avel_live.model.training.metrics import accuracy
+from avel_live.model.training.settings import TrainConfig
 from avel_live.model.training.streaming import StreamingOptions
 from safetensors.torch import load_file
 from support.training import small_config, small_data
@@ -75,7 +76,8 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from support.training import small_config, small_data
-from avel_live.model.training.loop import TrainConfig, Trainer
+from avel_live.model.training.loop import Trainer
+from avel_live.model.training.settings import TrainConfig
 config = TrainConfig(epochs=6, batch=16, lr=5e-3, device="cpu", amp="off")
 def step(epoch, done, steps):
     if epoch == 3 and done == 1:
@@ -86,8 +88,9 @@ Trainer(small_config(), small_data(), config, Path(sys.argv[1])).fit(on_step=ste
 
 def test_killed_in_the_middle_of_an_epoch(tmp_path):
     tests = os.path.dirname(os.path.dirname(__file__))
+    paths = os.pathsep.join([tests, os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
     done = subprocess.run(
-        [sys.executable, "-c", KILLED, str(tmp_path / "killed")], env={**os.environ, "PYTHONPATH": tests}
+        [sys.executable, "-c", KILLED, str(tmp_path / "killed")], env={**os.environ, "PYTHONPATH": paths}
     )
     assert done.returncode == -signal.SIGKILL
     data = small_data()

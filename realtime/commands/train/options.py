@@ -15,7 +15,7 @@ from ...core.errors import UsageError
 if TYPE_CHECKING:
     from ....model.diia_config import DIIAConfig
     from ....model.training.data import DataSet
-    from ....model.training.loop import TrainConfig
+    from ....model.training.settings import TrainConfig
 
 BASELINES: Final = {"diia": "audio-visual", "audio": "audio", "visual": "visual", "concat": "concat"}
 PARTS: Final = ("gate", "intra", "inter", "guided")
@@ -86,7 +86,7 @@ class TrainOptions:
             UsageError: a value that can't train.
 
         """
-        from ....model.training.loop import TrainConfig
+        from ....model.training.settings import TrainConfig
         from ....model.training.streaming import StreamingOptions
 
         if self.pooling not in POOLINGS:
