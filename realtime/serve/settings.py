@@ -43,7 +43,7 @@ def _setting(key: Key, stream: StreamConfig, common: Config) -> Setting:
         _plain(value_of(common, key.path)),
         low,
         high,
-        key.option.help.replace(" (repeat the flag)", ""),
+        ": ".join(filter(None, (key.option.help.replace(" (repeat the flag)", ""), key.option.form))),
         get_args(key.kind) if chosen else (),
     )
 

@@ -610,6 +610,7 @@ def test_what_a_source_is_asked_for_is_on_its_form_and_checked_before_it_is_kept
             form("porch")
             size = browser.find_element("css selector", "input[name=size]")
             assert size.get_attribute("placeholder") == "automatic"
+            assert "1280x720" in browser.find_element("css selector", "#help-size").text
             size.send_keys("wide\n")
             eventually(lambda: "WIDTHxHEIGHT" in said(), "refused")
             size.clear()
