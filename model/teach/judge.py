@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ModelFileError
+from .demands import demanded
 from .pack import USED, Pack
 from .probe import Doubles, both
 from .seconds import Sensation, sense
@@ -29,8 +30,10 @@ _SHIFT: Final = float(np.log(AT_THRESHOLD / (1 - AT_THRESHOLD)))
 
 def log_odds(pack: Pack, sensed: dict[Sense, Sensed]) -> Doubles:
     """[N]: how likely each second is the class, all senses that it uses agreeing."""
-    each = [_of_sense(pack, one, sensed[one]) for one in USED[pack.card.mode]]
-    return each[0] if len(each) == 1 else both(*each)
+    each: dict[Sense, Doubles] = {one: _of_sense(pack, one, sensed[one]) for one in USED[pack.card.mode]}
+    if len(each) == 1:
+        return next(iter(each.values()))
+    return demanded(both(*each.values()), each, pack.card.floors, pack.card.threshold)
 
 
 def _of_sense(pack: Pack, one: Sense, sensed: Sensed) -> Doubles:

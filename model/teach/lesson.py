@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ..tails import normal_tail
+from .demands import ROOM, ROOM_OF_BOTH, STRANGE, STRANGE_TO_BOTH, between, demanded, floor_of, threshold_of
 from .pack import USED, Mode
 from .probe import Doubles, Floats, Probe, both, centre, directions, fit_probe
 from .senses import Sense
@@ -25,19 +25,16 @@ LEAST: Final = 3
 ENOUGH: Final = 10
 """Examples from which on more are not asked for by themselves."""
 FOLDS: Final = 10
-STRANGE: Final = 1 / 50
-"""Of seconds of nothing, how many hold something like what ships as background; the others are quiet."""
-OWN_LEAST: Final = 60
-"""Seconds of the user's own background from which on its tail counts by itself."""
 MOST_ALIKE: Final = 0.03
 """Of what ships as background, how much may be left out because it is the class itself."""
 _WITHIN: Final = 2.0
 """Log-odds below an example's best second that its other seconds may be to count as the event."""
-_FEW: Final = 10
-"""So many examples take half of the room above the budget; four times as many a quarter of it."""
-_POORER: Final = 0.1
 _PAIRS: Final = 12
 """Pictures that each sound of nothing is judged with."""
+
+
+_Held = tuple[NDArray[np.int64], Doubles, dict[Sense, Doubles]]
+"""Seconds of examples that were left out: of which, what all senses say, what each says."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +74,7 @@ class Lesson:
     Attributes:
         probes: by sense.
         threshold: log-odds.
+        floors: that each sense by itself must reach, where two must agree.
         best: [E] the log-odds of each example's best second, by what the others teach.
         apart: [S] by sense: how often an example's second is above background's (0.5 = by chance).
         own_apart: the same against the user's own background; empty where there is none.
@@ -85,6 +83,7 @@ class Lesson:
 
     probes: dict[Sense, Probe]
     threshold: float
+    floors: dict[Sense, float]
     best: Doubles
     apart: dict[Sense, float]
     own_apart: dict[Sense, float]
@@ -156,7 +155,7 @@ def teach(examples: Seconds, groups: Sequence[int], other: Everything, mode: Mod
     bank_fold = {one: rng.permutation(len(other.bank[one])) % len(folds) for one in used}
     # Neighbouring seconds of a background are alike: what is left out is in one piece.
     own_fold = np.arange(len(other.own)) * len(folds) // max(1, len(other.own))
-    best, quiet, own_quiet = np.full(count, -np.inf), list[Doubles](), list[Doubles]()
+    quiet, own_quiet, heldout = list[Doubles](), list[Doubles](), list[_Held]()
     marks: dict[Sense, list[tuple[Doubles, Doubles, Doubles]]] = {one: [] for one in used}
     for number, left_out in enumerate(folds):
         held = np.isin(events.of, left_out)
@@ -164,9 +163,7 @@ def teach(examples: Seconds, groups: Sequence[int], other: Everything, mode: Mod
         probes = _fit(events.where(~held), other, used, keep)
         judged = events.where(held & ~events.copy)
         z = {one: probes[one](judged.arrays[one]) for one in used}
-        joint = _agree(z, used)
-        for example in left_out:
-            best[example] = joint[judged.of == example].max(initial=-np.inf)
+        heldout.append((judged.of, _agree(z, used), z))
         none = {one: probes[one](other.bank[one][~keep.bank[one]]) for one in used}
         own = other.own.where(~keep.own).with_all(used)
         mine = {one: probes[one](own.arrays[one]) for one in used}
@@ -178,10 +175,17 @@ def teach(examples: Seconds, groups: Sequence[int], other: Everything, mode: Mod
         {one: np.ones(len(other.bank[one]), bool) for one in used}, np.ones(len(other.own), bool)
     )
     apart, own_apart = _apart(marks)
+    two = len(used) > 1
+    floors = {one: _floor(rows) for one, rows in marks.items()} if two else {}
+    budget = threshold_of(
+        np.concatenate(quiet), np.concatenate(own_quiet), per_hour, STRANGE_TO_BOTH if two else STRANGE
+    )
+    threshold = between(budget, _best(heldout, count, {}, 0.0), ROOM_OF_BOTH if two else ROOM)
     return Lesson(
         probes=_fit(events, other, used, everything),
-        threshold=_between(threshold_of(np.concatenate(quiet), np.concatenate(own_quiet), per_hour), best),
-        best=best,
+        threshold=threshold,
+        floors=floors,
+        best=_best(heldout, count, floors, threshold),
         apart=apart,
         own_apart=own_apart,
     )
@@ -249,26 +253,16 @@ def _paired(z: dict[Sense, Doubles], used: Sequence[Sense], rng: np.random.Gener
     return both(sound, rng.choice(z["visual"], len(sound)))
 
 
-def threshold_of(quiet: Doubles, own: Doubles, per_hour: float) -> float:
-    """Where the tails keep the budget: of the quiet of the place, and of what is strange to it."""
-    levels = []
-    if len(quiet):
-        levels.append(normal_tail(quiet, per_hour / 3600 / STRANGE))
-    if len(own) >= OWN_LEAST or not len(quiet):
-        levels.append(normal_tail(own, per_hour / 3600))
-    elif len(own):
-        levels.append(float(own.max()))
-    return max(levels)
+def _floor(rows: list[tuple[Doubles, Doubles, Doubles]]) -> float:
+    return floor_of(*(np.concatenate([row[column] for row in rows]) for column in (1, 2)))
 
 
-def _between(budget: float, best: Doubles) -> float:
-    """What keeps the budget, or, where the examples leave room above that, some way up to the poorer of them.
-
-    A room may hold what no background did; room that costs no event is not to be given away. It is half of
-    the way with a few examples, and less with more: they are surer of each other than of what is to come.
-    """
-    poorer = float(np.quantile(np.maximum(best, -1e3), _POORER))  # an example without a second counts as lost
-    return max(budget, budget + (poorer - budget) * 0.5 * min(1.0, math.sqrt(_FEW / len(best))))
+def _best(heldout: Sequence[_Held], count: int, floors: dict[Sense, float], threshold: float) -> Doubles:
+    """[count]: each example's best second, by what the others teach."""
+    best = np.full(count, -np.inf)
+    for of, joint, each in heldout:
+        np.maximum.at(best, of, demanded(joint, each, floors, threshold))
+    return best
 
 
 def _apart(

@@ -62,6 +62,7 @@ class Card:
         hears: AudioSet classes of a rule, by number; empty = taught by examples.
         sees: ImageNet classes of a rule.
         marks: of remembered events, which it was taught with.
+        floors: log-odds that each sense by itself must reach, where two must agree.
         sources: where each example lies, in their order: path, start and end in seconds (None: all of it).
             Empty where it was taught live.
         background: paths of recordings of the place.
@@ -82,6 +83,7 @@ class Card:
     hears: list[int] = field(default_factory=list)
     sees: list[int] = field(default_factory=list)
     marks: list[str] = field(default_factory=list)
+    floors: dict[Sense, float] = field(default_factory=dict)
     sources: list[tuple[str, float | None, float | None]] = field(default_factory=list)
     background: list[str] = field(default_factory=list)
 
@@ -199,6 +201,7 @@ def _read(
             raise ModelFileError(f"taught class {path}: expected version {VERSION}, got {version!r}; {again}")
         for later in ("marks", "sources", "background"):  # packs of before there were any
             tree.setdefault(later, [])
+        tree["floors"] = {one: float(floor) for one, floor in tree.get("floors", {}).items()}
         tree["sources"] = [_source(row) for row in tree["sources"]]
         card = Card(**{name: tree[name] for name in (one.name for one in fields(Card))})
         name = checked_name(card.name)
@@ -211,8 +214,10 @@ def _read(
                 if weight.ndim != 1 or weight.shape != mean.shape or not np.isfinite(weight).all():
                     raise ValueError(f"{sense}.weight")
                 probes[sense] = Probe(_f32(mean), _f32(weight), float(card.biases[sense]))
-        if not np.isfinite(card.threshold) or any(sense not in card.senses for sense in USED[card.mode]):
-            raise ValueError("its threshold or senses")
+        if not np.isfinite([card.threshold, *card.floors.values()]).all():
+            raise ValueError("its threshold or floors")
+        if any(one not in card.senses for one in USED[card.mode]) or set(card.floors) - set(USED[card.mode]):
+            raise ValueError("its senses")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         if isinstance(error, ModelFileError):
             raise

@@ -56,5 +56,5 @@ def marked(path: Path, which: Filter = _EVERY) -> Iterator[Marked]:
             continue
         began_us = event.start_us if event.clip_start_us is None else event.clip_start_us
         start_s = max(0.0, (event.start_us - began_us) / 1e6)
-        lasted_us = (event.start_us if event.end_us is None else event.end_us) - event.start_us
-        yield Marked(event, clip, start_s, start_s + max(0.0, lasted_us / 1e6))
+        ended_us = event.start_us if event.end_us is None else event.end_us
+        yield Marked(event, clip, start_s, max(start_s, (ended_us - began_us) / 1e6))

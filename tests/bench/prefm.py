@@ -124,12 +124,20 @@ def labels_of(target: np.ndarray, rows: np.ndarray, at: np.ndarray) -> Tensor:
 
 
 class Watch:
-    """Says when the time that was given is over."""
+    """Told of every epoch: keeps how long training took, and says when the time that was given is over."""
 
-    def __init__(self, seconds: float | None) -> None:
+    def __init__(self, folder: Path, seconds: float | None) -> None:
+        self._kept = folder / "cpu_s"
         self._until = None if seconds is None else time.monotonic() + seconds
+        self._before, self._began = self.cpu_s, time.process_time()
+
+    @property
+    def cpu_s(self) -> float:
+        """Of all runs so far."""
+        return float(self._kept.read_text()) if self._kept.is_file() else 0.0
 
     def __call__(self, *_: object) -> None:
+        self._kept.write_text(f"{self._before + time.process_time() - self._began:.1f}")
         if self._until is not None and time.monotonic() > self._until:
             raise SystemExit("time is over; the next run goes on from here")
 
@@ -173,7 +181,6 @@ def train_prefm(
             right = float((prefm_answers(model, val, seen) == val.target[val.splits["test"]]).mean())
         if right > best:
             best, kept = right, {name: value.clone() for name, value in model.state_dict().items()}
-        last.parent.mkdir(parents=True, exist_ok=True)
         state = {"epoch": epoch + 1, "best": best, "kept": kept}
         torch.save(state | {"model": model.state_dict(), "optimizer": optimizer.state_dict()}, last)
         print(f"epoch {epoch + 1}: {right:.3f} of val", flush=True)
@@ -187,11 +194,8 @@ def replace_test(data: ArrayData, split: str) -> ArrayData:
     return replace(data, splits={**data.splits, "test": data.splits[split]})
 
 
-def answers(
-    name: str, data: ArrayData, train: TrainConfig, folder: Path, watch: Watch
-) -> tuple[Answers, int]:
+def answers(name: str, data: ArrayData, train: TrainConfig, here: Path, watch: Watch) -> tuple[Answers, int]:
     """Train one network, ask it; and how many parameters it has."""
-    here = folder / name.replace(" ", "-")
     if name.startswith("PreFM"):
         model, seen = train_prefm(data, NETWORKS[name], train, here / "last.pt", watch)
         with torch.inference_mode():
@@ -227,29 +231,32 @@ def accuracies(given: argparse.Namespace) -> None:
     data = synthetic_data(spec, many, drawn)
     target = data.target[data.splits["test"]]
 
-    def keep(name: str, said: Answers, parameters: int) -> None:
+    def keep(name: str, said: Answers, parameters: int, cpu_s: float) -> None:
         by_second = (said == target).mean(axis=0)
         row = {"evidence": given.evidence, "name": name, "seed": given.seed, "parameters": parameters}
-        row |= {"accuracy": float((said == target).mean()), "by_second": by_second.tolist()}
+        row |= {"accuracy": float((said == target).mean()), "by_second": by_second.tolist(), "cpu_s": cpu_s}
         done[given.evidence, name, given.seed] = row
         with kept.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
 
     if (given.evidence, "best possible", given.seed) not in done:
         for name, said in best_possible(spec, data, many):
-            keep(name, said, 0)
-    train, watch = replace(SETTINGS, seed=given.seed), Watch(given.for_s)
+            keep(name, said, 0, 0.0)
+    train = replace(SETTINGS, seed=given.seed)
     for name in given.only or NETWORKS:
         if (given.evidence, name, given.seed) not in done:
-            folder = given.work / given.evidence / str(given.seed)
+            folder = given.work / given.evidence / str(given.seed) / name.replace(" ", "-")
+            folder.mkdir(parents=True, exist_ok=True)
+            watch = Watch(folder, given.for_s)
             said, parameters = answers(name, data, train, folder, watch)
-            keep(name, said, parameters)
-    print("| evidence, seed | network | parameters | at once, % | 1st second | 5th | 10th |")
-    print("|---|---|---|---|---|---|---|")
+            keep(name, said, parameters, watch.cpu_s)
+    print("| evidence, seed | network | parameters | trained, cpu s | at once, % | 1st second | 5th | 10th |")
+    print("|---|---|---|---|---|---|---|---|")
     for (evidence, name, seed), row in sorted(done.items()):
         first, fifth, last = (100 * row["by_second"][k] for k in (0, 4, 9))
         print(
-            f"| {evidence}, {seed} | {name} | {row['parameters']:,} | {100 * row['accuracy']:.1f} "
+            f"| {evidence}, {seed} | {name} | {row['parameters']:,} | {row['cpu_s']:.0f} "
+            f"| {100 * row['accuracy']:.1f} "
             f"| {first:.1f} | {fifth:.1f} | {last:.1f} |"
         )
 

@@ -31,16 +31,20 @@ from avel_live.model.labels import EVENT_NAMES
 from avel_live.model.probabilities import softmax
 from avel_live.model.tails import normal_tail
 from avel_live.model.teach.bank import shipped
+from avel_live.model.teach.demands import STRANGE
 from avel_live.model.teach.judge import log_odds
-from avel_live.model.teach.lesson import STRANGE, Seconds
+from avel_live.model.teach.lesson import Seconds
 from avel_live.model.teach.pack import Card, Pack
 from avel_live.model.teach.probe import Doubles, Floats
 from avel_live.model.teach.senses import Sense, Sensed
 from taught_material import RATE, TESTED, Field, apart, picture, seconds_of, seeded
-from taught_table import Row, table
+from taught_table import Row, by_class, table
 from taught_ways import Judge, centroid, linear, paired, taught
 
 PER_HOUR = 1 / 24
+WAYS = {"taught": taught, "nearest centroid": centroid, "linear probe": linear}
+RULE, WHOLE = "rule over concepts", "whole head"
+Key = tuple[str, int, str, int]
 CONCEPTS: dict[str, tuple[str, str]] = {
     "Accordion": ("Accordion", "accordion"),
     "Baby cry, infant cry": ("Baby cry, infant cry", "cradle,bassinet,diaper"),
@@ -143,8 +147,8 @@ def judged(field: Field, kind: str, judge: Judge, tested: tuple[Floats, Floats])
     return row
 
 
-def draws(field: Field, kind: str, given: argparse.Namespace) -> Iterator[Row]:
-    """Every draw of examples of a class: a row for each way and number of examples."""
+def draws(field: Field, kind: str, given: argparse.Namespace, done: dict[Key, Row]) -> Iterator[Row]:
+    """Every draw of examples of a class: a row for each way and number of examples that is not done."""
     banks = {one: shipped(field.senses.digest(one)) for one in ("audio", "visual")}
     number = EVENT_NAMES.index(kind)
     bank: dict[Sense, Floats] = {
@@ -161,22 +165,25 @@ def draws(field: Field, kind: str, given: argparse.Namespace) -> Iterator[Row]:
         v = np.concatenate(
             [np.repeat(field.seen[kind][p][0], n, 0) for p, n in zip(tested[1], many, strict=True)]
         )
-        whole = full(field, kind, *tested) if field.mode == "both" else None
-        if whole is not None:
-            yield {"class": kind, "draw": draw, "way": "whole head", "shots": 0, "recall": whole}
+        whole = None
+        if field.mode == "both":
+            if (kind, draw, WHOLE, 0) in done:
+                whole = done[kind, draw, WHOLE, 0]["recall"]
+            else:
+                whole = full(field, kind, *tested)
+                yield {"class": kind, "draw": draw, "way": WHOLE, "shots": 0, "recall": whole}
         for shots in given.shots:
             left = photos[: -len(shown)]
             if len(sounds) < shots:
                 continue
             some = examples_of(field, kind, sounds[:shots], np.resize(left, shots))
-            ways: dict[str, Judge | None] = {
-                "taught": taught(some, bank, given.per_hour, field.mode),
-                "nearest centroid": centroid(some, bank, given.per_hour, field.mode),
-                "linear probe": linear(some, bank, given.per_hour, field.mode),
-            }
-            if shots == given.shots[0]:
-                ways["rule over concepts"] = rule(field, kind, bank, given.per_hour)
-            for way, judge in ways.items():
+            for way in given.ways:
+                if (kind, draw, way, shots) in done:
+                    continue
+                if way == RULE:
+                    judge = rule(field, kind, bank, given.per_hour) if shots == given.shots[0] else None
+                else:
+                    judge = WAYS[way](some, bank, given.per_hour, field.mode)
                 if judge is not None:
                     about = {"class": kind, "draw": draw, "way": way, "shots": shots, "whole": whole}
                     yield {**about, **judged(field, kind, judge, (a, v))}
@@ -191,23 +198,25 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=3)
     parser.add_argument("--only", nargs="*", default=[])
     parser.add_argument("--shots", type=int, nargs="*", default=[3, 5, 10])
+    parser.add_argument("--ways", nargs="*", choices=[*WAYS, RULE], default=[*WAYS, RULE])
     parser.add_argument("--heard", action="store_true", help="by ear alone")
     parser.add_argument("--per-hour", type=float, default=PER_HOUR)
-    parser.add_argument("--rows", type=Path, help="a file of JSON lines that rows are added to")
+    parser.add_argument("--rows", type=Path, help="a file of JSON lines: what is in there is not made again")
     parser.add_argument("--cache", type=Path, help="a folder for what does not depend on the class")
     given = parser.parse_args()
     made: list[Row] = []
+    if given.rows and given.rows.is_file():
+        made = [json.loads(line) for line in given.rows.read_text(encoding="utf-8").splitlines()]
+    done = {(row["class"], row["draw"], row["way"], row["shots"]): row for row in made}
     if given.data:
         field = Field(given.data, given.only, given.cache, "heard" if given.heard else "both")
         for kind in field.kinds:
-            for row in draws(field, kind, given):
+            for row in draws(field, kind, given, done):
                 made.append(row)
                 if given.rows:
                     with given.rows.open("a", encoding="utf-8") as file:
                         file.write(json.dumps(row) + "\n")
-    if given.rows:
-        made = [json.loads(line) for line in given.rows.read_text(encoding="utf-8").splitlines()]
-    print("\n".join(table(made)))
+    print("\n".join([*table(made), "", *by_class(made)]))
 
 
 if __name__ == "__main__":

@@ -85,6 +85,7 @@ def table(rows: Sequence[Row]) -> Iterator[str]:
     heads = (
         "way",
         "examples",
+        "classes",
         "recall, %",
         "of the whole head's, %",
         "false s/h of other things, mean (median)",
@@ -93,7 +94,8 @@ def table(rows: Sequence[Row]) -> Iterator[str]:
     yield f"| {' | '.join(heads)} |"
     yield "|---" * len(heads) + "|"
     for (way, shots), some in sorted(groups.items()):
-        cells = [way, str(shots or "all"), spread(row["recall"] for row in some)]
+        cells = [way, str(shots or "all"), str(len({row["class"] for row in some}))]
+        cells.append(spread(row["recall"] for row in some))
         if way == "whole head":
             yield f"| {' | '.join(cells)} | | | | | |"
             continue
@@ -108,4 +110,22 @@ def table(rows: Sequence[Row]) -> Iterator[str]:
         cells.append(f"{found} of {of} ({found / of:.0%})" if of else "")
         false, others = (sum(row.get(name, 0) for row in some) for name in ("clip_false", "clip_others"))
         cells.append(f"{false} of {others} ({100 * false / others:.2f} %)" if others else "")
+        yield f"| {' | '.join(cells)} |"
+
+
+def by_class(rows: Sequence[Row], way: str = "taught") -> Iterator[str]:
+    """Lines of Markdown: a row for each class, means over draws, for each number of examples."""
+    some = [row for row in rows if row["way"] == way]
+    shots = sorted({row["shots"] for row in some})
+    heads = [f"{n}: {what}" for n in shots for what in ("recall, %", "false s/h", "events/h of nothing")]
+    yield f"| {way} | {' | '.join(heads)} |"
+    yield "|---" * (len(heads) + 1) + "|"
+    for kind in sorted({row["class"] for row in some}):
+        cells = [kind]
+        for n in shots:
+            of = [row for row in some if row["class"] == kind and row["shots"] == n]
+            cells.append(f"{100 * np.mean([row['recall'] for row in of]):.0f}" if of else "")
+            for name in ("false_s_per_hour", "events_per_hour_of_nothing"):
+                got = [row[name] for row in of if name in row]
+                cells.append(f"{np.mean(got):.1f}" if got else "")
         yield f"| {' | '.join(cells)} |"

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 from avel_live.model.tails import normal_tail
-from avel_live.model.teach.lesson import STRANGE, Everything, Seconds, teach
+from avel_live.model.teach.demands import STRANGE, demanded
+from avel_live.model.teach.lesson import Everything, Seconds, teach
 from avel_live.model.teach.pack import USED, Mode
 from avel_live.model.teach.probe import Doubles, Floats, both, centre, directions, fit_probe
 from avel_live.model.teach.senses import Sense
@@ -33,7 +34,13 @@ def taught(examples: Seconds, bank: dict[Sense, Floats], per_hour: float, mode: 
     p = lesson.probes
     if mode == "heard":
         return lambda a, v: p["audio"](a) >= lesson.threshold
-    return lambda a, v: both(p["visual"](v), p["audio"](a)) >= lesson.threshold
+
+    def judge(a: Floats, v: Floats) -> np.ndarray:
+        each = {"visual": p["visual"](v), "audio": p["audio"](a)}
+        joint = both(each["visual"], each["audio"])
+        return np.asarray(demanded(joint, each, lesson.floors, lesson.threshold) >= lesson.threshold)
+
+    return judge
 
 
 def centroid(examples: Seconds, bank: dict[Sense, Floats], per_hour: float, mode: Mode) -> Judge:

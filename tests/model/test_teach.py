@@ -13,11 +13,12 @@ from avel_live.model.errors import ModelFileError
 from avel_live.model.runtime.base import EngineOptions
 from avel_live.model.tails import normal_tail
 from avel_live.model.teach import bank, concepts
-from avel_live.model.teach.judge import AT_THRESHOLD, FLOOR, check_fits, join, probability
-from avel_live.model.teach.lesson import Everything, Seconds, _between, teach, wilson
+from avel_live.model.teach.demands import between, demanded, floor_of
+from avel_live.model.teach.judge import AT_THRESHOLD, FLOOR, check_fits, join, log_odds, probability
+from avel_live.model.teach.lesson import Everything, Seconds, teach, wilson
 from avel_live.model.teach.pack import Card, Pack, load, save
 from avel_live.model.teach.probe import Probe, both, centre, fit_probe
-from avel_live.model.teach.senses import Senses, sense_digest
+from avel_live.model.teach.senses import Sensed, Senses, sense_digest
 from avel_live.realtime.events import DecoderConfig
 from avel_live.realtime.events.fusion import LookAccumulator
 
@@ -128,6 +129,62 @@ def test_examples_like_the_background_are_not_found() -> None:
     examples = seconds(np.concatenate([cloud(k, 2, 70 + k) for k in range(6)]), np.arange(12) // 2)
     lesson = teach(examples, list(range(6)), other, "heard", 1 / 24)
     assert lesson.recall[0] < 0.35
+
+
+def test_seen_and_heard_asks_each_sense_for_itself() -> None:
+    """A very sure ear does not stand for an eye that sees hardly anything: floors, beside the product."""
+    bank = {one: np.concatenate([cloud(k, 60, k) for k in range(1, 8)]) for one in ("audio", "visual")}
+    none = np.zeros((0, 16), np.float32)
+    no = np.zeros(0, bool)
+    own = Seconds({"audio": none, "visual": none}, {"audio": no, "visual": no}, np.zeros(0, np.int64), no)
+    other = Everything(bank, own)  # type: ignore[arg-type]
+    rows, here = cloud(0, 10, 50), np.ones(10, bool)
+    examples = Seconds(
+        {"audio": rows, "visual": cloud(0, 10, 51)},
+        {"audio": here, "visual": here},
+        np.arange(10) // 2,
+        ~here,
+    )
+    lesson = teach(examples, list(range(5)), other, "both", 1.0)
+    assert lesson.recall[0] >= 0.8
+    assert set(lesson.floors) == {"audio", "visual"}
+    for one, probe in lesson.probes.items():
+        share = (probe(bank[one]) >= lesson.floors[one]).mean()
+        assert 0.0 < share <= 0.04, "some two of a hundred seconds of background say as much"
+    each = {"audio": np.array([9.0, 9.0]), "visual": np.array([lesson.floors["visual"] - 0.5, 3.0])}
+    told = demanded(both(each["audio"], each["visual"]), each, lesson.floors, lesson.threshold)
+    assert told[0] == pytest.approx(lesson.threshold - 0.5)
+    assert told[1] > lesson.threshold
+
+
+def test_what_is_akin_to_a_class_does_not_raise_its_floor() -> None:
+    """What ships holds instruments, and a saxophone that is taught need not be told from each of them."""
+    plain = np.random.default_rng(0).normal(size=2000)
+    akin = np.where(np.arange(2000) < 80, 6.0, plain)
+    none = np.zeros(0)
+    assert floor_of(plain, none) == pytest.approx(2.17, abs=0.2)
+    assert np.quantile(akin, 0.985) == 6.0
+    assert floor_of(akin, none) < 3.5
+    assert floor_of(none, plain) == floor_of(plain, none)
+
+
+def test_a_pack_asks_what_its_lesson_asked(tmp_path: Path) -> None:
+    probe = Probe(np.zeros(4, np.float32), np.ones(4, np.float32), 0.0)
+    floors = {"audio": -1.0, "visual": 0.5}
+    card = replace(
+        CARD, mode="both", senses={"audio": "a" * 16, "visual": "b" * 16}, threshold=-2.0, floors=floors,
+        biases={"audio": 2.0, "visual": -0.25},
+    )  # fmt: skip
+    probes = {"audio": replace(probe, bias=2.0), "visual": replace(probe, bias=-0.25)}
+    save(Pack(card, probes), tmp_path / "x.avel-class")  # type: ignore[arg-type]
+    kept = load(tmp_path / "x.avel-class")
+    assert kept.card.floors == floors
+    nothing = np.zeros((1, 4), np.float32)
+    sensed = Sensed(nothing, np.zeros((1, 0), np.float32))
+    # The picture is 0.75 below what is asked of it, whatever the sound says.
+    assert log_odds(kept, {"audio": sensed, "visual": sensed}) == pytest.approx([-2.75], abs=1e-6)
+    free = Pack(replace(kept.card, floors={}), kept.probes)
+    assert log_odds(free, {"audio": sensed, "visual": sensed})[0] > -2.0
 
 
 # Beside the shipped classes ----------------------------------------------------------------------------
@@ -292,6 +349,6 @@ def test_lists_of_concepts_may_hold_names_with_commas() -> None:
 
 def test_many_examples_take_less_of_the_room_above_the_budget() -> None:
     """A threshold that rose with every example would find less the more it is taught."""
-    found = [_between(-4.0, np.full(count, 6.0)) for count in (3, 10, 40)]
+    found = [between(-4.0, np.full(count, 6.0)) for count in (3, 10, 40)]
     assert found == pytest.approx([1.0, 1.0, -1.5])
-    assert _between(-4.0, np.full(5, -9.0)) == -4.0
+    assert between(-4.0, np.full(5, -9.0)) == -4.0

@@ -10,7 +10,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import typer
@@ -20,13 +19,12 @@ from ....model.teach.lesson import LEAST, Seconds
 from ....model.teach.pack import USED, Pack, installed, load
 from ....model.teach.seconds import sense
 from ....model.teach.senses import Sense, Senses
-from ....model.teach.variations import variations
 from ...config.schema import Config
 from ...core.errors import AvelError, UsageError
 from ...ui.console import Console
 from .define import ruled
 from .examples import Example
-from .gather import VARIED, Gathered, Tell, background, gather, joined, senses_of
+from .gather import VARIED, Gathered, Tell, background, gather, joined, senses_of, varied
 from .lessons import Wanted, conclude
 from .manage import fits, install, named, say
 from .material import BACKGROUND, KEYS, Material, stored
@@ -131,25 +129,18 @@ def _sensed(
     order = {number: len(files) + k for k, number in enumerate(there.kept)}
     rows = list(stored(pack.kept))
     rng = np.random.default_rng(0)
-    varied = sum(of in order for of, _, _ in rows) <= VARIED
+    few = sum(of in order for of, _, _ in rows) <= VARIED
     into, place = Gathered(), Gathered()
     for of, frames, samples in rows:
         if of == BACKGROUND and not recordings:
             place.add(sense(senses, frames, samples, used), 0)
         elif of in order:
             into.add(sense(senses, frames, samples, used), order[of])
-            for views, sounds in _variations(frames, samples, rng) if varied else ():
-                into.add(sense(senses, views, sounds, used), order[of], copy=True)
+            for made in varied(senses, frames, samples, used, rng) if few else ():
+                into.add(made, order[of], copy=True)
     if material is not None:
         material.take(pack.kept, order, place=not recordings)
     if recordings:
         own = joined(own, background(recordings, senses, used, tell, material))
     examples = files + [Example(Path(pack.card.examples[number])) for number in there.kept]
     return examples, joined(seconds, into.seconds()), joined(own, place.seconds())
-
-
-def _variations(frames: Any, samples: Any, rng: np.random.Generator) -> Any:
-    shown = np.zeros((1, 224, 224, 3), np.uint8) if frames is None else frames
-    heard = np.zeros(16_000, np.float32) if samples is None else samples
-    for views, sounds in variations(shown, heard, rng):
-        yield None if frames is None else views, None if samples is None else sounds

@@ -11,8 +11,8 @@ import numpy as np
 import typer
 
 from ....model.teach.concepts import chosen, names
+from ....model.teach.demands import threshold_of
 from ....model.teach.judge import log_odds
-from ....model.teach.lesson import threshold_of
 from ....model.teach.pack import USED, Card, Mode, Pack, checked_name
 from ....model.teach.probe import Doubles, both
 from ....model.teach.senses import Sense, Sensed, Senses

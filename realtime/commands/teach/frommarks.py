@@ -259,6 +259,7 @@ def _taught(card: Card, ground: Ground, senses: Senses) -> tuple[Pack, Lesson]:
     told = replace(
         card,
         threshold=lesson.threshold,
+        floors=dict(lesson.floors),
         examples=ground.names,
         sources=ground.sources,
         background=ground.background,

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from ....model.level import level_dbfs
 from ....model.runtime.base import EngineOptions
+from ....model.sound import SAMPLE_RATE
 from ....model.teach.lesson import Seconds
 from ....model.teach.seconds import Sensation, sense
-from ....model.teach.senses import SENSES, Sense, Senses
+from ....model.teach.senses import SENSES, Floats, Sense, Senses
 from ....model.teach.variations import variations
 from ...config.schema import Config
 from ...core.clock import NS_PER_S, ManualClock
@@ -98,14 +99,28 @@ def segments_of(path: Path, start_s: float = 0.0, duration_s: float | None = Non
     yield from (segment for segment in segments(source) if not segment.partial or segment.sound)
 
 
+def given(segment: Segment) -> tuple[NDArray[np.uint8] | None, Floats | None]:
+    """What a segment has to see, and to hear."""
+    return segment.frames if segment.video else None, segment.audio if segment.sound else None
+
+
 def sensed(senses: Senses, segment: Segment, used: tuple[Sense, ...] = SENSES) -> Sensation:
     """What the senses make of a segment."""
-    return sense(
-        senses,
-        segment.frames if segment.video else None,
-        segment.audio if segment.sound else None,
-        used,
-    )
+    return sense(senses, *given(segment), used)
+
+
+def varied(
+    senses: Senses,
+    frames: NDArray[np.uint8] | None,
+    samples: Floats | None,
+    used: tuple[Sense, ...],
+    rng: np.random.Generator,
+) -> Iterator[Sensation]:
+    """What the senses make of variations of a second; see `seconds.sense` for the arguments."""
+    shown = np.zeros((1, 224, 224, 3), np.uint8) if frames is None else frames
+    heard = np.zeros(SAMPLE_RATE, np.float32) if samples is None else samples
+    for views, sounds in variations(shown, heard, rng):
+        yield sense(senses, None if frames is None else views, None if samples is None else sounds, used)
 
 
 def gather(
@@ -143,14 +158,8 @@ def gather(
         if keeping is not None:
             keeping.example(number, segment)
         if len(taken) <= VARIED:
-            for frames, samples in variations(segment.frames, segment.audio, rng):
-                into.add(
-                    sense(
-                        senses, frames if segment.video else None, samples if segment.sound else None, used
-                    ),
-                    number,
-                    copy=True,
-                )
+            for made in varied(senses, *given(segment), used, rng):
+                into.add(made, number, copy=True)
     own = Gathered()
     by_file: dict[Path, list[tuple[float, float]]] = defaultdict(list)
     for example in examples:

@@ -13,7 +13,8 @@ import numpy as np
 import typer
 
 from ....model.teach.bank import shipped
-from ....model.teach.lesson import ENOUGH, LEAST, OWN_LEAST, Everything, Lesson, Seconds, teach
+from ....model.teach.demands import OWN_LEAST
+from ....model.teach.lesson import ENOUGH, LEAST, Everything, Lesson, Seconds, teach
 from ....model.teach.pack import USED, Card, Mode, Pack, checked_name, find, installed, load
 from ....model.teach.senses import Sense, Senses
 from ...config.schema import Config
@@ -159,6 +160,7 @@ def conclude(
         card = replace(
             card,
             threshold=lesson.threshold,
+            floors=dict(lesson.floors),
             examples=[example.name for example in examples],
             found=int(lesson.found.sum()),
             biases={one: probe.bias for one, probe in lesson.probes.items()},

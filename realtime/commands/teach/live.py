@@ -21,9 +21,8 @@ import numpy as np
 from ....model.sound import SAMPLE_RATE
 from ....model.teach.lesson import ENOUGH, LEAST, Seconds
 from ....model.teach.pack import USED, checked_name
-from ....model.teach.seconds import Sensation, sense
+from ....model.teach.seconds import Sensation
 from ....model.teach.senses import Sense, Senses
-from ....model.teach.variations import variations
 from ...config.schema import NONE, Config
 from ...core.clock import NS_PER_S, Clock, SystemClock
 from ...core.errors import UsageError
@@ -33,7 +32,7 @@ from ...ui.console import Console
 from ..calibrate.store import per_hour_of
 from .claps import Claps
 from .examples import Example
-from .gather import OWN_S, Gathered, background, joined, loud, sensed, senses_of
+from .gather import OWN_S, Gathered, background, given, joined, loud, sensed, senses_of, varied
 from .lessons import Wanted, blank, conclude
 from .manage import check_free
 from .material import Material, Small
@@ -108,9 +107,8 @@ class Watched:
             self.examples.add(sensed(senses, segment, self.used), number)
             if self.material is not None:
                 self.material.example(number, segment)
-            for frames, samples in variations(segment.frames, segment.audio, self._rng):
-                seen, heard = frames if segment.video else None, samples if segment.sound else None
-                self.examples.add(sense(senses, seen, heard, self.used), number, copy=True)
+            for made in varied(senses, *given(segment), self.used, self._rng):
+                self.examples.add(made, number, copy=True)
 
     def _before(self, end_ns: int) -> list[Segment]:
         """The three seconds that end then, cut anew, each with the pictures of where most of it lies."""

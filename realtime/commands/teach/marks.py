@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Final
 
 from ...core.errors import UsageError
-from ...memory import Filter, Memory, Remembered
+from ...memory import Filter, Marked, marked
 
 EVERY: Final = 3
 """Of so many marks one is held out."""
-_US: Final = 1e6
 _LONGEST_S: Final = 20.0
 
 
@@ -67,15 +66,14 @@ def read_marks(path: Path, name: str, known: Sequence[str] = ()) -> Marks:
     """
     found: list[Mark] = []
     again = lost = 0
-    for event in reversed(Memory(path).marked(Filter(retracted=True))):  # oldest first
-        verdict = _verdict(event, name)
-        if verdict is None:
+    for one in reversed(list(marked(path, Filter(retracted=True)))):  # oldest first
+        is_it = _same(one.label, name)
+        if not (is_it or _same(one.event.label, name)):
             continue
-        clip = Path(event.clip) if event.clip else None
-        if clip is None or event.clip_start_us is None or not clip.is_file():
+        if one.clip is None:
             lost += 1
             continue
-        mark = Mark(event.id, clip, _span(event, event.clip_start_us), verdict)
+        mark = Mark(one.event.id, one.clip, _span(one), is_it)
         if mark.name in known:
             again += 1
         else:
@@ -93,22 +91,10 @@ def read_marks(path: Path, name: str, known: Sequence[str] = ()) -> Marks:
     return Marks(tuple(found), tuple(notes))
 
 
-def _verdict(event: Remembered, name: str) -> bool | None:
-    """Whether the event is the class, by what somebody said; None: nothing said, or not of this class."""
-    named, other = _same(event.label, name), _same(event.is_label or "", name)
-    if event.verdict == "right":
-        return True if named else None
-    if event.verdict == "other":
-        return True if other else False if named else None
-    return False if event.verdict == "wrong" and named else None
+def _same(a: str | None, b: str) -> bool:
+    return a is not None and " ".join(a.casefold().split()) == " ".join(b.casefold().split())
 
 
-def _same(a: str, b: str) -> bool:
-    return " ".join(a.casefold().split()) == " ".join(b.casefold().split())
-
-
-def _span(event: Remembered, clip_start_us: int) -> tuple[float, float]:
+def _span(one: Marked) -> tuple[float, float]:
     """Where a clip shows an event, in seconds; of one that never ended, and of a long one, the beginning."""
-    start = max(0.0, (event.start_us - clip_start_us) / _US)
-    end = start + 1.0 if event.end_us is None else (event.end_us - clip_start_us) / _US
-    return start, min(max(end, start + 1.0), start + _LONGEST_S)
+    return one.start_s, min(max(one.end_s, one.start_s + 1.0), one.start_s + _LONGEST_S)
