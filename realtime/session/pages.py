@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from ..config.schema import Config
 from ..core.clock import Clock
 from ..core.errors import OutputError
-from ..memory import Memory, MemoryFileError, Writer
 from ..sinks.base import About, Sink
 from ..sinks.memory import MemoryOptions
 from ..sinks.web import WebOptions
 
 if TYPE_CHECKING:
+    from ..memory import Memory
     from ..web.box import Box
     from ..web.server import Page
 
@@ -49,6 +49,7 @@ def page_of_box(
 
     """
     with_extra()
+    from ..memory import Memory, MemoryFileError, Writer
     from ..web.server import Page
 
     if memory is not None:
@@ -62,7 +63,11 @@ def page_of_box(
 
 def remembered(options: MemoryOptions) -> Memory | None:
     """The memory that a stream writes; None where it writes none."""
-    return Memory(options.file) if options.wanted else None
+    if not options.wanted:
+        return None
+    from ..memory import Memory
+
+    return Memory(options.file)
 
 
 def with_extra() -> None:

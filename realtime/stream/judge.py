@@ -8,15 +8,18 @@ With a hop of n seconds features are made every second and the head looks every 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from ...model.runtime.base import Engine
-from ...model.teach.judge import Taught
 from ..core.clock import NS_PER_S
 from ..core.messages import ClosedSegment, Scores, Segment, SelectedFrame
 from ..events import Decoder, DecoderStep
 from .features import FeatureBuilder
 from .keyframes import REST_NS, KeyFrames
 from .window import Calibrate, Window, softmax
+
+if TYPE_CHECKING:  # most streams know no taught class
+    from ...model.teach.judge import Taught
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,10 @@ import threading
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from dataclasses import dataclass
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from ...model.level import level_dbfs
 from ...model.runtime.base import Engine
-from ...model.teach.judge import Taught
 from ..core.clock import NS_PER_S, Clock, wall_clock_s
 from ..core.errors import SourceError, UsageError
 from ..core.messages import (
@@ -44,6 +44,9 @@ from .missing import what_is_missing
 from .queue import SegmentQueue, StatusQueue
 from .reader import Reader
 from .window import Calibrate, softmax
+
+if TYPE_CHECKING:  # most streams know no taught class
+    from ...model.teach.judge import Taught
 
 _TAKE_TIMEOUT_S = 0.2
 

@@ -12,7 +12,6 @@ from ...model import probabilities
 from ...model.ood import OOD
 from ...model.profiles import WINDOW, Profile
 from ...model.runtime.base import Engine
-from ...model.teach.judge import join
 from ..core.messages import Scores, SegmentFeatures
 from .features import missing
 
@@ -51,6 +50,8 @@ class Window:
         logits, attention = self._engine.head(visual, audio, has_video, has_audio)
         probabilities = self._calibrate(logits, len(logits))
         if self._taught:
+            from ...model.teach.judge import join  # most streams know no taught class
+
             probabilities = join(probabilities, self._ring.taught(self._taught))
         return Scores(
             hop,
