@@ -100,12 +100,12 @@ def test_what_a_pipe_cannot_give_is_said(tmp_path: Path) -> None:
 
 
 @needs_ffmpeg
-@pytest.mark.parametrize("kind", ["mp4", "m4a", "wmv", "w64", "caf"])
+@pytest.mark.parametrize("kind", ["mp4", "wmv", "w64", "caf"])
 def test_joined_files_of_which_a_pipe_gives_the_first_alone_are_said_to_be(kind: str, tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "clip.mkv", seconds=1.0, rate=48_000)
     made = tmp_path / f"clip.{kind}"
     how = {"mp4": ["-c:v", "libx264"], "wmv": ["-c:v", "wmv2", "-c:a", "wmav2"]}.get(kind, ["-vn"])
-    how += ["-movflags", "+faststart"] if kind in ("mp4", "m4a") else []
+    how += ["-movflags", "+faststart"] if kind == "mp4" else []
     subprocess.run(["ffmpeg", "-v", "error", "-i", str(clip), *how, str(made)], check=True, timeout=60)
     whole = made.read_bytes()
     with fifo(whole, tmp_path / "one") as pipe:
