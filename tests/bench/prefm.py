@@ -1,10 +1,10 @@
 """DIIA beside PreFM's published architecture: answers at once, without any future, on generated features.
 
-    python tests/bench/prefm.py WORK [--annotations DIR] [--evidence joint] [--only NAME …] [--for-s 200]
+    python tests/bench/prefm.py WORK [--annotations DIR] [--epochs 6] [--only NAME …] [--for-s 200]
     python tests/bench/prefm.py WORK --cost        milliseconds a step on one core
 
 Both see the ten seconds that end now (less where the stream has just begun) and name the last of them. Both
-learn from the same videos, by cross-entropy, for as many epochs (six), with the settings of `avel train
+learn from the same videos, by cross-entropy, for as many epochs, with the settings of `avel train
 synthetic` and PreFM's own weighing of seconds, judging of seconds to come, and clipping; both as wide as
 there (64). `best possible` is the exact posterior given the seconds so far, `with the future` given all ten.
 PreFM takes one vector a picture: the mean over the grid, as a network's pooled output would be, or, which is
@@ -42,14 +42,10 @@ from avel_live.model.training.synthetic import (
     posterior,
     synthetic_data,
 )
-from prefm_net import PreFM, PreFMConfig, time_weights
-from torch import Tensor, nn
+from prefm_net import PreFM, PreFMConfig
+from prefm_train import PAST, Answers, Watch, prefm_answers, train_prefm
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
-
-PAST, FUTURE = 10, 5
-SETTINGS = replace(TRAIN, epochs=6, milestones=(3, 4, 5))
-Answers = np.ndarray
-"""[N, T] what is said of each second as soon as it is over."""
 
 NETWORKS: dict[str, dict[str, Any]] = {
     "DIIA, causal": {"causal": True},
@@ -92,106 +88,10 @@ def diia_answers(model: nn.Module, data: ArrayData) -> Answers:
     return answer
 
 
-def pictures(data: ArrayData, grid: str) -> np.ndarray:
-    """[N, T, Dv] one vector a picture."""
-    if grid == "mean":
-        return np.ascontiguousarray(data.visual.mean(axis=(2, 3)))
-    return data.visual.reshape(*data.visual.shape[:2], -1)
-
-
-def windows(x: np.ndarray, rows: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """[B, PAST, D]: the seconds of each row that end with `at`, after zeros."""
-    padded = np.concatenate([np.zeros((len(rows), PAST, x.shape[-1]), x.dtype), x[rows]], axis=1)
-    return padded[np.arange(len(rows))[:, None], at[:, None] + 1 + np.arange(PAST)]
-
-
-def prefm_answers(model: PreFM, data: ArrayData, seen: np.ndarray) -> Answers:
-    """The last second of each window."""
-    test = data.splits["test"]
-    answer = np.empty((len(test), PAST), np.int64)
-    for t in range(PAST):
-        at = np.full(len(test), t)
-        shown, heard = (torch.from_numpy(windows(x, test, at)) for x in (seen, data.audio))
-        answer[:, t] = model(shown, heard)[:, PAST - 1].argmax(-1).numpy()
-    return answer
-
-
-def labels_of(target: np.ndarray, rows: np.ndarray, at: np.ndarray) -> Tensor:
-    """[B, PAST + FUTURE]: −100 where there is no second."""
-    none = np.full((len(rows), PAST), -100)
-    padded = np.concatenate([none, target[rows], none], axis=1)
-    return torch.from_numpy(padded[np.arange(len(rows))[:, None], at[:, None] + 1 + np.arange(PAST + FUTURE)])
-
-
-class Watch:
-    """Told of every epoch: keeps how long training took, and says when the time that was given is over."""
-
-    def __init__(self, folder: Path, seconds: float | None) -> None:
-        self._kept = folder / "cpu_s"
-        self._until = None if seconds is None else time.monotonic() + seconds
-        self._before, self._began = self.cpu_s, time.process_time()
-
-    @property
-    def cpu_s(self) -> float:
-        """Of all runs so far."""
-        return float(self._kept.read_text()) if self._kept.is_file() else 0.0
-
-    def __call__(self, *_: object) -> None:
-        self._kept.write_text(f"{self._before + time.process_time() - self._began:.1f}")
-        if self._until is not None and time.monotonic() > self._until:
-            raise SystemExit("time is over; the next run goes on from here")
-
-
-def train_prefm(
-    data: ArrayData, change: dict[str, Any], train: TrainConfig, last: Path, watch: Watch
-) -> tuple[PreFM, np.ndarray]:
-    """The best of its epochs on val, and the pictures it takes."""
-    change = dict(change)
-    seen = pictures(data, change.pop("grid"))
-    torch.manual_seed(train.seed)
-    sizes = {"width": MODEL["width"], "ffn": 4 * MODEL["width"], "dropout": MODEL["dropout"]}
-    model = PreFM(PreFMConfig(seen.shape[-1], data.audio_dim, **sizes, **change))
-    optimizer = torch.optim.AdamW(model.parameters(), lr=train.lr, weight_decay=1e-4)
-    weight = time_weights(PAST, FUTURE)
-    at_epoch, best, kept = 0, -1.0, {}
-    if last.is_file():
-        state = torch.load(last, weights_only=True)
-        at_epoch, best, kept = state["epoch"], state["best"], state["kept"]
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-    val = replace_test(data, "val")
-    for epoch in range(at_epoch, train.epochs):
-        for group in optimizer.param_groups:
-            group["lr"] = train.lr_at(epoch)
-        rng = np.random.default_rng([train.seed, epoch])
-        order = rng.permutation(data.splits["train"])
-        model.train()
-        for rows in np.array_split(order, -(-len(order) // train.batch)):
-            at = rng.integers(0, PAST, len(rows))
-            shown, heard = (torch.from_numpy(windows(x, rows, at)) for x in (seen, data.audio))
-            label = labels_of(data.target, rows, at)
-            each = nn.functional.cross_entropy(model(shown, heard).transpose(1, 2), label, reduction="none")
-            loss = (each * weight).sum() / (label >= 0).sum()
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
-        model.eval()
-        with torch.inference_mode():
-            right = float((prefm_answers(model, val, seen) == val.target[val.splits["test"]]).mean())
-        if right > best:
-            best, kept = right, {name: value.clone() for name, value in model.state_dict().items()}
-        state = {"epoch": epoch + 1, "best": best, "kept": kept}
-        torch.save(state | {"model": model.state_dict(), "optimizer": optimizer.state_dict()}, last)
-        print(f"epoch {epoch + 1}: {right:.3f} of val", flush=True)
-        watch()
-    model.load_state_dict(kept)
-    return model, seen
-
-
-def replace_test(data: ArrayData, split: str) -> ArrayData:
-    """The same data, asked about another split."""
-    return replace(data, splits={**data.splits, "test": data.splits[split]})
+def settings(epochs: int, seed: int) -> TrainConfig:
+    """Those of the table of `avel train synthetic`, their schedule as long as wanted."""
+    milestones = epochs // 2, epochs * 2 // 3, epochs * 5 // 6
+    return replace(TRAIN, epochs=epochs, milestones=milestones, seed=seed)
 
 
 def answers(name: str, data: ArrayData, train: TrainConfig, here: Path, watch: Watch) -> tuple[Answers, int]:
@@ -220,7 +120,7 @@ def accuracies(given: argparse.Namespace) -> None:
     given.work.mkdir(parents=True, exist_ok=True)
     kept = given.work / "prefm.jsonl"
     lines = kept.read_text().splitlines() if kept.is_file() else []
-    done = {(r["evidence"], r["name"], r["seed"]): r for r in map(json.loads, lines)}
+    done = {(r["evidence"], r["seed"], r["epochs"], r["name"]): r for r in map(json.loads, lines)}
     rows, splits = generate()
     if given.annotations:
         rows = read_annotations(given.annotations / "Annotations.txt")
@@ -233,30 +133,32 @@ def accuracies(given: argparse.Namespace) -> None:
 
     def keep(name: str, said: Answers, parameters: int, cpu_s: float) -> None:
         by_second = (said == target).mean(axis=0)
-        row = {"evidence": given.evidence, "name": name, "seed": given.seed, "parameters": parameters}
+        epochs = given.epochs if parameters else 0
+        row = {"evidence": given.evidence, "seed": given.seed, "epochs": epochs, "name": name}
+        row["parameters"] = parameters
         row |= {"accuracy": float((said == target).mean()), "by_second": by_second.tolist(), "cpu_s": cpu_s}
-        done[given.evidence, name, given.seed] = row
+        done[given.evidence, given.seed, epochs, name] = row
         with kept.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
 
-    if (given.evidence, "best possible", given.seed) not in done:
+    if (given.evidence, given.seed, 0, "best possible") not in done:
         for name, said in best_possible(spec, data, many):
             keep(name, said, 0, 0.0)
-    train = replace(SETTINGS, seed=given.seed)
+    train = settings(given.epochs, given.seed)
     for name in given.only or NETWORKS:
-        if (given.evidence, name, given.seed) not in done:
-            folder = given.work / given.evidence / str(given.seed) / name.replace(" ", "-")
+        if (given.evidence, given.seed, given.epochs, name) not in done:
+            folder = given.work / f"{given.evidence}-{given.seed}-{given.epochs}" / name.replace(" ", "-")
             folder.mkdir(parents=True, exist_ok=True)
             watch = Watch(folder, given.for_s)
             said, parameters = answers(name, data, train, folder, watch)
             keep(name, said, parameters, watch.cpu_s)
-    print("| evidence, seed | network | parameters | trained, cpu s | at once, % | 1st second | 5th | 10th |")
-    print("|---|---|---|---|---|---|---|---|")
-    for (evidence, name, seed), row in sorted(done.items()):
+    print("| evidence, seed | network | parameters | epochs | cpu s | at once, % | 1st second | 5th | 10th |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    for (evidence, seed, epochs, name), row in sorted(done.items()):
         first, fifth, last = (100 * row["by_second"][k] for k in (0, 4, 9))
         print(
-            f"| {evidence}, {seed} | {name} | {row['parameters']:,} | {row['cpu_s']:.0f} "
-            f"| {100 * row['accuracy']:.1f} "
+            f"| {evidence}, {seed} | {name} | {row['parameters']:,} | {epochs} "
+            f"| {row['cpu_s']:.0f} | {100 * row['accuracy']:.1f} "
             f"| {first:.1f} | {fifth:.1f} | {last:.1f} |"
         )
 
@@ -300,6 +202,7 @@ def main() -> None:
     parser.add_argument("--annotations", type=Path, help="the folder of AVE's annotations and splits")
     parser.add_argument("--evidence", choices=list(DRAWS), default="joint")
     parser.add_argument("--only", nargs="*", choices=list(NETWORKS))
+    parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--for-s", type=float)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--cost", action="store_true")

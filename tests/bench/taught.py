@@ -50,10 +50,14 @@ CONCEPTS: dict[str, tuple[str, str]] = {
     "Baby cry, infant cry": ("Baby cry, infant cry", "cradle,bassinet,diaper"),
     "Bark": ("Bark,Dog", "Labrador Retriever,German Shepherd Dog,Beagle,Border Collie,Pug,Golden Retriever"),
     "Cat": ("Cat,Meow", "tabby cat,tiger cat,Persian cat,Siamese cat,Egyptian Mau"),
+    "Church bell": ("Church bell,Bell", "church,bell tower"),
     "Clock": ("Clock,Tick-tock", "analog clock,wall clock,digital clock"),
     "Fixed-wing aircraft, airplane": ("Fixed-wing aircraft, airplane,Aircraft", "airliner,military aircraft"),
+    "Frying (food)": ("Frying (food)", "frying pan,wok,stove"),
+    "Goat": ("Goat,Bleat", "Alpine ibex,ram (adult male sheep)"),
     "Helicopter": ("Helicopter", ""),
     "Horse": ("Horse,Neigh, whinny,Clip-clop", "common sorrel horse,horse-drawn vehicle"),
+    "Mandolin": ("Mandolin", "acoustic guitar,banjo"),
     "Train horn": ("Train horn,Train whistle", "high-speed train,electric locomotive,steam locomotive"),
 }
 
