@@ -38,7 +38,7 @@ from avel_live.model.teach.pack import Card, Pack
 from avel_live.model.teach.probe import Doubles, Floats
 from avel_live.model.teach.senses import Sense, Sensed
 from taught_material import RATE, TESTED, Field, apart, picture, seconds_of, seeded
-from taught_table import Row, by_class, table
+from taught_table import Row, alike, by_class, table
 from taught_ways import Judge, centroid, linear, paired, taught
 
 PER_HOUR = 1 / 24
@@ -49,7 +49,7 @@ CONCEPTS: dict[str, tuple[str, str]] = {
     "Accordion": ("Accordion", "accordion"),
     "Baby cry, infant cry": ("Baby cry, infant cry", "cradle,bassinet,diaper"),
     "Bark": ("Bark,Dog", "Labrador Retriever,German Shepherd Dog,Beagle,Border Collie,Pug,Golden Retriever"),
-    "Cat": ("Cat,Meow", "tabby cat,tiger cat,Persian cat,Siamese cat,Egyptian Mau"),
+    "Cat": ("Cat,Meow", "tabby cat,a cat having a striped coat,Persian cat,Siamese cat,Egyptian Mau"),
     "Church bell": ("Church bell,Bell", "church,bell tower"),
     "Clock": ("Clock,Tick-tock", "analog clock,wall clock,digital clock"),
     "Fixed-wing aircraft, airplane": ("Fixed-wing aircraft, airplane,Aircraft", "airliner,military aircraft"),
@@ -220,7 +220,7 @@ def main() -> None:
                 if given.rows:
                     with given.rows.open("a", encoding="utf-8") as file:
                         file.write(json.dumps(row) + "\n")
-    print("\n".join([*table(made), "", *by_class(made)]))
+    print("\n".join([*table(made), "", *by_class(made), "", *alike(made)]))
 
 
 if __name__ == "__main__":

@@ -129,3 +129,17 @@ def by_class(rows: Sequence[Row], way: str = "taught") -> Iterator[str]:
                 got = [row[name] for row in of if name in row]
                 cells.append(f"{np.mean(got):.1f}" if got else "")
         yield f"| {' | '.join(cells)} |"
+
+
+def alike(rows: Sequence[Row], way: str = "taught") -> Iterator[str]:
+    """Lines of Markdown: a row for each number of examples, over the draws that have all of them."""
+    some = {(row["class"], row["draw"], row["shots"]): row for row in rows if row["way"] == way}
+    shots = sorted({n for _, _, n in some})
+    draws = [d for d in sorted({k[:2] for k in some}) if all((*d, n) in some for n in shots)]
+    yield f"{len({kind for kind, _ in draws})} classes with all of it"
+    yield f"| {way} | recall, % | events/h of nothing |\n|---|---|---|"
+    for n in shots if draws else ():
+        of = [some[(*draw, n)] for draw in draws]
+        name = "events_per_hour_of_nothing"
+        events = f"{np.mean([row[name] for row in of]):.1f}" if all(name in row for row in of) else ""
+        yield f"| {n} | {spread(row['recall'] for row in of)} | {events} |"
