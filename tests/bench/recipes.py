@@ -42,6 +42,7 @@ VARIANTS: Final[dict[str, dict[str, float]]] = {
     "near neighbours": {"near": 0.08},
     "weak events and moments": {"weak": 0.25, "brief": 0.5},
     "pauses": {"pauses": 0.2},
+    "near neighbours and pauses": {"near": 0.08, "pauses": 0.2},
     "all of these": {"near": 0.08, "weak": 0.25, "brief": 0.5, "pauses": 0.2},
 }
 COLUMNS: Final = ("all", "events", "weak", "almost", "moment", "pause")
