@@ -86,11 +86,15 @@ def main(data: Path, work: Path, yamnet: Path | None) -> None:
     bank = load_sounds(data / "audio", work / "ear")
     notes = {row["file"]: row["note"] for row in read_manifest(data / "audio")}
     eye = load_visual_evidence()
-    scenes = []
+    scenes, unseen = [], []
     for event, neighbours in NEIGHBOURS.items():
         kind = EVENT_NAMES.index(event)
+        pictures = pictures_of(data / "photos", event, rng)
+        if not pictures:
+            unseen.append(event)
+            continue
         with torch.inference_mode():
-            views = eye(torch.from_numpy(np.stack(pictures_of(data / "photos", event, rng)))).numpy()
+            views = eye(torch.from_numpy(np.stack(pictures))).numpy()
         own = [i for i, sound in enumerate(bank.sounds) if sound.label == kind]
         rows = [("itself", takes_of(bank, own, kind, rng))]
         for note in neighbours:
@@ -128,7 +132,10 @@ def main(data: Path, work: Path, yamnet: Path | None) -> None:
             table.add_row(event, heard, *cells)
     means = (3600 * np.mean([part.mean() for part in parts]) for parts in every.values())
     table.add_row("", "all neighbours", *(f"{mean:.0f}" for mean in means))
-    Console(width=120).print(table)
+    console = Console(width=120)
+    console.print(table)
+    if unseen:
+        console.print(f"left out, as there are no photographs: {', '.join(unseen)}")
 
 
 if __name__ == "__main__":
