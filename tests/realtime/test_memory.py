@@ -265,6 +265,19 @@ def test_marks_say_what_each_event_really_was_and_where_its_clip_shows_it(path: 
     assert [one.event.id for one in marked(path, Filter(labels=("Bus",)))] == [4]
 
 
+def test_of_an_event_that_began_before_its_clip_the_rest_is_shown(path: Path, tmp_path: Path) -> None:
+    clip = tmp_path / "a.mp4"
+    clip.write_bytes(b"x")
+    writer = Writer(path)
+    run = writer.begin(RUN)
+    writer.add(run, [bark(0, NOON_US)])
+    writer.add(run, [ClipRow(str(clip), None, NOON_US + 500_000, NOON_US + 17_000_000, (0,))])
+    writer.close()
+    assert mark(path, 1, "right", NOON_US)
+    (one,) = marked(path)
+    assert (one.start_s, one.end_s) == (0.0, 1.5)
+
+
 @pytest.mark.parametrize(
     ("text", "end", "expected"),
     [
