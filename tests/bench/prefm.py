@@ -90,7 +90,7 @@ def diia_answers(model: nn.Module, data: ArrayData) -> Answers:
 
 def settings(epochs: int, seed: int) -> TrainConfig:
     """Those of the table of `avel train synthetic`, their schedule as long as wanted."""
-    milestones = epochs // 2, epochs * 2 // 3, epochs * 5 // 6
+    milestones = (max(1, epochs // 2), max(1, epochs * 2 // 3), max(1, epochs * 5 // 6))
     return replace(TRAIN, epochs=epochs, milestones=milestones, seed=seed)
 
 
