@@ -164,7 +164,7 @@ def test_sounds_are_loaded_once_and_only_when_an_ear_is_missing(
     monkeypatch.setattr(run, "prepare_pool", prepare)
     monkeypatch.setattr(run, "source_folds", lambda _bank: [frozenset({0}), frozenset({1, 2, 3})])
     config = StudentConfig(epochs=1, batch=16)
-    settings = run.LiteSettings(tmp_path, tmp_path / "work", tmp_path / "out", student=config)
+    settings = run.LiteSettings(tmp_path, tmp_path / "work", tmp_path / "out", student=config, fold=config)
     settings.out.mkdir()
     told: list[str] = []
 

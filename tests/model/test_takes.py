@@ -3,6 +3,9 @@
 import numpy as np
 import pytest
 import torch
+from avel_live.model.backbones.audio_cnn import AudioCNN
+from avel_live.model.backbones.audio_evidence import AudioEvidence
+from avel_live.model.backbones.voices import Voices
 from avel_live.model.labels import BACKGROUND
 from avel_live.model.training.lite.audio_data import Sound, SoundBank
 from avel_live.model.training.lite.hearing import KNOWN, hear, hear_known
@@ -61,12 +64,35 @@ def test_events_stop_and_go_on() -> None:
 class Ear(torch.nn.Module):
     """Hears the level of a patch, times a number of its own."""
 
+    voices = None
+
     def __init__(self, gain: float) -> None:
         super().__init__()
         self.gain = gain
 
     def forward(self, patches: torch.Tensor) -> torch.Tensor:
         return patches.mean((1, 2))[:, None] * self.gain
+
+
+def test_takes_are_heard_as_at_work() -> None:
+    torch.manual_seed(0)
+    rng = np.random.default_rng(0)
+    count = 6
+    kind = np.array([1, BACKGROUND, 2, 2, BACKGROUND, 5])
+    beneath = np.array([BACKGROUND, BACKGROUND, 5, BACKGROUND, BACKGROUND, BACKGROUND])
+    near = np.array([BACKGROUND, BACKGROUND, BACKGROUND, BACKGROUND, 2, BACKGROUND])
+    patches = rng.normal(-3, 1, (count, 10, 96, 64)).astype(np.float16)
+    off = np.zeros((count, 10), np.bool_)
+    takes = Takes(patches, kind, ~off, beneath, off, near)
+    ear, voices = AudioCNN().eval(), Voices().eval()
+    whole = AudioEvidence(ear, voices=voices, doubting=True).eval()
+    without = AudioEvidence(ear, doubting=True).eval()
+    pool = hear(takes, whole)
+    for row in range(count):
+        asked = whole if row in (0, 2, 5) else without
+        wanted = asked(torch.from_numpy(patches[row].astype(np.float32))).detach().numpy()
+        np.testing.assert_allclose(pool.evidence[row], wanted, atol=2e-3)
+    np.testing.assert_array_equal(pool.kind, kind)
 
 
 def test_some_takes_of_events_are_heard_by_the_ear_at_work() -> None:

@@ -24,7 +24,7 @@ from ...profiles import PROFILES, get_profile
 from .audio_data import SoundBank
 from .audio_measure import source_folds
 from .audio_pool import group_names
-from .material import TakePool
+from .material import SPEECH, TakePool
 from .neighbours import near
 from .stages import keep_arrays
 from .takes import TakeMaker, Takes, Wave, join
@@ -127,15 +127,32 @@ def hear_known(takes: Takes, heard: TakePool, network: AudioEvidence) -> TakePoo
 
 
 def hear(takes: Takes, network: AudioEvidence, batch: int = 64) -> TakePool:
-    """What an ear, in eval mode, makes of takes."""
-    patches = takes.patches.reshape(-1, *takes.patches.shape[2:])
+    """What an ear, in eval mode, makes of takes.
+
+    Its network of voices, the dearest part, is asked where somebody speaks; where nobody does either division
+    is as good.
+    """
+    deaf = network
+    if network.voices is not None:
+        deaf = AudioEvidence(network.ear, network.listener, doubting=network.doubting).eval()
+    spoken = np.isin(takes.kind, SPEECH) | np.isin(takes.beneath, SPEECH)
+    order = np.argsort(~spoken, kind="stable")
+    halves = (takes.patches[spoken], network), (takes.patches[~spoken], deaf)
+    heard = np.concatenate([_evidence(patches, ear, batch) for patches, ear in halves if len(patches)])
+    evidence = np.empty_like(heard)
+    evidence[order] = heard
+    return TakePool(evidence, takes.kind, takes.audible, takes.beneath, takes.faint, takes.near)
+
+
+def _evidence(patches: NDArray[np.float16], ear: AudioEvidence, batch: int) -> NDArray[np.float16]:
+    """[N, 10, 96, 64] → [N, 10, A]."""
+    flat = patches.reshape(-1, *patches.shape[2:])
     parts: list[NDArray[np.float16]] = []
     with torch.inference_mode():
-        for start in range(0, len(patches), batch):
-            block = torch.from_numpy(patches[start : start + batch].astype(np.float32))
-            parts.append(network(block).half().numpy())
-    evidence = np.concatenate(parts).reshape(*takes.patches.shape[:2], -1)
-    return TakePool(evidence, takes.kind, takes.audible, takes.beneath, takes.faint, takes.near)
+        for start in range(0, len(flat), batch):
+            block = torch.from_numpy(flat[start : start + batch].astype(np.float32))
+            parts.append(ear(block).half().numpy())
+    return np.concatenate(parts).reshape(*patches.shape[:2], -1)
 
 
 def join_takes(pools: list[TakePool]) -> TakePool:

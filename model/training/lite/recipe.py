@@ -70,6 +70,8 @@ class Recipe:
 
 
 RECIPE: Final = Recipe(both=0.47, heard=0.20, seen=0.10, neither=0.10, wrong=0.07, change=0.12, clear=0.7)
+RECIPES: Final = {"lite": replace(RECIPE, near=0.08, pauses=0.2)}
+"""By profile, where it is not that one; see the model card."""
 PLAIN: Final = Recipe(relabel=0, hush=0, mishear=0, slip=0, mimic=0)
 """Scenes as they are, to pick checkpoints by."""
 NOTHING: Final = replace(PLAIN, both=0, heard=0, seen=0, neither=1, wrong=0, change=0, beneath=0, drop=0)

@@ -27,7 +27,7 @@ from ...backbones.efficientnet_lite import (
 )
 from ...backbones.registry import EFFICIENTNET_LITE3
 from ...backbones.visual_evidence import LITE0_PROBES, LITE3_PROBES
-from ...backbones.voices import VOICES
+from ...backbones.voices import VOICES, load_voices
 from ...backbones.yamnet import Yamnet, load_yamnet
 from ...formats.weights import save_weights
 from .audio_augment import room_bank
@@ -57,7 +57,8 @@ class LiteSettings:
             for `full` `eye_lite3/`.
         work: where intermediate results are kept (about 6 GB).
         out: where the weight files go.
-        student: how the ear is trained.
+        student: how the ear that ships is trained.
+        fold: how those of the folds are.
         head: how each head is trained.
         shards: thousands of mixed seconds for the ear.
         seed: of everything that is drawn here.
@@ -68,6 +69,7 @@ class LiteSettings:
     work: Path
     out: Path
     student: StudentConfig = field(default_factory=StudentConfig)
+    fold: StudentConfig = field(default_factory=lambda: StudentConfig(epochs=2))
     head: HeadSettings = field(default_factory=HeadSettings)
     shards: int = SHARDS
     seed: int = 7
@@ -152,7 +154,8 @@ def _ear(s: LiteSettings, sounds: _Sounds, fold: int | None, report: Report) -> 
     name = "ear/student" if fold is None else f"ear_without_{fold}"
     path = s.out / "lite_audio.safetensors" if fold is None else s.work / f"{name}.safetensors"
     if not path.is_file():
-        train_ear(sounds.without(fold), s.work / name, path, s.student, report=report)
+        config = s.student if fold is None else s.fold
+        train_ear(sounds.without(fold), s.work / name, path, config, report=report)
     return load_audio_cnn(path)
 
 
@@ -175,9 +178,13 @@ def _voices(s: LiteSettings, report: Report) -> None:
 def _network(
     s: LiteSettings, sounds: _Sounds, fold: int | None, yamnet: Yamnet | None, report: Report
 ) -> AudioEvidence:
-    """The ear of a profile: the one that ships, or the one that never heard the sources of this fold."""
+    """As at work, the ear of a profile: the one that ships, or the one that never heard this fold's sources.
+
+    None of these sources taught the network of voices.
+    """
     listener = Listener(yamnet, _reader(s, sounds, fold)) if yamnet is not None else None
-    return AudioEvidence(_ear(s, sounds, fold, report), listener).eval()
+    voices = load_voices(s.out / VOICES) if (s.out / VOICES).is_file() else None
+    return AudioEvidence(_ear(s, sounds, fold, report), listener, voices, doubting=True).eval()
 
 
 def _takes(
