@@ -224,8 +224,10 @@ def test_the_demo_joined_twice_has_its_events_twice(
     assert ended.value.code == 0
     records = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     found = [r for r in records if r["type"] == "event" and r["event"] == "end"]
-    spans = [(r["label"], round(r["start_s"]), round(r["end_s"])) for r in found]
-    assert spans == [("Bark", 3, 9), ("Clock", 14, 20), ("Bark", 27, 33), ("Clock", 38, 44)]
+    begun = [(r["label"], round(r["start_s"])) for r in found]
+    assert begun == [("Bark", 3), ("Clock", 14), ("Bark", 27), ("Clock", 38)]
+    # From 20 and 44 s on the clock is heard alone, and what came before may carry it a second further.
+    assert [r["end_s"] for r in found] == pytest.approx([9, 20, 33, 44], abs=1)
     assert records[-1]["lost"] == {}
 
 
