@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from .constants import drop_unread
+
 
 def share_classifiers(model: Any) -> int:
     """Replace every Gemm of a mean whose layer was computed before it was meant; in place.
@@ -43,9 +45,7 @@ def share_classifiers(model: Any) -> int:
         graph.node.insert(list(graph.node).index(gemm), answers)
         graph.node.remove(gemm)
     if replaced:
-        read = {name for node in graph.node for name in node.input}
-        for tensor in [tensor for tensor in graph.initializer if tensor.name not in read]:
-            graph.initializer.remove(tensor)
+        drop_unread(graph)
     return len(replaced)
 
 
