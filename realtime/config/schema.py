@@ -241,7 +241,7 @@ class Config(Options):
             panel=NETWORK,
             metavar="NAME|FILE",
             affects="findings",
-            help="a calibration made by `avel calibrate`; none = raw confidences",
+            help="a calibration made by `avel calibrate`; default: yours, else the package's; none: raw",
         ),
     ] = None
     hop_s: Annotated[

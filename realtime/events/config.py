@@ -80,6 +80,10 @@ class DecoderConfig:
     update_step: float = 0.10
     """An open event is reported again when its confidence moved by this much."""
 
+    stated_at: float = 1.0
+    """Temperature at which the looks' confidences were stated (the package's own calibration). They are
+    reported as stated; every threshold here is held against what they are at temperature 1, so that a
+    calibration that ships says how sure to be and changes no decision."""
     segment_s: float = 1.0
     """Length of a segment: second k of the stream is [k, k + 1) × `segment_s`."""
     labels: tuple[str, ...] = LABELS
@@ -100,6 +104,8 @@ class DecoderConfig:
             raise UsageError(f"context_floor must be in (0, 1], got {self.context_floor}")
         if self.past_full < 1 or self.future_full < 1:
             raise UsageError("past_full and future_full must be at least 1 second")
+        if self.stated_at <= 0:
+            raise UsageError(f"stated_at must be a positive temperature, got {self.stated_at}")
         if self.segment_s <= 0:
             raise UsageError(f"segment_s must be positive, got {self.segment_s}")
         enter, leave = self.per_class("enter"), self.per_class("leave")

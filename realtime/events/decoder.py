@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from ..core.messages import Event, EventKind, Scores, Settled
 from .config import DecoderConfig
-from .fusion import Fused, LookAccumulator, context_weight
+from .fusion import Fused, LookAccumulator, context_weight, decisive
 from .track import Closed, Second, Span, Tracker, TrackState
 
 MAX_UNSEEN = 60
@@ -206,7 +206,9 @@ class Decoder:
         end_s = (index + 1) * self.config.segment_s
         if index == self._newest and self._newest_end_s is not None:
             end_s = min(end_s, max(self._newest_end_s, start_s))
-        return Second(start_s, end_s, fused.probabilities if fused.looks else None)
+        if not fused.looks:
+            return Second(start_s, end_s, None)
+        return Second(start_s, end_s, decisive(fused.probabilities, self.config), fused.probabilities)
 
     # Provisional seconds --------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from .config import DecoderConfig
 
 _FLOOR = 1e-6
+_TINY = 1e-30
 # One look may not veto a class for good: log 0 would.
 
 
@@ -36,6 +37,23 @@ class Fused:
 
     probabilities: NDArray[np.float64]
     looks: int
+
+
+def decisive(probabilities: NDArray[np.float64], config: DecoderConfig) -> NDArray[np.float64]:
+    """A posterior [num_classes] that was stated at a temperature, as it is without: p^T, summing to as much.
+
+    The logarithmic pool is linear in the logits, so this undoes the temperature of the looks exactly, but for
+    what the pool's floor cuts off. Taught classes, judged each by itself, stay as they are.
+    """
+    if config.stated_at == 1:
+        return probabilities
+    taught = slice(config.background - config.taught, config.background)
+    result = np.maximum(probabilities, 0.0) ** config.stated_at
+    result[taught] = 0.0
+    left = probabilities.sum() - probabilities[taught].sum()
+    result *= left / max(float(result.sum()), _TINY)
+    result[taught] = probabilities[taught]
+    return result
 
 
 class LookAccumulator:

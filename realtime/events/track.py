@@ -21,11 +21,15 @@ _EPS = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class Second:
-    """One second as the tracker sees it; `probabilities` is None where nothing was seen or heard."""
+    """One second as the tracker sees it; `probabilities` is None where nothing was seen or heard.
+
+    `stated` is what is reported of it, where that is not what decides (`DecoderConfig.stated_at`).
+    """
 
     start_s: float
     end_s: float
     probabilities: NDArray[np.float64] | None
+    stated: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,21 +40,33 @@ class Span:
     start_s: float
     end_s: float
     active: int
-    total: float
+    decided: float
+    stated: float
 
     @property
     def confidence(self) -> float:
-        """Mean fused probability over its active seconds."""
-        return self.total / self.active
+        """Mean stated probability over its active seconds."""
+        return self.stated / self.active
+
+    @property
+    def sureness(self) -> float:
+        """Mean of the probabilities that decide, which is held against `brief`."""
+        return self.decided / self.active
 
     @property
     def duration_s(self) -> float:
         """From the start of the first to the end of the last active second."""
         return self.end_s - self.start_s
 
-    def extended(self, end_s: float, probability: float) -> Span:
-        """The span with one more active second."""
-        return replace(self, end_s=end_s, active=self.active + 1, total=self.total + probability)
+    def extended(self, more: Span) -> Span:
+        """The span with the active seconds of a later one."""
+        return replace(
+            self,
+            end_s=more.end_s,
+            active=self.active + more.active,
+            decided=self.decided + more.decided,
+            stated=self.stated + more.stated,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +110,7 @@ class Tracker:
 
     def sure_enough(self, span: Span) -> bool:
         """Whether a span may be believed: it lasts, or its only second is sure."""
-        return span.duration_s >= BRIEF_S - _EPS or span.confidence >= self._brief - _EPS
+        return span.duration_s >= BRIEF_S - _EPS or span.sureness >= self._brief - _EPS
 
     def is_event(self, span: Span) -> bool:
         """Whether a span is sure enough and has reached its class's minimum duration."""
@@ -159,16 +175,17 @@ class Tracker:
             challenger = None
         else:
             p = float(second.probabilities[label])
-            fresh = Span(label, second.start_s, second.end_s, 1, p)
+            said = p if second.stated is None else float(second.stated[label])
+            fresh = Span(label, second.start_s, second.end_s, 1, p, said)
             cool = any(entry[0] == label for entry in cooling)
             if span is not None and span.label == label:
-                span, challenger = span.extended(second.end_s, p), None
+                span, challenger = span.extended(fresh), None
             elif cool:
                 challenger = None
             elif span is None:
                 span = fresh
             elif challenger is not None and challenger.label == label:
-                challenger = challenger.extended(second.end_s, p)
+                challenger = challenger.extended(fresh)
             else:
                 challenger = fresh
 

@@ -4,12 +4,14 @@
     thresholds ──▶ DecoderConfig                                          (decoder)
     offset of this camera with this microphone ──▶ camera_delay_ms        (timeline)
 
-`--calibration` unset: the user's file for this checkpoint and precision, else the one in the package,
-else none. `--calibration none`: raw confidences. A name or a path: that one, or a reason why not.
+`--calibration` unset: the user's file for this checkpoint and precision, else the one in the package (which
+says how sure to be and changes no decision: `DecoderConfig.stated_at`), else none. `--calibration none`: raw
+confidences. A name or a path: that one, or a reason why not.
 """
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,6 +42,8 @@ class ActiveCalibration:
     calibrate: Calibrate = softmax
     rules: Rules | None = None
     note: str = ""
+    temperature: float = 1.0
+    """At which confidences are stated while decisions stay what they are: that of the package's own."""
 
 
 def devices_of(info: SourceInfo) -> Devices | None:
@@ -52,14 +56,22 @@ def devices_of(info: SourceInfo) -> Devices | None:
     return Devices(camera=camera, microphone=microphone)
 
 
-def apply_calibration(config: Config, engine: EngineInfo, source: SourceInfo) -> ActiveCalibration:
+def apply_calibration(
+    config: Config, engine: EngineInfo, source: SourceInfo, *, bundled: bool = True
+) -> ActiveCalibration:
     """The calibration that belongs to this engine and source, and `--veto` on top.
+
+    Args:
+        config: what was asked for.
+        engine: the networks in use.
+        source: that is listened to.
+        bundled: with none of the user's own, take the package's; thresholds are chosen without.
 
     Raises:
         ModelFileError: the one asked for is missing, damaged, or made for something else.
 
     """
-    applied = _belonging(config, engine, source)
+    applied = _belonging(config, engine, source) or (_packaged(engine) if bundled else ActiveCalibration())
     limit = config.veto
     if limit is None:
         return applied
@@ -70,8 +82,8 @@ def apply_calibration(config: Config, engine: EngineInfo, source: SourceInfo) ->
     return replace(applied, calibrate=calibrate)
 
 
-def _belonging(config: Config, engine: EngineInfo, source: SourceInfo) -> ActiveCalibration:
-    """The calibration that belongs to this engine and source.
+def _belonging(config: Config, engine: EngineInfo, source: SourceInfo) -> ActiveCalibration | None:
+    """The calibration asked for, or the user's own; None where there is neither.
 
     Raises:
         ModelFileError: the one asked for is missing, damaged, or made for something else.
@@ -95,8 +107,7 @@ def _belonging(config: Config, engine: EngineInfo, source: SourceInfo) -> Active
                 found.model_copy(update={"thresholds": None}), engine, f"thresholds of {room} not used here"
             )
         return _applied(found, engine, "")
-    packaged = _packaged(engine)
-    return ActiveCalibration() if packaged is None else _applied(packaged, engine, "")
+    return None
 
 
 def _check(found: Calibration, where: str, engine: EngineInfo, devices: Devices | None) -> None:
@@ -133,17 +144,28 @@ def _named(name: str) -> Path:
     )
 
 
-def _packaged(engine: EngineInfo) -> Calibration | None:
+def _packaged(engine: EngineInfo) -> ActiveCalibration:
     """What ships for this profile, if it was made for this very checkpoint.
 
-    Floating precisions agree within their tolerance, so they share one; INT8 has its own.
+    Precisions share one: floating ones agree within their tolerance, and INT8 names 99 seconds in a hundred
+    alike, far closer than one temperature fits.
     """
-    kind = "int8" if engine.precision == "int8" else "fp32"
-    path = SHIPPED / f"{engine.profile.replace('-', '_')}_calibration_{kind}.json"
+    path = SHIPPED / f"{engine.profile.replace('-', '_')}_calibration.json"
     if not path.is_file():
-        return None
-    found = _loaded(path)
-    return found if found.checkpoint == engine.checkpoint else None
+        return ActiveCalibration()
+    # Read at every start with defaults: a whole calibration takes a tenth of a second of imports.
+    tree = json.loads(path.read_bytes())
+    if tree["checkpoint"] != engine.checkpoint:
+        return ActiveCalibration()
+    temperatures = set(tree["confidence"].get("temperatures", ()))
+    if "thresholds" in tree or len(temperatures) != 1:
+        return _applied(_loaded(path), engine, "")
+    (temperature,) = temperatures
+
+    def calibrate(logits: NDArray[np.float32], _length: int) -> NDArray[np.float32]:
+        return softmax(logits / np.float32(temperature))
+
+    return ActiveCalibration("bundled", calibrate, temperature=temperature)
 
 
 def _applied(found: Calibration, engine: EngineInfo, note: str) -> ActiveCalibration:

@@ -85,7 +85,8 @@ def decoding(
     config: Config, labels: tuple[str, ...], active: ActiveCalibration, taught: int = 0
 ) -> DecoderConfig:
     """The decoder's numbers under calibration, flags before it; see `decoder_config`."""
-    return under_flags(config, decoder_config(config, labels, taught), with_taught(active.rules, taught))
+    numbers = under_flags(config, decoder_config(config, labels, taught), with_taught(active.rules, taught))
+    return replace(numbers, stated_at=active.temperature)
 
 
 def of_classes(decoder: DecoderConfig, labels: tuple[str, ...], taught: int = 0) -> DecoderConfig:
@@ -152,7 +153,7 @@ def open_stream(
     if decoder is None:
         numbers = decoding(config, known.labels, active, known.count)
     else:
-        numbers = of_classes(decoder, known.labels, known.count)
+        numbers = replace(of_classes(decoder, known.labels, known.count), stated_at=active.temperature)
     start = StreamStart(
         version=version("avel-live"),
         profile=info.profile,

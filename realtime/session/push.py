@@ -83,7 +83,7 @@ class Localizer:
         numbers = (
             decoding(config, classes.labels, active, classes.count)
             if decoder is None
-            else of_classes(decoder, classes.labels, classes.count)
+            else replace(of_classes(decoder, classes.labels, classes.count), stated_at=active.temperature)
         )
         self._judge = Judge(
             engine,

@@ -38,7 +38,7 @@ def calibrate_background(
         source = make_source(config, clock)
         source.open()
         devices = devices_of(source.info)
-        applied = apply_calibration(config, info, source.info)
+        applied = apply_calibration(config, info, source.info, bundled=False)
         scores: list[Scores] = []
 
         for hop in hops(source, engine, clock, duration_s=minutes * 60):

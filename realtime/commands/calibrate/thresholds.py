@@ -28,7 +28,7 @@ def calibrate_thresholds(config: Config, fit: Fit, background: list[Path], budge
     per_hour = None if budget is None else per_hour_of(budget)
     console = Console(stderr=True)
     info, clips = labelled(config, fit, console)
-    calibrate = apply_calibration(config, info, SourceInfo("", "file")).calibrate
+    calibrate = apply_calibration(config, info, SourceInfo("", "file"), bundled=False).calibrate
     decoder = DecoderConfig(settle=config.settle, labels=info.labels)
     clips = distinct(clips)
     parts, empty = list[tuple[NDArray[np.int64], Stream]](), list[Stream]()
