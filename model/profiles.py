@@ -85,7 +85,7 @@ FULL: Final = register(
         "full",
         registry.EFFICIENTNET_LITE3,
         registry.YAMNET,
-        "lite_yamnet_head.safetensors",
+        "full_head.safetensors",
         "lite-yamnet with a bigger eye, EfficientNet-Lite3: twice the work for each picture",
         heads_of=("lite-yamnet",),
     )

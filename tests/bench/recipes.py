@@ -37,13 +37,15 @@ from avel_live.model.training.lite.recipe import NOTHING, PLAIN, PLANS, RECIPE, 
 from rich.console import Console
 from rich.table import Table
 
+_NONE: Final = replace(RECIPE, near=0.0, pauses=0.0)
 VARIANTS: Final[dict[str, dict[str, float]]] = {
-    "as shipped": {},
+    "none of the parts": {},
     "near neighbours": {"near": 0.08},
     "weak events and moments": {"weak": 0.25, "brief": 0.5},
     "pauses": {"pauses": 0.2},
     "near neighbours and pauses": {"near": 0.08, "pauses": 0.2},
     "all of these": {"near": 0.08, "weak": 0.25, "brief": 0.5, "pauses": 0.2},
+    "near neighbours, pauses, steady": {"near": 0.08, "pauses": 0.2, "steady": 0.5},
 }
 COLUMNS: Final = ("all", "events", "weak", "almost", "moment", "pause")
 _LASTS: Final = 8
@@ -140,7 +142,7 @@ def main(work: Path, profile: str, steps: int, seeds: int, batches: int, files: 
             if (name, seed, steps) in done:
                 continue
             settings = HeadSettings(steps=steps, validate_every=steps, seed=seed)
-            composer = Composer(pictures, takes, replace(RECIPE, **parts), seed)
+            composer = Composer(pictures, takes, replace(_NONE, **parts), seed)
             head, _ = train_head(head_config(profile), settings, composer, asked["all"][:1])
             row = {"variant": name, "seed": seed, "steps": steps}
             done[name, seed, steps] = {**row, **judged(head, asked, FALSE_SECONDS[profile])}

@@ -120,7 +120,8 @@ def test_takes_of_neighbours_leave_other_scenes_as_they_were() -> None:
     pictures, takes = pools()
     with_near = TakePool(*(np.concatenate([x, x[:5]]) for x in vars(takes).values()))
     with_near.kind[-5:], with_near.near[-5:] = BACKGROUND, EVENT
-    first, second = (Composer(pictures, pool, RECIPE, 9).batch(40) for pool in (takes, with_near))
+    recipe = replace(RECIPE, near=0.0)
+    first, second = (Composer(pictures, pool, recipe, 9).batch(40) for pool in (takes, with_near))
     np.testing.assert_array_equal(first.audio, second.audio)
     np.testing.assert_array_equal(first.label, second.label)
 
@@ -162,3 +163,19 @@ def test_takes_of_neighbours_are_takes_of_nothing() -> None:
     assert (takes.near == violin).all()
     assert not takes.audible.any()
     assert takes.patches.astype(np.float32).std() > 0
+
+
+def test_a_steady_camera_shows_one_view_for_as_long_as_a_subject_is_seen() -> None:
+    pictures, takes = pools()
+    stray = np.random.default_rng(0).uniform(0, 0.1, pictures.whole.shape)
+    views = replace(pictures, whole=(pictures.whole + stray).astype(np.float16))
+
+    def moved(recipe: Recipe) -> np.ndarray:
+        """[B, 9]: how far what is seen in the whole picture moves from one second to the next."""
+        batch = Composer(views, takes, recipe, 3).batch(40)
+        whole = batch.visual[:, :, 0, 0, batch.visual.shape[-1] // 2 :]
+        return np.abs(np.diff(whole, axis=1)).max(-1)
+
+    still, shaky = moved(replace(PLAIN, steady=1.0)), moved(PLAIN)
+    assert (still > 0.15).sum(1).max() <= 2  # it comes into view, and goes
+    assert np.median(still) < 0.3 * np.median(shaky)

@@ -47,13 +47,15 @@ _COMMON: Final[dict[str, float]] = {
 }
 # A view in which even ImageNet's classifier sees nothing of the event teaches only to stop looking.
 _FAINTEST: Final = 0.3
+# How far a steady view strays towards the other one of its two.
+_TREMBLE: Final = 0.2
 
 
 @dataclass(frozen=True)
 class Scene:
     """Views [10, 2], audio evidence [10, A], labels [10], loans, and the events that are seen.
 
-    A loan is (lender, event, seconds [10]).
+    A loan is (lender, event, seconds [10]). In a `steady` one all seconds mix their two views alike.
     """
 
     views: NDArray[np.int64]
@@ -61,6 +63,7 @@ class Scene:
     label: NDArray[np.int64]
     loans: list[tuple[int, int, NDArray[np.bool_]]]
     seen: list[int]
+    steady: bool = False
 
 
 class Composer:
@@ -95,13 +98,17 @@ class Composer:
         self._resembled = [k for k in self._choose.resembled if k in self._both]
         self._beneath = {k: found for k in self._both if (found := takes.beneath_unlike(k)).size}
         self._weight = np.array([_COMMON.get(name, 1.0) for name in EVENT_NAMES])
+        self._steady = False
+        """Whether the scene that is being composed is."""
 
-    def _pick_views(self, kind: int, count: int) -> NDArray[np.int64]:
-        """`count` views of one subject of that kind."""
+    def _pick_views(self, kind: int, seconds: int) -> NDArray[np.int64]:
+        """[seconds, 2] views of one subject of that kind."""
         kind = PERSON if kind in SPEECH else kind
         subjects = self._views[kind]
         views = subjects[self.rng.integers(len(subjects))]
-        return self.rng.choice(views, size=count)
+        if self._steady:
+            return np.tile(self.rng.choice(views, size=2), (seconds, 1))
+        return self.rng.choice(views, size=2 * seconds).reshape(seconds, 2)
 
     def _show(self, event: int, scene: Scene, shown: NDArray[np.bool_]) -> None:
         """Put one subject of the event into the seconds `shown`, its own or a lent one."""
@@ -115,8 +122,7 @@ class Composer:
             )
         ):
             lender = int(self._lenders[self.rng.integers(len(self._lenders))])
-        count = int(shown.sum())
-        scene.views[shown] = self._pick_views(lender, 2 * count).reshape(count, 2)
+        scene.views[shown] = self._pick_views(lender, int(shown.sum()))
         if lender != event or event in PLUCKED:
             scene.loans.append((lender, event, shown.copy()))
 
@@ -154,6 +160,7 @@ class Composer:
         rng = self.rng
         shares = np.array(self.recipe.shares)
         plan = PLANS[int(rng.choice(len(PLANS), p=shares / shares.sum()))]
+        self._steady = self._at_times(self.recipe.steady)
         if plan == "change":
             return self._change()
         event, take = self._subject(plan)
@@ -163,11 +170,12 @@ class Composer:
         heard, beneath = int(self.takes.kind[take]), int(self.takes.beneath[take])
         backdrop = self._other_view_kind((event, heard, beneath))
         scene = Scene(
-            self._pick_views(backdrop, 2 * T).reshape(T, 2),
+            self._pick_views(backdrop, T),
             self.takes.evidence[take].astype(np.float32),
             np.full(T, BACKGROUND, np.int64),
             [],
             [],
+            self._steady,
         )
         if plan == "wrong":
             event = self._unlike(event, self._both)
@@ -234,7 +242,8 @@ class Composer:
         second = self._event([k for k in self._both if k != first])
         cut = int(rng.integers(2, T - 1))
         sound = np.empty((T, self.takes.evidence.shape[2]), np.float32)
-        scene = Scene(np.empty((T, 2), np.int64), sound, np.full(T, BACKGROUND, np.int64), [], [])
+        nothing = np.full(T, BACKGROUND, np.int64)
+        scene = Scene(np.empty((T, 2), np.int64), sound, nothing, [], [], self._steady)
         for event, span in ((first, np.arange(T) < cut), (second, np.arange(T) >= cut)):
             take = self._choose.of(event)
             self._show(event, scene, span)
@@ -250,6 +259,8 @@ class Composer:
         audio = np.stack([scene.audio for scene in scenes])
         label = np.stack([scene.label for scene in scenes])
         mix = rng.random((size, T, 1)).astype(np.float32)
+        for row in (row for row, scene in enumerate(scenes) if scene.steady):
+            mix[row] = np.clip(mix[row, :1] + _TREMBLE * (mix[row] - 0.5), 0, 1)
         p = self.pictures
         whole = p.whole[views[..., 0]] * mix + p.whole[views[..., 1]] * (1 - mix)
         grid = mix[..., None, None]

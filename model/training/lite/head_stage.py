@@ -20,7 +20,7 @@ from ...profiles import get_profile
 from .compose import Composer
 from .head import HeadSettings, background_shift, scene_accuracy, train_head
 from .material import Batch, PicturePool, TakePool
-from .recipe import NOTHING, PLAIN, RECIPE, RECIPES
+from .recipe import NOTHING, PLAIN, RECIPE
 from .stages import Report
 
 HEAD: Final = DIIAConfig(
@@ -75,7 +75,7 @@ def train_committee(
     validation = [Composer(pictures[1], takes[1], PLAIN, number).batch(64) for number in range(6)]
     members = []
     for number in range(MEMBERS):
-        composer = Composer(pictures[0], takes[0], RECIPES.get(profile, RECIPE), seed + number)
+        composer = Composer(pictures[0], takes[0], RECIPE, seed + number)
         own = replace(settings, seed=settings.seed + number)
         path = work / f"head_{profile}_{number}.safetensors"
         members.append(_member(profile, own, composer, validation, path, report))

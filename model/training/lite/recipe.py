@@ -37,6 +37,8 @@ class Recipe:
         brief: where an event is only seen and none is heard, probability that it is heard, weakly, for a
             moment.
         pauses: where an event is seen and heard, probability that it stops for a second or two.
+        steady: probability that the camera and what it films hardly move: a subject is seen in much the same
+            view for as long as it is shown. Otherwise every second has a view of its own.
 
     """
 
@@ -62,6 +64,7 @@ class Recipe:
     weak: float = 0.0
     brief: float = 0.0
     pauses: float = 0.0
+    steady: float = 0.0
 
     @property
     def shares(self) -> tuple[float, ...]:
@@ -69,9 +72,18 @@ class Recipe:
         return tuple(getattr(self, plan) for plan in PLANS)
 
 
-RECIPE: Final = Recipe(both=0.47, heard=0.20, seen=0.10, neither=0.10, wrong=0.07, change=0.12, clear=0.7)
-RECIPES: Final = {"lite": replace(RECIPE, near=0.08, pauses=0.2)}
-"""By profile, where it is not that one; see the model card."""
+RECIPE: Final = Recipe(
+    both=0.47,
+    heard=0.20,
+    seen=0.10,
+    neither=0.10,
+    wrong=0.07,
+    change=0.12,
+    near=0.08,
+    clear=0.7,
+    pauses=0.2,
+)
+"""What the bundled heads learn from; what each part of it earns stands in the model card."""
 PLAIN: Final = Recipe(relabel=0, hush=0, mishear=0, slip=0, mimic=0)
 """Scenes as they are, to pick checkpoints by."""
 NOTHING: Final = replace(PLAIN, both=0, heard=0, seen=0, neither=1, wrong=0, change=0, beneath=0, drop=0)
