@@ -71,7 +71,13 @@ def apply_calibration(
         ModelFileError: the one asked for is missing, damaged, or made for something else.
 
     """
-    applied = _belonging(config, engine, source) or (_packaged(engine) if bundled else ActiveCalibration())
+    own = _belonging(config, engine, source)
+    applied = own or ActiveCalibration()
+    if bundled and config.calibration is None and applied.calibrate is softmax:
+        shipped = _packaged(engine)
+        # One's own thresholds were chosen on raw confidences, which is what decides beside the package's.
+        beside = replace(applied, calibrate=shipped.calibrate, temperature=shipped.temperature)
+        applied = shipped if own is None else beside if shipped.temperature != 1 else applied
     limit = config.veto
     if limit is None:
         return applied

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from avel_live.calibration.confidence import Calibrator
-from avel_live.calibration.contents import Confidence
+from avel_live.calibration.contents import Confidence, Thresholds
 from avel_live.calibration.files import load_calibration, save
 from avel_live.calibration.places import calibration_path
+from avel_live.calibration.rules import Rules
 from avel_live.model.files import SHIPPED
 from avel_live.model.labels import BACKGROUND, LABELS, NUM_CLASSES
 from avel_live.model.profiles import get_profile
@@ -125,7 +126,16 @@ def test_what_ships_belongs_to_the_weights_that_ship(
         apply_calibration(Config(), replace(engine, checkpoint="cd" * 32), FILE),
     ):
         assert (off.name, off.temperature) == ("", 1.0)
-    # One's own stands before it.
+    # One's own thresholds, chosen on raw confidences, go with it; one's own confidence stands before it.
+    rules = Rules(np.full(28, 0.6), np.full(28, 0.3), np.full(28, 2.0))
+    kept = made.model_copy(
+        update={"precision": "int8", "confidence": None, "thresholds": Thresholds.of(rules, LABELS)}
+    )
+    save(calibration_path(sha, "int8"), kept)
+    beside = apply_calibration(Config(), engine, FILE)
+    assert (beside.name, beside.temperature) == (f"{sha[:8]}-int8", applied.temperature)
+    assert beside.rules is not None
+    np.testing.assert_allclose(beside.calibrate(logits, 4), expected, atol=1e-6)
     own = Confidence.of(Calibrator.from_temperatures(np.full(10, 3.0), 29), 100, 0.2, 0.1)
     save(calibration_path(sha, "int8"), made.model_copy(update={"precision": "int8", "confidence": own}))
     mine = apply_calibration(Config(), engine, FILE)
