@@ -303,7 +303,8 @@ class Config(Options):
             panel=EVENTS,
             metavar="SCORE",
             affects="findings",
-            help="seconds whose out-of-distribution score (`ood` of a hop) is above this are background",
+            help="seconds whose out-of-distribution score (`ood` of a hop) is above this are background; "
+            "default: off, as no limit spares true events",
         ),
     ] = None
     min_event_s: Annotated[

@@ -10,8 +10,8 @@ fit: a clip is judged by a fit on re-recordings of other clips alone, half of al
 splits both ways. Then what the fit with `--ship` would do to decisions: events of composed scenes with the
 decoder's thresholds, on raw confidences, on calibrated ones, and on raw ones that are stated calibrated.
 
-With `--ship` the one temperature of both is written beside the weights, also for profiles that use this head
-with another eye. Refused where the cross fit does not better the error of settled answers of the clips.
+With `--ship` the one temperature of both is written beside the weights, also for profiles with another eye
+before heads like these. Refused where the cross fit does not better the error of settled answers of clips.
 """
 
 from __future__ import annotations
@@ -260,6 +260,10 @@ def ship(
         confidence=Confidence.of(chosen, seconds, before, after),
     )
     path = SHIPPED / f"{info.profile.replace('-', '_')}_calibration.json"
+    if after >= before:
+        path.unlink(missing_ok=True)
+        print(f"{profile}: not shipped; settled answers of clips {before:.3f} → {after:.3f}")
+        return
     save(path, made)
     print(f"{path.name}: {chosen.temperatures[0]:.3f}; settled answers of clips {before:.3f} → {after:.3f}")
 
