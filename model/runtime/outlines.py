@@ -10,6 +10,8 @@ answer on a new machine waits for no export, and no weight is in the package twi
     audio-cnn              the ear of `lite`                           lite_audio, lite_voices (.safetensors)
     diia-*                 head, segment, window of one DIIAConfig     any checkpoint of that config, stacked
 
+An eye's tables of concepts are filled in from `visual_concepts`.
+
 `python -m avel_live.model.runtime.outline_maker` writes them anew when a network's code has changed; a test
 compares what lies here with what is exported now.
 """
@@ -40,6 +42,8 @@ OUTLINED: Final = (registry.EFFICIENTNET_LITE0, registry.EFFICIENTNET_LITE3, reg
 """Backbones that have one."""
 ELSEWHERE: Final = "weights"
 """Where the numbers of an outline are said to be."""
+_TABLES: Final = f"{registry.__package__}.visual_concepts:tables"
+"""What an eye knows of concepts. Not imported here: all graphs depend on this file, on that one eyes only."""
 
 
 def outline(graph: Graph) -> Path | None:
@@ -119,7 +123,8 @@ def _numbers(graph: Graph) -> Numbers:
     if graph.network == "visual":
         network, probes = graph.files
         read = read_safetensors if network.suffix == ".safetensors" else read_early_torch
-        return _under("network", read(network)) | _under("probes", read_safetensors(probes))
+        tables: Numbers = registry.refer(_TABLES)()
+        return _under("network", read(network)) | _under("probes", read_safetensors(probes)) | tables
     return _under("stack", _stacked(read_safetensors(graph.files[0])))
 
 
