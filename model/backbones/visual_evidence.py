@@ -67,8 +67,9 @@ class VisualEvidence(nn.Module):
     def forward(self, frames: Tensor) -> Tensor:
         """[N, 224, 224, 3] uint8 RGB → [N, 7, 7, 2C]."""
         grid = self.network(frames)
+        cells = self._concepts(self._seen(grid))  # first, for runtime/means.py
         seen = self._seen(grid.mean(dim=(1, 2)))
-        cells, whole = self._concepts(self._seen(grid)), self._concepts(seen)
+        whole = self._concepts(seen)
         if self.doubting:
             left = self._left(seen)
             cells, whole = cells * left[:, None, None], whole * left
