@@ -10,7 +10,7 @@ on photographs falls by about five points.
                                                        TFLite file, batch normalisation folded in
 
 Lite3 was trained on pictures of 280×280; it is given 224×224, as all eyes here are: enlarged to 280×280 they
-take 1.7 times as long, and no more photographs are named rightly (`tests/bench/eyes.py`).
+take 1.5 times as long, and no more photographs are named rightly (`tests/bench/eyes.py`).
 """
 
 from __future__ import annotations
