@@ -85,7 +85,7 @@ FULL: Final = register(
         "full",
         registry.EFFICIENTNET_LITE3,
         registry.YAMNET,
-        "full_head.safetensors",
+        "lite_yamnet_head.safetensors",
         "lite-yamnet with a bigger eye, EfficientNet-Lite3: twice the work for each picture",
         heads_of=("lite-yamnet",),
     )

@@ -28,6 +28,8 @@ from .stages import keep_arrays
 _NOT_FOR_TRAINING: Final = "ImageNet"
 _VIEWS: Final = 200
 """Views per kind to aim for, between 4 and 16 of each photograph."""
+_FEW: Final = 4
+"""Where probes alone are wanted, one photograph in so many is enough of what they do not name."""
 HELD_OUT: Final = 5
 """One subject in so many is kept for validation."""
 _PROBE_KINDS: Final = {
@@ -82,6 +84,8 @@ def view_features(
     path: Path,
     seed: int,
     progress: Callable[[float], None],
+    *,
+    few: bool = False,
 ) -> None:
     """Views of photographs through a network, written to `path` (npz: grid, kind, subject).
 
@@ -91,6 +95,7 @@ def view_features(
         path: the file.
         seed: of the views.
         progress: told the share done.
+        few: enough to fit probes: two views of each photograph of what they name and of some others.
 
     """
     rng = np.random.default_rng(seed)
@@ -100,8 +105,10 @@ def view_features(
     kinds: list[int] = []
     subjects: list[int] = []
     for subject, photo in enumerate(photos):
+        if few and subject % _FEW and photo.kind not in _PROBE_KINDS.values():
+            continue
         image = photo.load()
-        count = int(np.clip(_VIEWS // per_kind[photo.kind], 4, 16))
+        count = 1 if few else int(np.clip(_VIEWS // per_kind[photo.kind], 4, 16))
         seen = [plain_view(image)]
         seen += [webcam_view(image, behind[rng.integers(len(behind))], rng) for _ in range(count)]
         with torch.inference_mode():

@@ -1,13 +1,12 @@
 """`avel train lite`: from a folder of photographs and sounds to the weights that ship in the package.
 
-    pictures   photographs → views → features → probes → evidence; again by the eye of `full`, whose weights
-               are unpacked from its TFLite file
+    pictures   photographs → views → features → probes → evidence; again, with fewer views, by the eye of
+               `full`, whose weights are unpacked from its TFLite file
     ear        sounds → mixtures with the teacher's scores → student (audio_stage), and one student a fold;
                a reader of YAMNet's embedding, likewise
     voices     the published network of men's and women's voices, fitted to the profiles' front end
     takes      ten-second takes, heard by the student of the other folds, some by the one that ships
-    head       DIIA on composed scenes, a committee of heads for each light profile: `full` hears the takes
-               of `lite-yamnet`
+    head       DIIA on composed scenes, a committee of heads for each light profile
 
 Every stage keeps what it made under `work` and is skipped when that is there: a killed run goes on.
 """
@@ -40,7 +39,7 @@ from .audio_student import StudentConfig
 from .eye import TFLITE, build_eye
 from .head import HeadSettings
 from .head_stage import train_committee
-from .hearing import hear, hear_known, heard_by, join_takes, load_takes, make_takes, save_takes
+from .hearing import hear, hear_known, join_takes, load_takes, make_takes, save_takes
 from .material import PicturePool, TakePool
 from .pictures import kept, picture_pools, read_photos, view_features
 from .reader import train_reader
@@ -56,7 +55,7 @@ class LiteSettings:
     Attributes:
         data: folder with `audio/`, `photos/`, `voice_sex/`, for `lite-yamnet` and as teacher `teacher/`, and
             for `full` `eye_lite3/`.
-        work: where intermediate results are kept (about 7 GB).
+        work: where intermediate results are kept (about 6 GB).
         out: where the weight files go.
         student: how the ear that ships is trained.
         fold: how those of the folds are.
@@ -86,10 +85,8 @@ def train_lite(settings: LiteSettings, report: Report = lambda *_: None) -> dict
     s = settings
     s.work.mkdir(parents=True, exist_ok=True)
     s.out.mkdir(parents=True, exist_ok=True)
-    pictures = {"lite": _pictures(s, load_efficientnet_lite0(), "lite", LITE0_PROBES, report)}
-    pictures["lite-yamnet"] = pictures["lite"]
-    if (big := _big_eye(s, report)) is not None:
-        pictures["full"] = big
+    pictures = _pictures(s, load_efficientnet_lite0(), "lite", LITE0_PROBES, report)
+    _big_eye(s, report)
     sounds = _Sounds(s, report)
     _ear(s, sounds, None, report)
     _voices(s, report)
@@ -97,14 +94,11 @@ def train_lite(settings: LiteSettings, report: Report = lambda *_: None) -> dict
     teacher = s.data / "teacher" / "yamnet_spectra_in.tflite"
     if teacher.is_file():
         _reader(s, sounds, None)
-    for profile in pictures if teacher.is_file() else ("lite",):
-        ear = heard_by(profile)
-        takes = _takes(s, sounds, ear, teacher if ear == "lite-yamnet" else None, report)
+    for profile in ("lite", "lite-yamnet") if teacher.is_file() else ("lite",):
+        takes = _takes(s, sounds, profile, teacher if profile == "lite-yamnet" else None, report)
         target = s.out / f"{profile.replace('-', '_')}_head.safetensors"
         pools = takes["train"], takes["validation"]
-        results[profile] = train_committee(
-            profile, pictures[profile], pools, s.work, target, s.head, s.seed, report
-        )
+        results[profile] = train_committee(profile, pictures, pools, s.work, target, s.head, s.seed, report)
     return results
 
 
@@ -120,6 +114,7 @@ def _pictures(
             features,
             s.seed,
             lambda share: report(features.stem, share, ""),
+            few=profile == "full",
         )
     train, validation, probes = picture_pools(
         features, network, evidence, lambda share: report(evidence.stem, share, "")
@@ -128,14 +123,13 @@ def _pictures(
     return train, validation
 
 
-def _big_eye(s: LiteSettings, report: Report) -> tuple[PicturePool, PicturePool] | None:
-    """The eye of `full`, its probes and what it sees, where its TFLite file is in the data folder."""
+def _big_eye(s: LiteSettings, report: Report) -> None:
+    """The eye of `full` and its probes, where its TFLite file is in the data folder."""
     source = s.data / TFLITE
-    if not source.is_file():
-        return None
-    path = s.out / EFFICIENTNET_LITE3.own().name
-    build_eye(source, path)
-    return _pictures(s, load_efficientnet_lite3(path), "full", LITE3_PROBES, report)
+    if source.is_file():
+        path = s.out / EFFICIENTNET_LITE3.own().name
+        build_eye(source, path)
+        _pictures(s, load_efficientnet_lite3(path), "full", LITE3_PROBES, report)
 
 
 class _Sounds:
