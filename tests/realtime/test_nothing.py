@@ -44,9 +44,9 @@ def test_twenty_minutes_of_nothing_hold_at_most_one_event(profile: str) -> None:
 
 @needs_data
 @pytest.mark.slow
-@pytest.mark.parametrize(("profile", "most"), [("lite", 4), ("lite-yamnet", 5)])
+@pytest.mark.parametrize(("profile", "most"), [("lite", 2), ("lite-yamnet", 2)])
 def test_two_hours_of_nothing_hold_few_events(profile: str, most: int) -> None:
-    """Two were hoped for: a zebra and an oxcart beside clattering plates are horses still."""
+    """Before the eye doubted what it is sure of otherwise, a zebra beside clattering plates was a horse."""
     engine = engine_of(profile)
     said = []
     for seed in range(6):

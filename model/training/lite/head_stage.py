@@ -43,7 +43,7 @@ MEMBERS: Final = 3
 """Heads of a committee; they differ in their seeds."""
 # A hundredth of six batches were three scenes, and the prior a matter of luck.
 NOTHING_BATCHES: Final = 40
-FALSE_SECONDS: Final = {"lite": 0.015, "lite-yamnet": 0.006}
+FALSE_SECONDS: Final = {"lite": 0.015, "lite-yamnet": 0.005}
 """Share of the seconds of held-out scenes without any event in view or hearing that the head that ships
 gives an event; see `background_shift`. The better ear is surer of what it takes for an event, and says more
 of it in a quiet room: it gets less of a start."""
