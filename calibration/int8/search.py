@@ -15,9 +15,9 @@ from ...model.errors import ModelFileError
 from ...model.profiles import get_profile
 from ...model.runtime.base import EngineOptions
 from ...model.runtime.cache import EngineCache
-from ...model.runtime.graph import weights_digest
 from ...model.runtime.graphs import ensure, wanted
 from ...model.runtime.int8_graphs import Target
+from ...model.runtime.networks import network_digest
 from ...model.runtime.onnx_engine import OnnxEngine
 from ...model.runtime.probe import machine
 from ...model.runtime.select import time_visual
@@ -135,7 +135,6 @@ def calibrate(
     folder = work or Path(tempfile.mkdtemp(prefix="avel-int8-"))
     reservoir, held = split(streams, s, say)
     options = options._replace(backend="onnxruntime", precision="fp32")
-    (visual,) = wanted(profile, options, ["visual"])
     search = _Search(options, s, reservoir, held, folder, say)
     try:
         errors = search.methods()
@@ -160,7 +159,7 @@ def calibrate(
             profile,
             folder,
             {"visual": {"cpu": cpu, "tensorrt": gpu}},
-            {"visual": weights_digest(visual.files)},
+            {"visual": network_digest("visual", profile, options.visual_weights)},
             best,
             kept,
             costs,

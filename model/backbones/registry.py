@@ -86,6 +86,8 @@ class Backbone:
         classifier: name, in the exported graph, of the weight of its own classifier (ImageNet's, AudioSet's);
             what that reads is what taught classes rest on. Empty = there is none, and they rest on what it
             makes.
+        edition: counted up when it says other things with the same weights: INT8 graphs and engines that
+            users keep are of one edition. Caches need none, their keys hold the code.
 
     """
 
@@ -95,6 +97,7 @@ class Backbone:
     weights: WeightFile | None = None
     beside: tuple[WeightFile, ...] = ()
     classifier: str = ""
+    edition: int = 1
 
     def __post_init__(self) -> None:
         """Refuse what a helper process could not import."""
@@ -190,6 +193,7 @@ EFFICIENTNET_LITE0: Final = Visual(
     LitePackage(),
     (Shipped("lite_visual.safetensors"),),
     "network._fc.weight",
+    edition=2,
 )
 EFFICIENTNET_LITE3: Final = Visual(
     "efficientnet-lite3",
@@ -198,6 +202,7 @@ EFFICIENTNET_LITE3: Final = Visual(
     Shipped("efficientnet_lite3.safetensors"),
     (Shipped("efficientnet_lite3_probes.safetensors"),),
     "network._fc.weight",
+    edition=2,
 )
 VGG19: Final = Visual(
     "vgg19",

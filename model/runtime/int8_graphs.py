@@ -17,8 +17,7 @@ from ..errors import BackendError, ModelFileError
 from ..files import data_dir
 from ..profiles import Profile
 from .base import NETWORKS, EngineOptions, Network
-from .graph import weights_digest
-from .networks import WEIGHTS, network_files
+from .networks import WEIGHTS, network_digest
 from .probe import machine
 
 FORMAT: Final = "avel-int8-1"
@@ -132,17 +131,17 @@ def _files(card: dict[str, Any], folder: Path, target: Target) -> dict[Network, 
 def _other_weights(card: dict[str, Any], profile: Profile, options: EngineOptions) -> str:
     """The first network that a calibration has of other weights; empty where there is none."""
     for network in card["networks"]:
-        if network in ("visual", "audio"):
-            files = network_files(network, profile, options.given(network))
-            if card["weights"].get(network) != weights_digest(files):
-                return str(network)
+        if network not in ("visual", "audio"):
+            continue
+        if card["weights"].get(network) != network_digest(network, profile, options.given(network)):
+            return str(network)
     return ""
 
 
 def _unfit(card: dict[str, Any], profile: Profile, options: EngineOptions, target: Target) -> str:
     """Why a calibration is not for these weights or this machine; empty where it is."""
     if network := _other_weights(card, profile, options):
-        return f"was made from other {network} weights"
+        return f"was made from other {network} weights, or for an earlier version of that network"
     for networks in card["networks"].values():
         needs = networks.get(target, {}).get("needs")
         if needs and not machine().fast_int8:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -10,6 +11,7 @@ from ..errors import ModelFileError
 from ..files import SHIPPED
 from ..profiles import Profile
 from .base import HEADS, Network
+from .graph import weights_digest
 
 if TYPE_CHECKING:
     from torch import nn
@@ -49,6 +51,20 @@ def network_files(network: Network, profile: Profile, given: Path | None = None)
     if network in HEADS:
         return (head_path(profile, given),)
     return (profile.visual if network == "visual" else profile.audio).files(given)
+
+
+def network_digest(network: Network, profile: Profile, given: Path | None = None) -> str:
+    """What a stored graph or engine of a network must have been made of: its weights, and its edition.
+
+    Raises:
+        ModelFileError: as `network_files`.
+
+    """
+    weights = weights_digest(network_files(network, profile, given))
+    if network in HEADS:
+        return weights
+    edition = (profile.visual if network == "visual" else profile.audio).edition
+    return weights if edition == 1 else hashlib.sha256(f"{weights} {edition}".encode()).hexdigest()
 
 
 def build_network(network: Network, profile: Profile, given: Path | None = None) -> nn.Module:

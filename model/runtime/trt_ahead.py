@@ -27,8 +27,7 @@ from ..files import atomic_write
 from ..profiles import get_profile
 from .base import NETWORKS, EngineOptions, Network, Precision
 from .flavours import FLAVOURS, RTX, Flavour, gpu_here
-from .graph import weights_digest
-from .networks import network_files
+from .networks import network_digest
 from .precisions import graphs_in
 from .trt_build import Batch, build
 
@@ -126,11 +125,10 @@ def build_here(
 
 def _entry(network: Network, options: EngineOptions, onnx: Path, path: Path) -> dict[str, Any]:
     """What the manifest says of one engine."""
-    files = network_files(network, get_profile(options.profile), options.given(network))
     return {
         "file": path.name,
         "graph": file_sha256(onnx),
-        "weights": weights_digest(files),
+        "weights": network_digest(network, get_profile(options.profile), options.given(network)),
         "bytes": path.stat().st_size,
         "sha256": file_sha256(path),
     }
@@ -231,9 +229,10 @@ def _engine(
     if (entry := built.get(network)) is None:
         raise ModelFileError(f"engines {folder}: {network} is missing{again}")
     path = folder / Path(entry["file"]).name
-    files = network_files(network, get_profile(options.profile), options.given(network))
-    if entry["weights"] != weights_digest(files):
-        raise ModelFileError(f"engine {path}: built from other {network} weights{again}")
+    if entry["weights"] != network_digest(network, get_profile(options.profile), options.given(network)):
+        raise ModelFileError(
+            f"engine {path}: built from other {network} weights, or an earlier version of that network{again}"
+        )
     if not path.is_file():
         raise ModelFileError(f"engine {path}: no such file{again}")
     with path.open("rb") as file:

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from .config import DecoderConfig
 
 _FLOOR = 1e-6
-_TINY = 1e-30
 # One look may not veto a class for good: log 0 would.
+_TINY = 1e-30
 
 
 def context_weight(past: int, future: int, config: DecoderConfig) -> float:

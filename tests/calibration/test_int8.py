@@ -17,7 +17,9 @@ from avel_live.model.profiles import get_profile
 from avel_live.model.runtime import int8_graphs
 from avel_live.model.runtime.base import EngineOptions, HeadOutput
 from avel_live.model.runtime.flavours import RTX
+from avel_live.model.runtime.graph import weights_digest
 from avel_live.model.runtime.int8_graphs import TARGETS, find_int8, installed_folder
+from avel_live.model.runtime.networks import network_files
 from avel_live.model.runtime.onnx_engine import OnnxEngine, open_session
 from avel_live.model.runtime.precisions import graphs_in
 from avel_live.model.runtime.probe import Machine, installed
@@ -416,6 +418,10 @@ def test_a_calibration_belongs_to_its_weights(result, options, tmp_path, monkeyp
     (folder / "int8.json").write_text(json.dumps({**card, "weights": {"visual": "other"}}))
     with pytest.raises(BackendError, match="was made from other visual weights"):
         find_int8(result.profile, here, "cpu")
+    before = weights_digest(network_files("visual", get_profile(result.profile.name)))
+    (folder / "int8.json").write_text(json.dumps({**card, "weights": {"visual": before}}))
+    with pytest.raises(BackendError, match="or for an earlier version of that network"):
+        find_int8(result.profile, here, "cpu")  # of these weights, when the eye did not doubt
     (folder / "int8.json").write_text("{")
     with pytest.raises(ModelFileError, match="damaged"):
         find_int8(result.profile, here, "cpu")
