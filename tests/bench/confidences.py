@@ -12,37 +12,27 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import numpy as np
 import torch
 from avel_live.calibration.confidence import fit_temperature
 from avel_live.model.checkpoint import load_checkpoint
-from avel_live.model.files import SHIPPED
 from avel_live.model.probabilities import reliability, softmax
-from avel_live.model.training.lite.head import tensors
-from avel_live.model.training.lite.hearing import join_takes, load_takes
-from avel_live.model.training.lite.pictures import load_picture_pools
-from recipes import questions
+from avel_live.model.profiles import get_profile
+from avel_live.model.runtime.networks import head_path
+from avel_live.model.training.lite.held_out import held_out_material
+from recipes import answered, questions
 from rich.console import Console
 from rich.table import Table
 
 
-@torch.inference_mode()
 def main(work: Path, profile: str, batches: int) -> None:
     """Print the table."""
     torch.set_num_threads(1)
-    _, pictures = load_picture_pools(work / "views.npz", work / "pictures.npz")
-    takes = join_takes([load_takes(p) for p in sorted(work.glob(f"takes_{profile}_validation_*.npz"))])
-    head, _ = load_checkpoint(SHIPPED / f"{profile.replace('-', '_')}_head.safetensors", profile=profile)
+    head, _ = load_checkpoint(head_path(get_profile(profile), None), profile=profile)
     head.eval()
     table = Table("scenes", "seconds", "calibration error", "temperature", title=profile)
-    for kind, asked in questions(pictures, takes, batches).items():
-        logits, labels = [], []
-        for batch in asked[:batches]:
-            visual, audio, visual_mask, audio_mask, label = tensors(batch)
-            known = (visual_mask & audio_mask).numpy()
-            logits.append(head(visual, audio, visual_mask, audio_mask).logits.numpy()[known])
-            labels.append(label.numpy()[known])
-        said, right = np.concatenate(logits), np.concatenate(labels)
+    for kind, asked in questions(*held_out_material(work, profile), batches).items():
+        logits, labels, known = answered(head, asked[:batches])
+        said, right = logits[known], labels[known]
         sure = softmax(said)
         error = reliability(sure.max(-1), sure.argmax(-1) == right).error
         table.add_row(kind, str(len(right)), f"{error:.3f}", f"{fit_temperature(said, right):.2f}")

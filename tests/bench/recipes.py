@@ -50,6 +50,8 @@ VARIANTS: Final[dict[str, dict[str, float]]] = {
 COLUMNS: Final = ("all", "events", "weak", "almost", "moment", "pause")
 _LASTS: Final = 8
 """Seconds."""
+Answers = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Logits [N, 10, C], labels [N, 10], and which seconds are both seen and heard [N, 10]."""
 
 
 def only(plan: str, **parts: float) -> Recipe:
@@ -93,31 +95,42 @@ def paused(label: np.ndarray) -> np.ndarray:
 
 
 @torch.inference_mode()
-def judged(head: Head, asked: dict[str, list[Batch]], share: float) -> dict[str, float]:
-    """What a head is worth, by column, in per cent."""
-    head.eval()
-    shift = background_shift(head, asked["nothing"], share)
+def answered(head: Head, batches: list[Batch]) -> Answers:
+    """What a head, in eval mode, says of scenes."""
+    logits, labels, known = [], [], []
+    for batch in batches:
+        visual, audio, visual_mask, audio_mask, label = tensors(batch)
+        logits.append(head(visual, audio, visual_mask, audio_mask).logits.numpy())
+        labels.append(label.numpy())
+        known.append((visual_mask & audio_mask).numpy())
+    return np.concatenate(logits), np.concatenate(labels), np.concatenate(known)
+
+
+def columns(answers: dict[str, Answers], shift: float) -> dict[str, float]:
+    """What answers are worth, by column, in per cent, with `shift` added to the background's logit."""
     found: dict[str, float] = {}
-    for column, batches in asked.items():
-        answers, labels, known = [], [], []
-        for batch in batches:
-            visual, audio, visual_mask, audio_mask, label = tensors(batch)
-            logits = head(visual, audio, visual_mask, audio_mask).logits.clone()
-            logits[..., BACKGROUND] += shift
-            answers.append(logits.argmax(-1).numpy())
-            labels.append(label.numpy())
-            known.append((visual_mask & audio_mask).numpy())
-        answer, label, both = (np.concatenate(x) for x in (answers, labels, known))
+    for column, (logits, label, both) in answers.items():
+        shifted = logits.copy()
+        shifted[..., BACKGROUND] += shift
+        answer = shifted.argmax(-1)
         event = both & (label != BACKGROUND)
         right, said = answer == label, answer != BACKGROUND
         if column == "all":
             found["all"], found["events"] = 100 * right[both].mean(), 100 * right[event].mean()
         elif column == "weak":
             found["weak"] = 100 * right[event].mean()
-        elif column != "nothing":
+        else:
             asked_of = both & (paused(label) if column == "pause" else label == BACKGROUND)
             found[column] = 100 * said[asked_of].mean()
     return {column: float(found[column]) for column in COLUMNS}
+
+
+def judged(head: Head, asked: dict[str, list[Batch]], share: float) -> dict[str, float]:
+    """What a head is worth, by column, in per cent."""
+    head.eval()
+    shift = background_shift(head, asked["nothing"], share)
+    said = {column: answered(head, batches) for column, batches in asked.items() if column != "nothing"}
+    return columns(said, shift)
 
 
 def main(work: Path, profile: str, steps: int, seeds: int, batches: int, files: dict[str, Path]) -> None:

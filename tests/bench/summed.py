@@ -20,15 +20,13 @@ from typing import Final
 import numpy as np
 import torch
 from avel_live.model.checkpoint import load_checkpoint
-from avel_live.model.files import SHIPPED
 from avel_live.model.labels import BACKGROUND, NUM_CLASSES
-from avel_live.model.training.lite.head import tensors
+from avel_live.model.profiles import get_profile
+from avel_live.model.runtime.networks import head_path
 from avel_live.model.training.lite.head_stage import FALSE_SECONDS
-from avel_live.model.training.lite.hearing import join_takes, load_takes
-from avel_live.model.training.lite.material import Batch
-from avel_live.model.training.lite.pictures import load_picture_pools
+from avel_live.model.training.lite.held_out import held_out_material
 from numpy.typing import NDArray
-from recipes import COLUMNS, paused, questions
+from recipes import COLUMNS, answered, columns, questions
 from rich.console import Console
 from rich.table import Table
 
@@ -89,47 +87,22 @@ VARIANTS: Final[dict[str, Callable[[Floats], Floats]]] = {
 }
 
 
-@torch.inference_mode()
-def answered(
-    head: torch.nn.Module, batches: list[Batch]
-) -> tuple[Floats, NDArray[np.int64], NDArray[np.bool_]]:
-    """Logits [N, 10, C], labels [N, 10], and which seconds are both seen and heard."""
-    logits, labels, known = [], [], []
-    for batch in batches:
-        visual, audio, visual_mask, audio_mask, label = tensors(batch)
-        logits.append(head(visual, audio, visual_mask, audio_mask).logits.double().numpy())
-        labels.append(label.numpy())
-        known.append((visual_mask & audio_mask).numpy())
-    return np.concatenate(logits), np.concatenate(labels), np.concatenate(known)
-
-
 def main(work: Path, profile: str, batches: int) -> None:
     """Print the table."""
     torch.set_num_threads(1)
-    _, pictures = load_picture_pools(work / "views.npz", work / "pictures.npz")
-    takes = join_takes([load_takes(p) for p in sorted(work.glob(f"takes_{profile}_validation_*.npz"))])
-    head, _ = load_checkpoint(SHIPPED / f"{profile.replace('-', '_')}_head.safetensors", profile=profile)
+    head, _ = load_checkpoint(head_path(get_profile(profile), None), profile=profile)
     head.eval()
-    asked = {kind: answered(head, some) for kind, some in questions(pictures, takes, batches).items()}
+    asked = questions(*held_out_material(work, profile), batches)
+    answers = {kind: answered(head, scenes) for kind, scenes in asked.items()}
+    nothing, _, known = answers.pop("nothing")
     table = Table("", *COLUMNS, title=f"{profile}, %")
     for name, change in VARIANTS.items():
-        nothing = change(asked["nothing"][0])[asked["nothing"][2]]
-        ahead = nothing[:, :BACKGROUND].max(-1) - nothing[:, BACKGROUND]
-        shift = np.quantile(ahead, 1 - FALSE_SECONDS[profile])
-        found: dict[str, float] = {}
-        for kind, (logits, label, both) in asked.items():
-            changed = change(logits)
-            changed[..., BACKGROUND] += shift
-            answer = changed.argmax(-1)
-            right, event = answer == label, both & (label != BACKGROUND)
-            if kind == "all":
-                found["all"], found["events"] = right[both].mean(), right[event].mean()
-            elif kind == "weak":
-                found["weak"] = right[event].mean()
-            elif kind != "nothing":
-                of = both & (paused(label) if kind == "pause" else label == BACKGROUND)
-                found[kind] = (answer != BACKGROUND)[of].mean()
-        table.add_row(name, *(f"{100 * found[column]:.1f}" for column in COLUMNS))
+        seconds = change(nothing)[known]
+        ahead = seconds[:, :BACKGROUND].max(-1) - seconds[:, BACKGROUND]
+        shift = float(np.quantile(ahead, 1 - FALSE_SECONDS[profile]))
+        changed = {kind: (change(logits), label, both) for kind, (logits, label, both) in answers.items()}
+        found = columns(changed, shift)
+        table.add_row(name, *(f"{found[column]:.1f}" for column in COLUMNS))
     Console(width=110).print(table)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from avel_live.model.probabilities import softmax
 from avel_live.model.profiles import WINDOW
 from avel_live.model.runtime.base import Engine
-from avel_live.model.runtime.networks import network_files
+from avel_live.model.runtime.networks import network_digest
 from avel_live.realtime.core.clock import SystemClock
 from avel_live.realtime.core.messages import Scores
 from avel_live.realtime.recordings import labelled
@@ -39,12 +39,9 @@ class Listening:
 
 
 def key(engine: Engine, ear: Path | None = None) -> str:
-    """Of what the features come from: the weights of eye and ear, and the precision."""
-    digest = hashlib.sha256(engine.info.precision.encode())
-    for network, given in (("visual", None), ("audio", ear)):
-        for path in network_files(network, engine.profile, given):  # type: ignore[arg-type]
-            digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]
+    """Of what the features come from: eye and ear, their weights and editions, and the precision."""
+    made_of = (network_digest("visual", engine.profile), network_digest("audio", engine.profile, ear))
+    return hashlib.sha256(" ".join((engine.info.precision, *made_of)).encode()).hexdigest()[:16]
 
 
 def looks(engine: Engine, seen: Features) -> tuple[Scores, ...]:
