@@ -75,9 +75,11 @@ def apply_calibration(
     applied = own or ActiveCalibration()
     if bundled and config.calibration is None and applied.calibrate is softmax:
         shipped = _packaged(engine)
-        # One's own thresholds were chosen on raw confidences, which is what decides beside the package's.
-        beside = replace(applied, calibrate=shipped.calibrate, temperature=shipped.temperature)
-        applied = shipped if own is None else beside if shipped.temperature != 1 else applied
+        if own is None:
+            applied = shipped
+        elif shipped.temperature != 1:
+            # One's own thresholds were chosen on raw confidences, which is what decides beside the package's.
+            applied = replace(own, calibrate=shipped.calibrate, temperature=shipped.temperature)
     limit = config.veto
     if limit is None:
         return applied

@@ -24,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 from avel_live.calibration.confidence import Calibrator, fit, fit_temperature
-from avel_live.calibration.contents import Calibration, Confidence
+from avel_live.calibration.contents import Confidence
 from avel_live.calibration.files import save
 from avel_live.calibration.looks import FUTURES, Looks
 from avel_live.model.files import SHIPPED
@@ -35,7 +35,7 @@ from avel_live.model.runtime.base import EngineOptions
 from avel_live.model.runtime.networks import head_path
 from avel_live.model.runtime.select import load_engine
 from avel_live.realtime.commands.calibrate.features import scene_clips
-from avel_live.realtime.commands.calibrate.store import now
+from avel_live.realtime.commands.calibrate.store import calibration_of
 from avel_live.realtime.events.config import DecoderConfig
 from avel_live.realtime.recordings.labelled import Clip, groups_of, looks_of, settled
 from rich.console import Console
@@ -251,20 +251,12 @@ def ship(
         error(settled_answers(heard, [c] * len(heard)))
         for c in (Calibrator.identity(len(info.labels)), chosen)
     )
-    made = Calibration(
-        made=now(),
-        checkpoint=info.checkpoint,
-        profile=info.profile,
-        precision=info.precision,
-        labels=list(info.labels),
-        confidence=Confidence.of(chosen, seconds, before, after),
-    )
     path = SHIPPED / f"{info.profile.replace('-', '_')}_calibration.json"
     if after >= before:
         path.unlink(missing_ok=True)
         print(f"{profile}: not shipped; settled answers of clips {before:.3f} → {after:.3f}")
         return
-    save(path, made)
+    save(path, calibration_of(info, confidence=Confidence.of(chosen, seconds, before, after)))
     print(f"{path.name}: {chosen.temperatures[0]:.3f}; settled answers of clips {before:.3f} → {after:.3f}")
 
 

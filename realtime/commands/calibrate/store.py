@@ -32,6 +32,18 @@ def per_hour_of(budget: str) -> float:
     return float(found[1]) / hours[found[2]]
 
 
+def calibration_of(info: EngineInfo, **parts: Any) -> Calibration:
+    """Parts as the calibration of an engine, made now."""
+    return Calibration(
+        made=now(),
+        checkpoint=info.checkpoint,
+        profile=info.profile,
+        precision=info.precision,
+        labels=list(info.labels),
+        **parts,
+    )
+
+
 def store(info: EngineInfo, output: Path | None, console: Console, dry_run: bool, **parts: Any) -> None:
     """Put new parts into the calibration of this engine, keeping what else it holds."""
     if dry_run:
@@ -44,15 +56,7 @@ def store(info: EngineInfo, output: Path | None, console: Console, dry_run: bool
         old = load_calibration(before)
         check_fits(old, str(before), checkpoint=info.checkpoint, precision=info.precision, labels=info.labels)
         kept = {name: getattr(old, name) for name in ("confidence", "thresholds", "room")}
-    made = Calibration(
-        made=now(),
-        checkpoint=info.checkpoint,
-        profile=info.profile,
-        precision=info.precision,
-        labels=list(info.labels),
-        **{**kept, **parts},
-    )
-    saved(path, made)
+    saved(path, calibration_of(info, **{**kept, **parts}))
     console.print(f"stored: {path}")
 
 
